@@ -1,0 +1,15 @@
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Timers {
+  /** Calls back once after `delayMs` (0 or more). A pending timer keeps the process alive. */
+  after(delayMs: number, callback: () => void): Timer;
+  /** Calls back when the current turn of the event loop has handled its I/O: where the work of one turn is committed together. */
+  soon(callback: () => void): void;
+}
+
+/** A promise that resolves after `delayMs`. */
+export function sleep(timers: Timers, delayMs: number): Promise<void> {
+  return new Promise((resolve) => void timers.after(delayMs, resolve));
+}

@@ -1,0 +1,25 @@
+/**
+ * Runs the test files that are named, or all of them: `npm test [-- packages/storage]`.
+ * Interop tests need Java, kcat or Python and have their own command: `npm run interop`.
+ */
+import { spawnSync } from 'node:child_process';
+import { globSync, statSync } from 'node:fs';
+import process from 'node:process';
+
+const asked = process.argv.slice(2);
+const options = asked.filter((argument) => argument.startsWith('--'));
+const places = asked.filter((argument) => !argument.startsWith('--'));
+const patterns = (places.length > 0 ? places : ['packages', 'test']).map((place) =>
+  statSync(place, { throwIfNoEntry: false })?.isDirectory() ? `${place}/**/*.test.ts` : place,
+);
+const files = globSync(patterns, {
+  exclude: (name) => name.includes('node_modules') || (places.length === 0 && name.includes('interop')),
+}).sort();
+if (files.length === 0) {
+  console.error(`no test files under ${patterns.join(', ')}`);
+  process.exit(1);
+}
+const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=120000', ...options, ...files], {
+  stdio: 'inherit',
+});
+process.exit(run.status ?? 1);
