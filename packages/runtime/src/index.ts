@@ -1,7 +1,12 @@
 export type { Clock } from './clock.ts';
 export { type File, type FileStat, type Files, IoError, type OpenMode } from './files.ts';
 export type { LogFields, Logger } from './logger.ts';
+export { type FileOperation, MemoryFiles, type MemoryFilesOptions } from './memory/files.ts';
+export { SeededRandom } from './memory/random.ts';
 export type { Address, Listener, Network, Socket } from './network.ts';
+export { NodeFiles } from './node/files.ts';
+export { type LogLevel, logLevels, type NodeLoggerOptions, nodeLogger, silentLogger } from './node/logger.ts';
+export { nodeRuntime } from './node/runtime.ts';
 export type { Random } from './random.ts';
 export type { Runtime } from './runtime.ts';
 export { sleep, type Timer, type Timers } from './timers.ts';

@@ -1,0 +1,246 @@
+import fs from 'node:fs';
+import { dirname } from 'node:path';
+import { type File, type FileStat, type Files, IoError, type OpenMode } from '../files.ts';
+import { type DirectoryLock, lockFile } from './lock.ts';
+
+const flagsOf: Record<OpenMode, number> = {
+  read: fs.constants.O_RDONLY,
+  update: fs.constants.O_RDWR,
+  create: fs.constants.O_RDWR | fs.constants.O_CREAT,
+  truncate: fs.constants.O_RDWR | fs.constants.O_CREAT | fs.constants.O_TRUNC,
+};
+
+/** One system call moves at most this many bytes; Linux itself stops at 2 GiB - 4 KiB. */
+const longestTransferBytes = 1 << 30;
+
+/** The machine's file system. */
+export class NodeFiles implements Files {
+  open(path: string, mode: OpenMode): File {
+    const fd = attempt('open', path, () => fs.openSync(path, flagsOf[mode], 0o644));
+    if (mode === 'read' && fs.fstatSync(fd).isDirectory()) {
+      fs.closeSync(fd);
+      throw new IoError(`open ${path}: it is a directory`, { code: 'EISDIR', path });
+    }
+    return new NodeFile(path, fd);
+  }
+
+  stat(path: string): FileStat | undefined {
+    const stat = attempt('stat', path, () => fs.statSync(path, { throwIfNoEntry: false }));
+    return stat && { size: stat.size, modifiedMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
+  }
+
+  list(directory: string): string[] {
+    return attempt('list', directory, () => fs.readdirSync(directory)).sort();
+  }
+
+  makeDirectory(path: string): void {
+    attempt('make directory', path, () => fs.mkdirSync(path, { recursive: true }));
+  }
+
+  rename(from: string, to: string): void {
+    attempt(`rename to ${to}`, from, () => fs.renameSync(from, to));
+  }
+
+  remove(path: string): void {
+    attempt('remove', path, () => {
+      try {
+        fs.unlinkSync(path);
+      } catch (error) {
+        if (codeOf(error) !== 'ENOENT') throw error;
+      }
+    });
+  }
+
+  removeDirectory(path: string): void {
+    attempt('remove directory', path, () => fs.rmSync(path, { recursive: true, force: true }));
+  }
+
+  readFile(path: string): Uint8Array {
+    const content = attempt('read', path, () => fs.readFileSync(path));
+    return new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
+  }
+
+  writeFileDurably(path: string, content: Uint8Array | string): void {
+    const temporary = `${path}.tmp`;
+    const file = this.open(temporary, 'truncate');
+    try {
+      file.write(typeof content === 'string' ? Buffer.from(content) : content, 0);
+      file.sync();
+    } finally {
+      file.close();
+    }
+    this.rename(temporary, path);
+    this.syncDirectory(dirname(path));
+  }
+
+  syncDirectory(path: string): void {
+    // Windows cannot open a directory as a file, and its file systems journal the entries themselves.
+    if (process.platform === 'win32') return;
+    attempt('sync directory', path, () => {
+      const fd = fs.openSync(path, fs.constants.O_RDONLY);
+      try {
+        fs.fsyncSync(fd);
+      } finally {
+        fs.closeSync(fd);
+      }
+    });
+  }
+
+  setModifiedMs(path: string, modifiedMs: number): void {
+    attempt('set the time of', path, () => fs.utimesSync(path, modifiedMs / 1000, modifiedMs / 1000));
+  }
+
+  lock(path: string): DirectoryLock {
+    return attempt('lock', path, () => lockFile(path));
+  }
+
+  space(path: string): { totalBytes: number; usableBytes: number } {
+    const volume = attempt('stat the volume of', path, () => fs.statfsSync(path));
+    return { totalBytes: volume.blocks * volume.bsize, usableBytes: volume.bavail * volume.bsize };
+  }
+}
+
+class NodeFile implements File {
+  readonly path: string;
+  readonly #fd: number;
+  #closed = false;
+  /** Calls of syncLater that a pool thread may still be in: the descriptor's number must not be reused under it. */
+  #pendingSyncs = 0;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.#fd = fd;
+  }
+
+  size(): number {
+    try {
+      this.#assertOpen();
+      return fs.fstatSync(this.#fd).size;
+    } catch (error) {
+      throw ioError('stat', this.path, error);
+    }
+  }
+
+  read(target: Uint8Array, position: number): number {
+    let done = 0;
+    try {
+      this.#assertOpen();
+      while (done < target.length) {
+        const wanted = Math.min(target.length - done, longestTransferBytes);
+        const count = fs.readSync(this.#fd, target, done, wanted, position + done);
+        if (count === 0) break;
+        done += count;
+      }
+    } catch (error) {
+      throw ioError('read', this.path, error);
+    }
+    return done;
+  }
+
+  write(source: Uint8Array, position: number): void {
+    let done = 0;
+    try {
+      this.#assertOpen();
+      while (done < source.length) {
+        const wanted = Math.min(source.length - done, longestTransferBytes);
+        done += fs.writeSync(this.#fd, source, done, wanted, position + done);
+      }
+    } catch (error) {
+      throw ioError('write', this.path, error);
+    }
+  }
+
+  writeAll(sources: readonly Uint8Array[], position: number): void {
+    if (sources.length === 0) return;
+    if (sources.length === 1) {
+      this.write(sources[0]!, position);
+      return;
+    }
+    let written: number;
+    try {
+      this.#assertOpen();
+      written = fs.writevSync(this.#fd, sources, position);
+    } catch (error) {
+      throw ioError('write', this.path, error);
+    }
+    // The call stopped early (a signal, a nearly full disk): what is left goes part by part, and so meets the reason.
+    let end = 0;
+    for (const source of sources) {
+      const start = end;
+      end += source.length;
+      if (end > written) {
+        const rest = source.subarray(Math.max(0, written - start));
+        this.write(rest, position + end - rest.length);
+      }
+    }
+  }
+
+  truncate(size: number): void {
+    try {
+      this.#assertOpen();
+      fs.ftruncateSync(this.#fd, size);
+    } catch (error) {
+      throw ioError('truncate', this.path, error);
+    }
+  }
+
+  sync(): void {
+    try {
+      this.#assertOpen();
+      fs.fdatasyncSync(this.#fd);
+    } catch (error) {
+      throw ioError('sync', this.path, error);
+    }
+  }
+
+  syncLater(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(ioError('sync', this.path, closedError()));
+      this.#pendingSyncs++;
+      fs.fdatasync(this.#fd, (error) => {
+        this.#pendingSyncs--;
+        if (this.#closed && this.#pendingSyncs === 0) fs.closeSync(this.#fd);
+        if (error) reject(ioError('sync', this.path, error));
+        else resolve();
+      });
+    });
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#pendingSyncs > 0) return;
+    try {
+      fs.closeSync(this.#fd);
+    } catch (error) {
+      throw ioError('close', this.path, error);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw closedError();
+  }
+}
+
+function closedError(): Error {
+  return Object.assign(new Error('the file was closed'), { code: 'EBADF' });
+}
+
+function attempt<T>(operation: string, path: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    throw ioError(operation, path, error);
+  }
+}
+
+function ioError(operation: string, path: string, cause: unknown): IoError {
+  if (cause instanceof IoError) return cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new IoError(`${operation} ${path}: ${text}`, { code: codeOf(cause), path, cause });
+}
+
+function codeOf(error: unknown): string {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === 'string' ? code : 'EIO';
+}

@@ -1,0 +1,120 @@
+/**
+ * The lock of a data directory: a file, usually `.lock`, that names its holder.
+ *
+ *   <pid> <start>\n      the holder; empty when nobody holds it
+ *
+ * `start` tells two processes apart that were given the same pid one after the other: on Linux the boot id and the process's
+ * start in clock ticks, elsewhere `-`. A holder that is no longer alive is stale, and the lock is taken over.
+ *
+ * Kafka locks the same file with an fcntl lock, which Node.js cannot take. So: Kafka can open the directory whenever no Ottla
+ * node runs (it ignores the content), a running Kafka is seen on Linux through /proc/locks and refused, but a Kafka started
+ * while an Ottla node runs does not notice it.
+ */
+import fs from 'node:fs';
+import { IoError } from '../files.ts';
+
+export type DirectoryLock = { release(): void };
+
+/** A process needs microseconds between creating and removing the guard; one this old was left by a crash right there. */
+const guardStaleMs = 10_000;
+
+export function lockFile(path: string): DirectoryLock {
+  withGuard(path, () => {
+    const holder = readHolder(path);
+    if (holder && isAlive(holder)) throw lockedError(path, `process ${holder.pid}`);
+    const pid = pidWithSystemLock(path);
+    if (pid !== undefined) throw lockedError(path, `process ${pid} (a running Kafka?)`);
+    fs.writeFileSync(path, `${process.pid} ${startOf(process.pid)}\n`);
+  });
+  let held = true;
+  return {
+    release() {
+      if (!held) return;
+      held = false;
+      // The file stays, as Kafka's does. When the whole directory is gone there is nothing left to release.
+      if (fs.existsSync(path)) fs.truncateSync(path, 0);
+    },
+  };
+}
+
+function lockedError(path: string, holder: string): IoError {
+  return new IoError(`${path} is locked by ${holder}: stop it, or choose another directory`, { code: 'ELOCKED', path });
+}
+
+/** Makes "look at the holder, then write ourselves" one step among processes. */
+function withGuard(path: string, work: () => void): void {
+  const guard = `${path}.guard`;
+  const age = fs.statSync(guard, { throwIfNoEntry: false })?.mtimeMs;
+  if (age !== undefined && Date.now() - age > guardStaleMs) fs.rmSync(guard, { force: true });
+  let fd: number;
+  try {
+    fd = fs.openSync(guard, 'wx');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw lockedError(path, 'a process that is just taking it');
+    throw error;
+  }
+  try {
+    work();
+  } finally {
+    fs.closeSync(fd);
+    fs.rmSync(guard, { force: true });
+  }
+}
+
+type Holder = { pid: number; start: string };
+
+function readHolder(path: string): Holder | undefined {
+  let content: string;
+  try {
+    content = fs.readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const match = /^(\d+) (\S+)\n$/.exec(content);
+  return match ? { pid: Number(match[1]), start: match[2]! } : undefined;
+}
+
+function isAlive(holder: Holder): boolean {
+  try {
+    process.kill(holder.pid, 0);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  return startOf(holder.pid) === holder.start;
+}
+
+function startOf(pid: number): string {
+  if (process.platform !== 'linux') return '-';
+  try {
+    const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    // The command's name, in parentheses, may itself hold spaces and parentheses; the start is field 22, the 20th after it.
+    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
+    return `${boot}/${startTicks}`;
+  } catch {
+    return '-';
+  }
+}
+
+/** The process that holds a POSIX or flock lock on the file, where the system tells. */
+function pidWithSystemLock(path: string): number | undefined {
+  if (process.platform !== 'linux') return undefined;
+  const stat = fs.statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (!stat) return undefined;
+  let locks: string;
+  try {
+    locks = fs.readFileSync('/proc/locks', 'utf8');
+  } catch {
+    return undefined;
+  }
+  const major = ((stat.dev >> 8n) & 0xfffn) | ((stat.dev >> 32n) & ~0xfffn);
+  const minor = (stat.dev & 0xffn) | ((stat.dev >> 12n) & ~0xffn);
+  const device = (number: bigint) => number.toString(16).padStart(2, '0');
+  const file = `${device(major)}:${device(minor)}:${stat.ino}`;
+  for (const line of locks.split('\n')) {
+    const [, , , , pid, inode] = line.trim().split(/\s+/);
+    if (inode === file) return Number(pid);
+  }
+  return undefined;
+}

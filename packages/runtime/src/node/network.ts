@@ -1,0 +1,138 @@
+import net from 'node:net';
+import { IoError } from '../files.ts';
+import type { Address, Listener, Network, Socket } from '../network.ts';
+
+/** TCP of this machine. */
+export class NodeNetwork implements Network {
+  listen(address: Address, onSocket: (socket: Socket) => void): Promise<Listener> {
+    return new Promise((resolve, reject) => {
+      const server = net.createServer({ noDelay: true, pauseOnConnect: true });
+      server.on('connection', (raw) => {
+        const socket = new NodeSocket(raw);
+        onSocket(socket);
+        socket.start();
+      });
+      server.once('error', (error) => reject(ioError('listen on', address, error)));
+      server.listen({ host: address.host || undefined, port: address.port, backlog: 511 }, () => {
+        server.removeAllListeners('error');
+        // A failed accept (EMFILE) reaches here later; the connection was refused, and the listener goes on.
+        server.on('error', () => {});
+        resolve(new NodeListener(server, address.host));
+      });
+    });
+  }
+
+  connect(address: Address, options: { timeoutMs?: number } = {}): Promise<Socket> {
+    return new Promise((resolve, reject) => {
+      const raw = net.connect({ host: address.host, port: address.port, noDelay: true });
+      const timeout =
+        options.timeoutMs === undefined
+          ? undefined
+          : setTimeout(() => {
+              raw.destroy(Object.assign(new Error(`no answer within ${options.timeoutMs} ms`), { code: 'ETIMEDOUT' }));
+            }, options.timeoutMs);
+      const fail = (error: Error) => {
+        clearTimeout(timeout);
+        reject(ioError('connect to', address, error));
+      };
+      raw.once('error', fail);
+      raw.once('connect', () => {
+        clearTimeout(timeout);
+        raw.off('error', fail);
+        const socket = new NodeSocket(raw);
+        resolve(socket);
+        // The owner's continuation runs as a microtask, before this: it has set its handlers by then.
+        setImmediate(() => socket.start());
+      });
+    });
+  }
+}
+
+class NodeListener implements Listener {
+  readonly address: Address;
+  readonly #server: net.Server;
+
+  constructor(server: net.Server, host: string) {
+    this.#server = server;
+    const bound = server.address() as net.AddressInfo;
+    this.address = { host: host || bound.address, port: bound.port };
+  }
+
+  close(): Promise<void> {
+    // net.Server calls back only once the last open socket is gone too; accepting stops at once.
+    this.#server.close();
+    return Promise.resolve();
+  }
+}
+
+class NodeSocket implements Socket {
+  readonly remote: Address;
+  readonly local: Address;
+  onData: (chunk: Uint8Array) => void = ignore;
+  onClose: (error?: Error) => void = ignore;
+  onDrain: () => void = ignore;
+  readonly #raw: net.Socket;
+  #error: Error | undefined;
+  #started = false;
+  #paused = false;
+
+  constructor(raw: net.Socket) {
+    this.#raw = raw;
+    this.remote = { host: raw.remoteAddress ?? '', port: raw.remotePort ?? 0 };
+    this.local = { host: raw.localAddress ?? '', port: raw.localPort ?? 0 };
+    raw.on('error', (error) => {
+      this.#error = ioError('connection with', this.remote, error);
+    });
+    raw.on('close', () => this.onClose(this.#error));
+    raw.on('drain', () => this.onDrain());
+  }
+
+  start(): void {
+    this.#started = true;
+    this.#raw.on('data', (chunk: Buffer) => this.onData(chunk));
+    if (this.#paused) this.#raw.pause();
+    else this.#raw.resume();
+  }
+
+  get queuedBytes(): number {
+    return this.#raw.writableLength;
+  }
+
+  write(parts: readonly Uint8Array[]): boolean {
+    const raw = this.#raw;
+    // A peer may be gone before its owner hears of it; that is onClose's news to tell.
+    if (!raw.writable) return true;
+    if (parts.length === 1) return raw.write(parts[0]!);
+    let roomy = true;
+    raw.cork();
+    for (const part of parts) roomy = raw.write(part);
+    raw.uncork();
+    return roomy;
+  }
+
+  pause(): void {
+    this.#paused = true;
+    if (this.#started) this.#raw.pause();
+  }
+
+  resume(): void {
+    this.#paused = false;
+    if (this.#started) this.#raw.resume();
+  }
+
+  end(): void {
+    this.#raw.destroySoon();
+  }
+
+  destroy(): void {
+    this.#raw.destroy();
+  }
+}
+
+function ignore(): void {}
+
+function ioError(operation: string, address: Address, cause: Error): IoError {
+  const path = `${address.host}:${address.port}`;
+  const code = (cause as NodeJS.ErrnoException).code ?? 'EIO';
+  return new IoError(`${operation} ${path}: ${cause.message || code}`, { code, path, cause });
+}
