@@ -1,0 +1,84 @@
+import { errorCodeOf, KafkaError, ZERO_UUID } from '@ottla/protocol';
+import type { ReadBound } from '../replication/partition.ts';
+import type { Partitions } from '../replication/partitions.ts';
+import type { FetchPartition } from './fetch-session.ts';
+
+const EMPTY = new Uint8Array(0);
+
+export type AbortedTransaction = { readonly producerId: number; readonly firstOffset: number };
+
+/** What one partition answers to a fetch. */
+export type PartitionData = {
+  readonly asked: FetchPartition;
+  readonly errorCode: number;
+  readonly highWatermark: number;
+  readonly lastStableOffset: number;
+  readonly logStartOffset: number;
+  readonly records: Uint8Array;
+  /** Null unless the reader asked for committed records only. */
+  readonly abortedTransactions: AbortedTransaction[] | null;
+  readonly divergingEpoch?: { epoch: number; endOffset: number };
+};
+
+export type ReadRules = {
+  readonly bound: ReadBound;
+  /** For all partitions together; each also has its own maximum. */
+  readonly maxBytes: number;
+  /** The id of the broker that follows, or below zero for a consumer. */
+  readonly replicaId: number;
+};
+
+/**
+ * Reads in the order asked until `maxBytes` are used up. The first batch found is given whole even when it is larger than
+ * every limit, so that a reader with a small buffer still gets on (KIP-74).
+ */
+export function readPartitions(partitions: Partitions, asked: Iterable<FetchPartition>, rules: ReadRules): PartitionData[] {
+  const answers: PartitionData[] = [];
+  let bytesLeft = rules.maxBytes;
+  let nothingRead = true;
+  for (const partition of asked) {
+    const answer = readPartition(partitions, partition, rules, Math.min(bytesLeft, partition.maxBytes), nothingRead);
+    if (answer.records.length > 0) nothingRead = false;
+    bytesLeft = Math.max(0, bytesLeft - answer.records.length);
+    answers.push(answer);
+  }
+  return answers;
+}
+
+function readPartition(partitions: Partitions, asked: FetchPartition, rules: ReadRules, maxBytes: number, minOneBatch: boolean): PartitionData {
+  try {
+    const topic = asked.topic ?? partitions.topicName(asked.topicId);
+    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
+    const partition = partitions.leader(topic, asked.index, asked.currentLeaderEpoch);
+    if (asked.topicId !== ZERO_UUID && partition.topicId !== asked.topicId) {
+      throw new KafkaError('INCONSISTENT_TOPIC_ID', `${partition.name} has the id ${partition.topicId} now: refresh metadata`);
+    }
+    if (rules.replicaId >= 0) {
+      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `broker ${rules.replicaId} holds no replica of ${partition.name}`);
+    }
+    const offsets = {
+      highWatermark: partition.highWatermark,
+      lastStableOffset: partition.lastStableOffset,
+      logStartOffset: partition.log.logStartOffset,
+    };
+    if (asked.lastFetchedEpoch >= 0) {
+      const end = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch);
+      if (end.leaderEpoch < 0) throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);
+      if (end.leaderEpoch < asked.lastFetchedEpoch || end.endOffset < asked.fetchOffset) {
+        const divergingEpoch = { epoch: end.leaderEpoch, endOffset: end.endOffset };
+        return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
+      }
+    }
+    const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
+    const abortedTransactions =
+      rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.nextOffset) : null;
+    return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    return failedRead(asked, errorCodeOf(error));
+  }
+}
+
+function failedRead(asked: FetchPartition, errorCode: number): PartitionData {
+  return { asked, errorCode, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: EMPTY, abortedTransactions: null };
+}

@@ -1,0 +1,57 @@
+import type { ResponseParts } from '@ottla/network';
+import { ApiVersions, type ApiVersionsResponse, type RequestHeader, type Writable, Writer, writeResponseHeader } from '@ottla/protocol';
+import { highestServed } from '../request-dispatcher.ts';
+import { type Handler, handler } from './handler.ts';
+
+/** Letters, digits, `-` and `.`, with a letter or digit at both ends (KIP-511). */
+const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
+
+/** Produce 0-2 are refused, but librdkafka before 2.x turns features off unless 0 is listed (KAFKA-18659). */
+const PRODUCE_KEY = 0;
+
+/**
+ * ApiVersions: what this listener serves, from the same table that serves it, and the cluster's feature levels.
+ * v3 software name and version (KIP-511), features (KIP-584)
+ * v4 supported features whose minimum is 0 are listed too
+ */
+export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
+  return handler(ApiVersions, (request, { broker, connection, apiVersion }) => {
+    if (apiVersion >= 3) {
+      if (!softwareNamePattern.test(request.clientSoftwareName) || !softwareNamePattern.test(request.clientSoftwareVersion)) {
+        return { errorCode: 42 };
+      }
+      connection.state.clientSoftware = { name: request.clientSoftwareName, version: request.clientSoftwareVersion };
+    }
+    const features = broker.metadata.image.features;
+    return {
+      apiKeys: advertised(table()),
+      supportedFeatures: broker.supportedFeatures
+        .filter(({ minVersion }) => apiVersion >= 4 || minVersion > 0)
+        .map(({ name, minVersion, maxVersion }) => ({ name, minVersion, maxVersion })),
+      finalizedFeaturesEpoch: broker.metadata.appliedOffset,
+      finalizedFeatures: [...features.levels()]
+        .filter(([, level]) => level > 0)
+        .map(([name, level]) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
+      zkMigrationReady: false,
+    };
+  }) as Handler;
+}
+
+function advertised(handlers: Iterable<Handler>): Writable<ApiVersionsResponse>['apiKeys'] {
+  return [...handlers]
+    .map((served) => ({
+      apiKey: served.api.apiKey,
+      minVersion: served.api.apiKey === PRODUCE_KEY ? 0 : served.api.minVersion,
+      maxVersion: highestServed(served),
+    }))
+    .sort((one, other) => one.apiKey - other.apiKey);
+}
+
+/** A client that guessed a version too new learns the versions of this one API, in the oldest form, and asks again. */
+export function unsupportedApiVersionsAnswer(header: RequestHeader): ResponseParts {
+  const writer = new Writer();
+  writeResponseHeader(writer, ApiVersions, 0, header.correlationId);
+  const { apiKey, minVersion, maxVersion } = ApiVersions;
+  ApiVersions.response.write(writer, { errorCode: 35, apiKeys: [{ apiKey, minVersion, maxVersion }] }, 0);
+  return writer.chunks();
+}

@@ -1,0 +1,55 @@
+import { DescribeTopicPartitions, type DescribeTopicPartitionsResponse, KafkaError, type Writable, ZERO_UUID } from '@ottla/protocol';
+import { topicOperations } from '../authorized-operations.ts';
+import { isInternalTopic } from '../internal-topics.ts';
+import { isValidTopicName } from '../topic-name.ts';
+import { handler } from './handler.ts';
+
+type Topic = NonNullable<Writable<DescribeTopicPartitionsResponse>['topics']>[number];
+
+/**
+ * DescribeTopicPartitions: topics in the order of their names, a page at a time, with the eligible leader replicas (KIP-966).
+ * The cursor names the first partition of the next page.
+ */
+export const describeTopicPartitions = handler(DescribeTopicPartitions, (request, { broker, connection }) => {
+  const { cursor } = request;
+  if (cursor && cursor.partitionIndex < 0) throw new KafkaError('INVALID_REQUEST', `DescribeTopicPartitionsRequest cursor partition must be valid: ${cursor.partitionIndex}`);
+  const asked = request.topics.length > 0 ? [...new Set(request.topics.map(({ name }) => name))] : [...broker.metadata.topicNames()];
+  const names = asked.filter((name) => !cursor || name >= cursor.topicName).sort();
+  let room = Math.max(1, Math.min(request.responsePartitionLimit, broker.config.get('max.request.partition.size.limit')));
+  const topics: Topic[] = [];
+  for (const name of names) {
+    const topic = broker.metadata.describeTopic(name, connection.listenerName);
+    if (!topic) {
+      // All topics were asked for, and this one has gone since the page before.
+      if (request.topics.length === 0) continue;
+      const error = isValidTopicName(name) ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'INVALID_TOPIC_EXCEPTION';
+      topics.push({ errorCode: new KafkaError(error).code, name, topicId: ZERO_UUID, isInternal: isInternalTopic(name), partitions: [] });
+      continue;
+    }
+    const first = cursor?.topicName === name ? cursor.partitionIndex : 0;
+    if (room === 0) return { topics, nextCursor: { topicName: name, partitionIndex: first } };
+    const rest = topic.partitions.filter(({ index }) => index >= first);
+    const page = rest.slice(0, room);
+    topics.push({
+      errorCode: 0,
+      name,
+      topicId: topic.topicId,
+      isInternal: isInternalTopic(name),
+      topicAuthorizedOperations: topicOperations,
+      partitions: page.map((partition) => ({
+        errorCode: partition.errorCode,
+        partitionIndex: partition.index,
+        leaderId: partition.leader,
+        leaderEpoch: partition.leaderEpoch,
+        replicaNodes: partition.replicas,
+        isrNodes: partition.isr,
+        eligibleLeaderReplicas: partition.elr,
+        lastKnownElr: partition.lastKnownElr,
+        offlineReplicas: partition.offlineReplicas,
+      })),
+    });
+    room -= page.length;
+    if (page.length < rest.length) return { topics, nextCursor: { topicName: name, partitionIndex: rest[page.length]!.index } };
+  }
+  return { topics };
+});

@@ -1,0 +1,141 @@
+import { Fetch, type FetchRequest, type FetchResponse, KafkaError, type Writable, ZERO_UUID } from '@ottla/protocol';
+import { readOrWait } from '../fetching/delayed-fetch.ts';
+import { type FetchPartition, type FetchSession, NO_SESSION, partitionKey } from '../fetching/fetch-session.ts';
+import type { PartitionData } from '../fetching/read-partitions.ts';
+import { failureOf, handler, type RequestContext } from './handler.ts';
+
+type Answer = Writable<FetchResponse>;
+
+const READ_COMMITTED = 1;
+const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+
+/**
+ * Fetch: records from partitions that this broker leads.
+ * v4 isolationLevel: a read_committed reader sees up to the lastStableOffset, and the aborted transactions (KIP-98)
+ * v7 sessions: a request names only what changed (KIP-227)
+ * v9 currentLeaderEpoch fences a reader with stale metadata (KIP-320)
+ * v10 zstd data may be sent (KIP-110)
+ * v12 lastFetchedEpoch: the answer tells where the reader's history diverges (KIP-595)
+ * v13 topics by id (KIP-516)
+ * v15 replicaState takes the place of replicaId (KIP-903)
+ */
+export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer> => {
+  const { broker, apiVersion } = context;
+  const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
+  const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
+  const changed = askedPartitions(request, context);
+  const start = broker.fetchSessions.start({ ...request, usesTopicIds }, changed, forgottenPartitions(request));
+  if (start.kind === 'error') return { errorCode: failureOf(new KafkaError(start.error)).errorCode, sessionId: NO_SESSION, responses: [] };
+
+  const session = start.kind === 'incremental' ? start.session : undefined;
+  const asked = session ? resolved(session, context) : changed;
+  const serverMaxBytes = broker.config.get('fetch.max.bytes');
+  const rules = {
+    bound: replicaId >= 0 || replicaId === -2 ? ('logEnd' as const) : request.isolationLevel === READ_COMMITTED ? ('lastStableOffset' as const) : ('highWatermark' as const),
+    maxBytes: Math.min(request.maxBytes, serverMaxBytes),
+    replicaId,
+  };
+  const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
+  const finish = (answers: PartitionData[]): Answer => {
+    if (apiVersion < 10) answers = answers.map(refuseZstd);
+    if (session) return incrementalAnswer(session, answers);
+    const created = start.kind === 'full' && start.create ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 }) : undefined;
+    if (created) for (const answer of answers) remember(created, answer);
+    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers) };
+  };
+  const answers = readOrWait(broker.partitions, broker.runtime.timers, asked, rules, patience);
+  return answers instanceof Promise ? answers.then(finish) : finish(answers);
+});
+
+function askedPartitions(request: FetchRequest, { broker, apiVersion }: RequestContext): FetchPartition[] {
+  const asked = new Map<string, FetchPartition>();
+  const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
+  for (const topic of request.topics) {
+    const name = usesTopicIds ? broker.partitions.topicName(topic.topicId) : topic.topic;
+    for (const partition of topic.partitions) {
+      const wanted = {
+        topic: name,
+        topicId: usesTopicIds ? topic.topicId : ZERO_UUID,
+        index: partition.partition,
+        fetchOffset: partition.fetchOffset,
+        maxBytes: partition.partitionMaxBytes,
+        currentLeaderEpoch: partition.currentLeaderEpoch,
+        lastFetchedEpoch: partition.lastFetchedEpoch,
+        logStartOffset: partition.logStartOffset,
+      };
+      asked.set(partitionKey(usesTopicIds, wanted), wanted);
+    }
+  }
+  return [...asked.values()];
+}
+
+function* forgottenPartitions(request: FetchRequest): Generator<{ topic: string; topicId: string; index: number }> {
+  for (const { topic, topicId, partitions } of request.forgottenTopicsData) {
+    for (const index of partitions) yield { topic, topicId, index };
+  }
+}
+
+/** A topic that did not exist when the session learned its id may exist now. */
+function resolved(session: FetchSession, { broker }: RequestContext): FetchPartition[] {
+  const partitions = [...session.partitions.values()];
+  for (const partition of partitions) partition.topic ??= broker.partitions.topicName(partition.topicId);
+  return partitions;
+}
+
+/** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
+function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[]): Answer {
+  const news = answers.filter((answer) => {
+    const isNews = remember(session, answer);
+    if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
+    return isNews;
+  });
+  return { errorCode: 0, sessionId: session.id, responses: byTopic(news) };
+}
+
+/** Notes what the fetcher is told now; true if it is anything new. */
+function remember(session: FetchSession, answer: PartitionData): boolean {
+  const known = session.partitions.get(partitionKey(session.usesTopicIds, answer.asked));
+  if (!known) return true;
+  const moved = answer.highWatermark !== known.sentHighWatermark || answer.logStartOffset !== known.sentLogStartOffset;
+  // An error makes the next answer count as news, so that the fetcher hears of the recovery.
+  known.sentHighWatermark = answer.errorCode === 0 ? answer.highWatermark : -1;
+  known.sentLogStartOffset = answer.logStartOffset;
+  return moved || answer.errorCode !== 0 || answer.records.length > 0 || answer.divergingEpoch !== undefined;
+}
+
+function byTopic(answers: readonly PartitionData[]): Answer['responses'] {
+  const topics: { topic: string | undefined; topicId: string; partitions: object[] }[] = [];
+  for (const answer of answers) {
+    const { topic, topicId, index } = answer.asked;
+    let last = topics.at(-1);
+    if (!last || last.topic !== topic || last.topicId !== topicId) topics.push((last = { topic, topicId, partitions: [] }));
+    last.partitions.push({
+      partitionIndex: index,
+      errorCode: answer.errorCode,
+      highWatermark: answer.highWatermark,
+      lastStableOffset: answer.lastStableOffset,
+      logStartOffset: answer.logStartOffset,
+      divergingEpoch: answer.divergingEpoch,
+      abortedTransactions: answer.abortedTransactions,
+      records: answer.records,
+    });
+  }
+  return topics;
+}
+
+const CODEC_MASK = 0x07;
+const ZSTD = 4;
+const MAGIC = 16;
+const ATTRIBUTES_LOW_BYTE = 22;
+const BATCH_LENGTH = 8;
+
+/** A reader this old cannot decompress zstd: it is told so instead of being sent what it takes for garbage (KIP-110). */
+function refuseZstd(answer: PartitionData): PartitionData {
+  const view = new DataView(answer.records.buffer, answer.records.byteOffset, answer.records.byteLength);
+  for (let position = 0; position + ATTRIBUTES_LOW_BYTE < view.byteLength; position += 12 + view.getInt32(position + BATCH_LENGTH)) {
+    if (view.getUint8(position + MAGIC) < 2 || (view.getUint8(position + ATTRIBUTES_LOW_BYTE) & CODEC_MASK) !== ZSTD) continue;
+    const { errorCode } = failureOf(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE'));
+    return { ...answer, errorCode, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: new Uint8Array(0), abortedTransactions: null };
+  }
+  return answer;
+}

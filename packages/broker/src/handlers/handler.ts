@@ -1,0 +1,51 @@
+import type { ServerConnection } from '@ottla/network';
+import { type Api, errorCodeOf, KafkaError, type Writable } from '@ottla/protocol';
+import type { BrokerParts } from '../broker-parts.ts';
+
+/** Who asked, and how: what a handler may want to know besides the request itself. */
+export type RequestContext = {
+  readonly broker: BrokerParts;
+  readonly connection: ServerConnection;
+  readonly apiVersion: number;
+  readonly correlationId: number;
+  readonly clientId: string | null;
+};
+
+/** `null`: the request is not answered (Produce with acks=0). */
+export type Answer<Response> = Writable<Response> | null;
+
+export type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
+
+export type Handler<Request = unknown, Response = unknown> = {
+  readonly api: Api<Request, Response>;
+  readonly handle: (request: Request, context: RequestContext) => Answer<Response> | Promise<Answer<Response>>;
+  /** The answer when `handle` throws: the error in each place where this API carries one. */
+  readonly failed: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
+};
+
+/**
+ * One API's handler. What `handle` does before its first `await` happens in the order in which requests arrived.
+ * Without `failed`, a thrown error becomes the answer's top-level `errorCode` and `errorMessage`, for APIs that have them.
+ */
+export function handler<Request, Response>(
+  api: Api<Request, Response>,
+  handle: Handler<Request, Response>['handle'],
+  failed: Handler<Request, Response>['failed'] = (failure) => failure as unknown as Writable<Response>,
+): Handler<Request, Response> {
+  return { api, handle, failed };
+}
+
+/** An error as the wire carries it. What is not a KafkaError is UNKNOWN_SERVER_ERROR and its text stays here. */
+export function failureOf(error: unknown): Failure {
+  return { errorCode: errorCodeOf(error), errorMessage: error instanceof KafkaError ? error.message : null };
+}
+
+/** Runs `answer` for one element of a batched request, so that one element's error does not spoil its neighbours. */
+export function orFailure<Result>(answer: () => Result, failed: (failure: Failure) => Result): Result {
+  try {
+    return answer();
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    return failed(failureOf(error));
+  }
+}

@@ -1,0 +1,169 @@
+import { KafkaError } from '@ottla/protocol';
+import type { AppendOptions, AppendResult, Log, LogRead } from '@ottla/storage';
+
+/** What the metadata log says about a partition; see PartitionRecord and PartitionChangeRecord. */
+export type PartitionState = {
+  readonly leader: number;
+  readonly leaderEpoch: number;
+  readonly partitionEpoch: number;
+  readonly replicas: readonly number[];
+  readonly isr: readonly number[];
+};
+
+/** Below which offset a fetch may read. */
+export type ReadBound = 'logEnd' | 'highWatermark' | 'lastStableOffset';
+
+type Watcher = () => void;
+
+/**
+ * One replica on this broker: its log, and what replication knows about it.
+ *
+ * Invariant: logStartOffset <= lastStableOffset <= highWatermark <= logEndOffset, and the highWatermark never retreats while leading.
+ */
+export class Partition {
+  readonly topic: string;
+  readonly index: number;
+  readonly topicId: string;
+  readonly log: Log;
+  readonly #brokerId: number;
+  #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
+  #highWatermark: number;
+  /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
+  readonly #watchers = new Set<Watcher>();
+
+  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log, checkpointedHighWatermark: number) {
+    this.topic = identity.topic;
+    this.index = identity.index;
+    this.topicId = identity.topicId;
+    this.#brokerId = identity.brokerId;
+    this.log = log;
+    this.#highWatermark = Math.min(Math.max(checkpointedHighWatermark, log.logStartOffset), log.logEndOffset);
+  }
+
+  get highWatermark(): number {
+    return this.#highWatermark;
+  }
+
+  /** A read_committed reader stops here. */
+  get lastStableOffset(): number {
+    return Math.min(this.log.lastStableOffset, this.#highWatermark);
+  }
+
+  get leaderEpoch(): number {
+    return this.#state.leaderEpoch;
+  }
+
+  get leader(): number {
+    return this.#state.leader;
+  }
+
+  get isLeader(): boolean {
+    return this.#state.leader === this.#brokerId;
+  }
+
+  get isr(): readonly number[] {
+    return this.#state.isr;
+  }
+
+  /** Takes over what the metadata log says now. */
+  updateState(state: PartitionState): void {
+    const newLeaderEpoch = state.leaderEpoch !== this.#state.leaderEpoch;
+    this.#state = state;
+    if (this.isLeader) {
+      if (newLeaderEpoch) this.log.assignLeaderEpoch(state.leaderEpoch);
+      this.#advanceHighWatermark();
+    }
+    this.#notify();
+  }
+
+  /** Throws NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320; -1 asks for no check). */
+  requireLeader(currentLeaderEpoch = -1): void {
+    this.requireEpoch(currentLeaderEpoch);
+    if (!this.isLeader) {
+      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is led by broker ${this.leader}: refresh metadata and retry there`);
+    }
+  }
+
+  /** Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320; -1 asks for no check). */
+  requireEpoch(currentLeaderEpoch: number): void {
+    if (currentLeaderEpoch < 0 || currentLeaderEpoch === this.leaderEpoch) return;
+    if (currentLeaderEpoch < this.leaderEpoch) {
+      throw new KafkaError('FENCED_LEADER_EPOCH', `${this.name} is at leader epoch ${this.leaderEpoch}, the request at ${currentLeaderEpoch}: refresh metadata`);
+    }
+    throw new KafkaError('UNKNOWN_LEADER_EPOCH', `${this.name} has not heard of leader epoch ${currentLeaderEpoch} yet, it is at ${this.leaderEpoch}: retry`);
+  }
+
+  get name(): string {
+    return `${this.topic}-${this.index}`;
+  }
+
+  /** Throws NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and whatever the log refuses. */
+  appendAsLeader(records: Uint8Array, options: Omit<AppendOptions, 'leaderEpoch'>, requiredAcks: number, minInsyncReplicas: number): AppendResult {
+    this.requireLeader();
+    const minimum = Math.min(minInsyncReplicas, this.#state.replicas.length);
+    if (requiredAcks === -1 && this.#state.isr.length < minimum) {
+      throw new KafkaError('NOT_ENOUGH_REPLICAS', `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`);
+    }
+    const result = this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch });
+    this.#advanceHighWatermark();
+    this.#notify();
+    return result;
+  }
+
+  /** Throws OFFSET_OUT_OF_RANGE. */
+  read(startOffset: number, maxBytes: number, bound: ReadBound, minOneBatch: boolean): LogRead {
+    return this.log.read({ startOffset, maxBytes, endOffset: this.endOffsetFor(bound), minOneBatch });
+  }
+
+  endOffsetFor(bound: ReadBound): number {
+    if (bound === 'logEnd') return this.log.logEndOffset;
+    return bound === 'highWatermark' ? this.#highWatermark : this.lastStableOffset;
+  }
+
+  /** Throws OFFSET_OUT_OF_RANGE; -1 means up to the highWatermark. Returns the new logStartOffset (KIP-107). */
+  deleteRecordsBefore(offset: number): number {
+    this.requireLeader();
+    const target = offset === -1 ? this.#highWatermark : offset;
+    if (target < 0 || target > this.#highWatermark) {
+      throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} has records up to ${this.#highWatermark}, deletion before ${offset} was asked for`);
+    }
+    this.log.advanceLogStartOffset(target);
+    this.#notify();
+    return this.log.logStartOffset;
+  }
+
+  /** Calls `watcher` after each change that a waiting request may care about, until the returned function is called. */
+  watch(watcher: Watcher): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  /** Resolves once the highWatermark is at `endOffset` or above; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
+  whenCommitted(endOffset: number): Promise<void> {
+    if (this.#highWatermark >= endOffset) return Promise.resolve();
+    const { leaderEpoch } = this.#state;
+    return new Promise((resolve, reject) => {
+      const stop = this.watch(() => {
+        if (this.#highWatermark >= endOffset) resolve();
+        else if (!this.isLeader || this.leaderEpoch !== leaderEpoch) reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
+        else return;
+        stop();
+      });
+    });
+  }
+
+  /** The topic is being deleted, or the broker stops: whoever waits looks again and finds no leader here. */
+  resign(): void {
+    this.#state = { ...this.#state, leader: -1 };
+    this.#notify();
+  }
+
+  // This release replicates to no other broker, so the isr's smallest end offset is known only when the isr is this broker alone.
+  #advanceHighWatermark(): void {
+    if (this.#state.isr.length === 1 && this.#state.isr[0] === this.#brokerId) this.#highWatermark = Math.max(this.#highWatermark, this.log.logEndOffset);
+  }
+
+  #notify(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+}

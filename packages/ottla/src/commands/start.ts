@@ -1,0 +1,140 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import process from 'node:process';
+import { BrokerServer, formatForDevelopment, isFormatted } from '@ottla/broker';
+import { parseProperties } from '@ottla/metadata';
+import { KafkaError } from '@ottla/protocol';
+import { IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+type StartOptions = {
+  config?: string;
+  data?: string;
+  port?: number;
+  ephemeral?: boolean;
+  format?: boolean;
+  set: string[];
+  logLevel: 'debug' | 'info' | 'warn' | 'error';
+};
+
+const DEFAULT_PORT = 9092;
+const DEFAULT_DATA = 'ottla-data';
+
+export function startCommand(): Command {
+  return new Command('start')
+    .description('Run a node: a broker and the controller of a cluster, in this process, until it is told to stop.')
+    .option('-c, --config <file>', "a server.properties as Kafka's; without it, development defaults: one node on 127.0.0.1, no security")
+    .option('-d, --data <directory>', `where the records are kept (default: ./${DEFAULT_DATA}, or log.dirs of the --config file)`)
+    .option('-p, --port <port>', `port of the PLAINTEXT listener, 0 for any free one (default: ${DEFAULT_PORT}, or what the --config file says)`, portOf)
+    .option('--ephemeral', 'keep everything in memory: gone when the process ends')
+    .option('--format', 'format a fresh data directory first, as "ottla storage format" does (always done with development defaults)')
+    .option('--set <name=value>', 'one more setting of server.properties; may be repeated', (setting: string, all: string[]) => [...all, setting], [] as string[])
+    .addOption(new Option('--log-level <level>', 'how much to tell').choices(['debug', 'info', 'warn', 'error']).default('info'))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  ottla start                              a Kafka on 127.0.0.1:9092, records in ./${DEFAULT_DATA}
+  ottla start --port 0 --ephemeral         one for a test: any free port, nothing on disk
+  ottla start --config server.properties   as "kafka-server-start.sh server.properties" would
+  ottla start --set num.partitions=6       with other settings of Kafka's`,
+    )
+    .action(start);
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65535) throw new InvalidArgumentError('a port is a number from 0 to 65535');
+  return port;
+}
+
+async function start(options: StartOptions): Promise<void> {
+  const began = performance.now();
+  const isDevelopment = options.config === undefined;
+  const runtime: Runtime = {
+    ...nodeRuntime({ logger: nodeLogger({ level: options.logLevel }) }),
+    ...(options.ephemeral ? { files: new MemoryFiles() } : {}),
+  };
+  try {
+    const properties = propertiesFrom(options);
+    const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA).split(',').map((directory) => directory.trim());
+    if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories)) formatForDevelopment(runtime, properties);
+    const server = await BrokerServer.start({ runtime, properties });
+    stopOnSignal(server);
+    const { host, port } = server.address;
+    if (isDevelopment) welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), performance.now() - began);
+  } catch (error) {
+    if (!(error instanceof KafkaError || error instanceof IoError || (error instanceof Error && error.name === 'ConfigError'))) throw error;
+    console.error(`ottla: ${error.message}`);
+    process.exitCode = 1;
+    process.exit();
+  }
+}
+
+function propertiesFrom({ config, data, port, set }: StartOptions): Record<string, string> {
+  if (config !== undefined && !existsSync(config)) throw new IoError(`there is no file ${config}`, { code: 'ENOENT', path: config });
+  const properties: Record<string, string> = config === undefined ? { ...developmentDefaults } : parseProperties(readFileSync(config, 'utf8'));
+  if (data !== undefined) {
+    delete properties['log.dir'];
+    properties['log.dirs'] = data;
+  }
+  if (port !== undefined || config === undefined) properties['listeners'] = withPort(properties['listeners'], port ?? DEFAULT_PORT);
+  for (const setting of set) {
+    const at = setting.indexOf('=');
+    if (at < 1) throw new KafkaError('INVALID_CONFIG', `--set takes name=value, not "${setting}"`);
+    properties[setting.slice(0, at).trim()] = setting.slice(at + 1).trim();
+  }
+  return properties;
+}
+
+const developmentDefaults = {
+  'process.roles': 'broker,controller',
+  'node.id': '1',
+  listeners: `PLAINTEXT://127.0.0.1:${DEFAULT_PORT},CONTROLLER://127.0.0.1:0`,
+  'controller.listener.names': 'CONTROLLER',
+  'log.dirs': DEFAULT_DATA,
+  'offsets.topic.replication.factor': '1',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+  'share.coordinator.state.topic.replication.factor': '1',
+  'share.coordinator.state.topic.min.isr': '1',
+  // A lone developer's consumer should not wait three seconds for others to join.
+  'group.initial.rebalance.delay.ms': '0',
+};
+
+function withPort(listeners: string | undefined, port: number): string {
+  const all = (listeners ?? `PLAINTEXT://127.0.0.1:${DEFAULT_PORT}`).split(',');
+  const plain = all.findIndex((listener) => listener.trim().startsWith('PLAINTEXT://'));
+  if (plain < 0) throw new KafkaError('INVALID_CONFIG', '--port sets the port of a PLAINTEXT listener, and the config has none');
+  return all.map((listener, index) => (index === plain ? listener.replace(/:\d*$/, `:${port}`) : listener)).join(',');
+}
+
+function stopOnSignal(server: BrokerServer): void {
+  let stopping = false;
+  const stop = (): void => {
+    // A second signal means now.
+    if (stopping) process.exit(130);
+    stopping = true;
+    server.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        console.error('ottla: the node did not stop cleanly:', error);
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function welcome(address: string, place: string, tookMs: number): void {
+  console.log(`
+Ottla is a Kafka on ${address} (up in ${Math.round(tookMs)} ms, records in ${place}). Try, in another terminal:
+
+  npx ottla topics create greetings --partitions 3
+  echo hello | npx ottla produce greetings
+  npx ottla consume greetings --from-beginning
+
+or any Kafka client with bootstrap.servers=${address}. Ctrl-C stops it.
+`);
+}
