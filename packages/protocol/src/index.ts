@@ -10,5 +10,52 @@ export {
   ProtocolError,
 } from './errors.ts';
 export { MAX_ARRAY_LENGTH, MAX_TAGGED_FIELDS, Reader } from './reader.ts';
+// ── records: batches, compression, checksums, partitioning ──
+export {
+  BatchBuilder,
+  type BatchOptions,
+  buildBatch,
+  recordBytesAtMost,
+} from './records/batch-builder.ts';
+export {
+  BatchView,
+  batchHeaderBytes,
+  batchPrefixBytes,
+  type ReadRecordsOptions,
+  sequenceAfter,
+  type TimestampType,
+} from './records/batch-view.ts';
+export { batchesOf, batchLengthAt, lengthOfWholeBatches } from './records/batches-of.ts';
+export {
+  type CompressionCodec,
+  type CompressOptions,
+  codecOfId,
+  compress,
+  compressionCodecs,
+  type DecompressOptions,
+  decompress,
+  defaultMaxDecompressedBytes,
+  idOfCodec,
+} from './records/compression.ts';
+export {
+  buildControlBatch,
+  type ControlBatch,
+  type ControlRecord,
+  type ControlRecordType,
+  controlRecordKey,
+  controlRecordTypeOf,
+  controlRecordTypes,
+  controlRecordValue,
+  readControlRecord,
+} from './records/control-records.ts';
+export { crc32, crc32c } from './records/crc32.ts';
+export { type InspectOptions, inspectRecords, type OffendingRecord, type RecordsInspection } from './records/inspect-records.ts';
+export { readInt64, writeInt64 } from './records/int64.ts';
+export { buildLegacyMessageSet, type LegacyMessageSet } from './records/legacy-message.ts';
+export { javaStringHash, murmur2, partitionForGroup, partitionForKey } from './records/partition-hashes.ts';
+export { recompressBatch } from './records/recompress-batch.ts';
+export type { DecodedRecord, RecordHeader, RecordToWrite } from './records/record.ts';
+export { RecordCursor, type RecordSectionContext } from './records/record-cursor.ts';
+export { xxh32 } from './records/xxh32.ts';
 export { isUuid, type Uuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.ts';
 export { Writer } from './writer.ts';

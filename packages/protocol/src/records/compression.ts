@@ -1,0 +1,92 @@
+/**
+ * The codecs of record batches. Every decompression has a cap on its output, because the format has none.
+ *
+ *   id  codec   framing
+ *   0   none
+ *   1   gzip    one RFC 1952 stream
+ *   2   snappy  xerial's chunks (snappy.ts)
+ *   3   lz4     frames (lz4.ts)
+ *   4   zstd    frames
+ */
+import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { KafkaError } from '../errors.ts';
+import { type Lz4Options, lz4Compress, lz4Decompress } from './lz4.ts';
+import { outputTooLarge, undecodable } from './output-buffer.ts';
+import { snappyCompress, snappyDecompress } from './snappy.ts';
+
+export type CompressionCodec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
+
+export const compressionCodecs: readonly CompressionCodec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
+
+/** Enough for any batch that a broker with sane limits accepts, little enough for a process to survive a bomb. */
+export const defaultMaxDecompressedBytes = 128 * 1024 * 1024;
+
+export type CompressOptions = Lz4Options & {
+  /** gzip 1 to 9 or -1; zstd -131072 to 22. lz4 and snappy have one speed here. Absent: the codec's default. */
+  level?: number;
+};
+
+export type DecompressOptions = Lz4Options & {
+  /** Default `defaultMaxDecompressedBytes`. */
+  maxBytes?: number;
+};
+
+/** The codec of the low bits of `attributes`. Throws UNKNOWN_SERVER_ERROR, as Kafka does, for ids 5 to 7. */
+export function codecOfId(id: number): CompressionCodec {
+  const codec = compressionCodecs[id];
+  if (codec === undefined) throw new KafkaError('UNKNOWN_SERVER_ERROR', `unknown compression type id: ${id}`);
+  return codec;
+}
+
+export function idOfCodec(codec: CompressionCodec): number {
+  return compressionCodecs.indexOf(codec);
+}
+
+/** `none` gives the input back. */
+export function compress(codec: CompressionCodec, input: Uint8Array, options: CompressOptions = {}): Uint8Array {
+  switch (codec) {
+    case 'none':
+      return input;
+    case 'gzip':
+      return gzipSync(input, { level: options.level ?? constants.Z_DEFAULT_COMPRESSION });
+    case 'snappy':
+      return snappyCompress(input);
+    case 'lz4':
+      return lz4Compress(input, options);
+    case 'zstd':
+      return zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: options.level ?? 3 } });
+  }
+}
+
+/**
+ * `none` gives the input back. Throws MESSAGE_TOO_LARGE when the output would pass the cap, and UNKNOWN_SERVER_ERROR,
+ * as Kafka does, for input that the codec cannot read.
+ */
+export function decompress(codec: CompressionCodec, input: Uint8Array, options: DecompressOptions = {}): Uint8Array {
+  const maxBytes = options.maxBytes ?? defaultMaxDecompressedBytes;
+  switch (codec) {
+    case 'none':
+      return input;
+    case 'gzip':
+      return inflate(codec, gunzipSync, input, maxBytes);
+    case 'snappy':
+      return snappyDecompress(input, maxBytes);
+    case 'lz4':
+      return lz4Decompress(input, maxBytes, options);
+    case 'zstd':
+      return inflate(codec, zstdDecompressSync, input, maxBytes);
+  }
+}
+
+type Inflater = (input: Uint8Array, options: { maxOutputLength: number; chunkSize: number }) => Uint8Array;
+
+function inflate(codec: CompressionCodec, inflater: Inflater, input: Uint8Array, maxBytes: number): Uint8Array {
+  const chunkSize = Math.min(Math.max(input.length * 4, 16 * 1024), 1024 * 1024);
+  try {
+    const output = inflater(input, { maxOutputLength: Math.max(maxBytes, 1), chunkSize });
+    return new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw outputTooLarge(maxBytes);
+    throw undecodable(codec, (error as Error).message);
+  }
+}
