@@ -1,1 +1,11 @@
-export {};
+export {
+  type AcceptOptions,
+  acceptConnections,
+  defaultListenerLimits,
+  type ListenerLimits,
+  type ServerListener,
+} from './accept-connections.ts';
+export { ConnectionQuota, type ConnectionQuotaLimits } from './connection-quota.ts';
+export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
+export { type FrameParts, packFrames } from './outgoing-frames.ts';
+export type { ConnectionLimits, RequestHandler, ResponseParts, ServerConnection } from './server-connection.ts';
