@@ -68,24 +68,58 @@ export function decompress(codec: CompressionCodec, input: Uint8Array, options: 
     case 'none':
       return input;
     case 'gzip':
-      return inflate(codec, gunzipSync, input, maxBytes);
+      return inflate(codec, gunzipSync, input, maxBytes).output;
     case 'snappy':
       return snappyDecompress(input, maxBytes);
     case 'lz4':
       return lz4Decompress(input, maxBytes, options);
     case 'zstd':
-      return inflate(codec, zstdDecompressSync, input, maxBytes);
+      return zstdFrames(input, maxBytes);
   }
 }
 
-type Inflater = (input: Uint8Array, options: { maxOutputLength: number; chunkSize: number }) => Uint8Array;
+/** zlib stops after the first frame, but a stream may hold several. */
+function zstdFrames(input: Uint8Array, maxBytes: number): Uint8Array {
+  const first = inflate('zstd', zstdDecompressSync, input, maxBytes);
+  if (first.consumed === input.length) return first.output;
+  const outputs = [first.output];
+  let length = first.output.length;
+  for (let at = first.consumed; at < input.length; ) {
+    const { output, consumed } = inflate('zstd', zstdDecompressSync, input.subarray(at), maxBytes - length);
+    outputs.push(output);
+    length += output.length;
+    at += consumed;
+  }
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const output of outputs) {
+    whole.set(output, at);
+    at += output.length;
+  }
+  return whole;
+}
 
-function inflate(codec: CompressionCodec, inflater: Inflater, input: Uint8Array, maxBytes: number): Uint8Array {
+type InflateOptions = { maxOutputLength: number; chunkSize: number; info: true };
+type Inflater = (input: Uint8Array, options: InflateOptions) => Uint8Array;
+
+function inflate(
+  codec: CompressionCodec,
+  inflater: Inflater,
+  input: Uint8Array,
+  maxBytes: number,
+): { output: Uint8Array; consumed: number } {
   const chunkSize = Math.min(Math.max(input.length * 4, 16 * 1024), 1024 * 1024);
   try {
-    const output = inflater(input, { maxOutputLength: Math.max(maxBytes, 1), chunkSize });
-    return new Uint8Array(output.buffer, output.byteOffset, output.byteLength);
+    // zlib has no word for a cap of 0, and Node's types none for what `info` changes.
+    const options: InflateOptions = { maxOutputLength: Math.max(maxBytes, 1), chunkSize, info: true };
+    const { buffer, engine } = inflater(input, options) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
+    if (buffer.length > maxBytes) throw outputTooLarge(maxBytes);
+    return {
+      output: new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength),
+      consumed: engine.bytesWritten,
+    };
   } catch (error) {
+    if (error instanceof KafkaError) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw outputTooLarge(maxBytes);
     throw undecodable(codec, (error as Error).message);
   }
