@@ -1,3 +1,5 @@
+// ── messages: one descriptor per API, headers, records of the internal topics ──
+export type { Api, Codec, UnknownTag, Writable } from './codec.ts';
 // ── errors, ids, primitives ──
 export {
   type ErrorDefinition,
@@ -9,7 +11,32 @@ export {
   KafkaError,
   ProtocolError,
 } from './errors.ts';
+export {
+  apiByKey,
+  type RequestHead,
+  readRequestHeader,
+  readResponseHeader,
+  requestHeaderVersion,
+  responseHeaderVersion,
+  writeRequestHeader,
+  writeResponseHeader,
+} from './headers.ts';
+export * from './messages/index.ts';
 export { MAX_ARRAY_LENGTH, MAX_TAGGED_FIELDS, Reader } from './reader.ts';
+export {
+  readGroupRecord,
+  readMetadataRecord,
+  readShareRecord,
+  readTransactionRecord,
+  type UnknownRecord,
+  writeGroupRecordKey,
+  writeGroupRecordValue,
+  writeMetadataRecord,
+  writeShareRecordKey,
+  writeShareRecordValue,
+  writeTransactionRecordKey,
+  writeTransactionRecordValue,
+} from './record-frame.ts';
 // ── records: batches, compression, checksums, partitioning ──
 export {
   BatchBuilder,
@@ -57,5 +84,6 @@ export { recompressBatch } from './records/recompress-batch.ts';
 export type { DecodedRecord, RecordHeader, RecordToWrite } from './records/record.ts';
 export { RecordCursor, type RecordSectionContext } from './records/record-cursor.ts';
 export { xxh32 } from './records/xxh32.ts';
+export * from './records-of/index.ts';
 export { isUuid, type Uuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.ts';
 export { Writer } from './writer.ts';
