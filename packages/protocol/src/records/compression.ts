@@ -10,6 +10,7 @@
  */
 import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { KafkaError } from '../errors.ts';
+import { joinBytes } from './join-bytes.ts';
 import { type Lz4Options, lz4Compress, lz4Decompress } from './lz4.ts';
 import { outputTooLarge, undecodable } from './output-buffer.ts';
 import { snappyCompress, snappyDecompress } from './snappy.ts';
@@ -48,13 +49,13 @@ export function compress(codec: CompressionCodec, input: Uint8Array, options: Co
     case 'none':
       return input;
     case 'gzip':
-      return gzipSync(input, { level: options.level ?? constants.Z_DEFAULT_COMPRESSION });
+      return plainView(gzipSync(input, { level: options.level ?? constants.Z_DEFAULT_COMPRESSION }));
     case 'snappy':
       return snappyCompress(input);
     case 'lz4':
       return lz4Compress(input, options);
     case 'zstd':
-      return zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: options.level ?? 3 } });
+      return plainView(zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: options.level ?? 3 } }));
   }
 }
 
@@ -90,13 +91,7 @@ function zstdFrames(input: Uint8Array, maxBytes: number): Uint8Array {
     length += output.length;
     at += consumed;
   }
-  const whole = new Uint8Array(length);
-  let at = 0;
-  for (const output of outputs) {
-    whole.set(output, at);
-    at += output.length;
-  }
-  return whole;
+  return joinBytes(outputs);
 }
 
 type InflateOptions = { maxOutputLength: number; chunkSize: number; info: true };
@@ -114,13 +109,15 @@ function inflate(
     const options: InflateOptions = { maxOutputLength: Math.max(maxBytes, 1), chunkSize, info: true };
     const { buffer, engine } = inflater(input, options) as unknown as { buffer: Buffer; engine: { bytesWritten: number } };
     if (buffer.length > maxBytes) throw outputTooLarge(maxBytes);
-    return {
-      output: new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength),
-      consumed: engine.bytesWritten,
-    };
+    return { output: plainView(buffer), consumed: engine.bytesWritten };
   } catch (error) {
     if (error instanceof KafkaError) throw error;
     if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw outputTooLarge(maxBytes);
     throw undecodable(codec, (error as Error).message);
   }
+}
+
+/** Whoever calls `slice` on a Uint8Array means a copy; on a Buffer it would be a view. */
+function plainView(buffer: Buffer): Uint8Array {
+  return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
 }

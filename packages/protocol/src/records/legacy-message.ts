@@ -18,6 +18,7 @@ import type { BatchView } from './batch-view.ts';
 import { type CompressionCodec, compress, decompress, idOfCodec } from './compression.ts';
 import { crc32 } from './crc32.ts';
 import { readInt64, writeInt64 } from './int64.ts';
+import { joinBytes } from './join-bytes.ts';
 import type { DecodedRecord, RecordToWrite } from './record.ts';
 
 /** Bytes of a message without key and value. */
@@ -135,7 +136,7 @@ export function buildLegacyMessageSet(set: LegacyMessageSet): Uint8Array {
   const offsets = offsetsOf(records, set.baseOffset ?? 0);
   const timestampOf = (record: RecordToWrite): number => logAppendTimeMs ?? record.timestamp ?? -1;
   const isRelative = magic === 1 && codec !== 'none';
-  const messages = Buffer.concat(
+  const messages = joinBytes(
     records.map((record, index) => {
       if (record.headers !== undefined && record.headers.length > 0) throw new TypeError(`magic ${magic} has no headers`);
       const offset = isRelative ? offsets[index]! - offsets[0]! : offsets[index]!;

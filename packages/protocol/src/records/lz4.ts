@@ -15,6 +15,7 @@
  * broken for whoever comes next, and it has no cap on its output; so nothing from outside may reach it.
  */
 import { compressor } from './compressor.ts';
+import { joinBytes } from './join-bytes.ts';
 import { OutputBuffer, outputTooLarge, undecodable } from './output-buffer.ts';
 import { xxh32 } from './xxh32.ts';
 
@@ -36,7 +37,7 @@ export function lz4Compress(input: Uint8Array, options: Lz4Options = {}): Uint8A
     parts.push(frame.subarray(headerBytes, frame.length - endMarkBytes));
   }
   parts.push(new Uint8Array(endMarkBytes));
-  return Buffer.concat(parts);
+  return joinBytes(parts);
 }
 
 function frameHeader(checksumCoversMagic: boolean): Uint8Array {

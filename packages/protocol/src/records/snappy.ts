@@ -9,6 +9,7 @@
  * Decompression is ours for the reasons given in lz4.ts.
  */
 import { compressor } from './compressor.ts';
+import { joinBytes } from './join-bytes.ts';
 import { copyMatch } from './lz4.ts';
 import { OutputBuffer, undecodable } from './output-buffer.ts';
 
@@ -23,7 +24,7 @@ export function snappyCompress(input: Uint8Array): Uint8Array {
     new DataView(length.buffer).setInt32(0, block.length);
     parts.push(length, block);
   }
-  return Buffer.concat(parts);
+  return joinBytes(parts);
 }
 
 function framingHeader(): Uint8Array {
