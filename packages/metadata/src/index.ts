@@ -1,1 +1,2 @@
-export {};
+// Configs: tables, parsing, validation, description.
+export * from './configs/index.ts';

@@ -1,0 +1,8 @@
+import { defineConfigs, LONG_MAX, long } from '../define-configs.ts';
+
+/** Limits that exist only as dynamic broker configs: server.properties does not know them. */
+export const dynamicQuotaConfigs = defineConfigs({
+  'follower.replication.throttled.rate': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
+  'leader.replication.throttled.rate': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
+  'replica.alter.log.dirs.io.max.bytes.per.second': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
+});

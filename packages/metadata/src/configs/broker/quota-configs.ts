@@ -1,0 +1,25 @@
+import { defineConfigs, int, javaClass, list, long, string } from '../define-configs.ts';
+
+/** Broker configs: quotas, metrics and telemetry. */
+export const quotaConfigs = defineConfigs({
+  'alter.log.dirs.replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
+  'alter.log.dirs.replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'client.quota.callback.class': javaClass({ default: null, importance: 'low' }),
+  'controller.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
+  'controller.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'kafka.metrics.polling.interval.secs': int({ default: 10, min: 1, importance: 'low' }),
+  'kafka.metrics.reporters': list({ default: [], importance: 'low' }),
+  'metric.reporters': list({
+    default: ['org.apache.kafka.common.metrics.JmxReporter'],
+    importance: 'low',
+    dynamic: 'cluster-wide',
+  }),
+  'metrics.num.samples': int({ default: 2, min: 1, importance: 'low' }),
+  'metrics.recording.level': string({ default: 'INFO', importance: 'low' }),
+  'metrics.sample.window.ms': long({ default: 30_000, min: 1, importance: 'low' }),
+  'quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
+  'quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
+  'replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'telemetry.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
+});

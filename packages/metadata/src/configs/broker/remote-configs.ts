@@ -1,0 +1,43 @@
+import { boolean, defineConfigs, double, int, LONG_MAX, long, string } from '../define-configs.ts';
+
+/** Broker configs: tiered storage: where remote log segments and their metadata live. */
+export const remoteConfigs = defineConfigs({
+  'follower.fetch.last.tiered.offset.enable': boolean({ default: false, dynamic: 'cluster-wide' }),
+  'remote.fetch.max.wait.ms': int({ default: 500, min: 1, dynamic: 'cluster-wide' }),
+  'remote.list.offsets.request.timeout.ms': long({ default: 30_000, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.index.file.cache.total.size.bytes': long({
+    default: 1_073_741_824,
+    min: 1,
+    importance: 'low',
+    dynamic: 'cluster-wide',
+  }),
+  'remote.log.index.file.cache.ttl.ms': long({ default: 900_000, min: -1, importance: 'low', internal: true }),
+  'remote.log.manager.copier.thread.pool.size': int({ default: 10, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.manager.copy.max.bytes.per.second': long({ default: LONG_MAX, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.manager.copy.quota.window.num': int({ default: 11, min: 1 }),
+  'remote.log.manager.copy.quota.window.size.seconds': int({ default: 1, min: 1 }),
+  'remote.log.manager.expiration.thread.pool.size': int({ default: 10, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.manager.fetch.max.bytes.per.second': long({ default: LONG_MAX, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.manager.fetch.quota.window.num': int({ default: 11, min: 1 }),
+  'remote.log.manager.fetch.quota.window.size.seconds': int({ default: 1, min: 1 }),
+  'remote.log.manager.follower.thread.pool.size': int({ default: 2, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.manager.task.interval.ms': long({ default: 30_000, min: 1, importance: 'low' }),
+  'remote.log.manager.task.retry.backoff.max.ms': long({ default: 30_000, min: 1, importance: 'low', internal: true }),
+  'remote.log.manager.task.retry.backoff.ms': long({ default: 500, min: 1, importance: 'low', internal: true }),
+  'remote.log.manager.task.retry.jitter': double({ default: 0.2, min: 0, max: 0.5, importance: 'low', internal: true }),
+  'remote.log.manager.thread.pool.size': int({ default: 2, min: 1 }),
+  'remote.log.metadata.custom.metadata.max.bytes': int({ default: 128, min: 0, importance: 'low' }),
+  'remote.log.metadata.manager.class.name': string({
+    default: 'org.apache.kafka.server.log.remote.metadata.storage.TopicBasedRemoteLogMetadataManager',
+    nonEmpty: true,
+  }),
+  'remote.log.metadata.manager.class.path': string({ default: null }),
+  'remote.log.metadata.manager.impl.prefix': string({ default: 'rlmm.config.', nonEmpty: true }),
+  'remote.log.metadata.manager.listener.name': string({ default: null, nonEmpty: true }),
+  'remote.log.reader.max.pending.tasks': int({ default: 100, min: 1 }),
+  'remote.log.reader.threads': int({ default: 10, min: 1, dynamic: 'cluster-wide' }),
+  'remote.log.storage.manager.class.name': string({ default: null, nonEmpty: true }),
+  'remote.log.storage.manager.class.path': string({ default: null }),
+  'remote.log.storage.manager.impl.prefix': string({ default: 'rsm.config.', nonEmpty: true }),
+  'remote.log.storage.system.enable': boolean({ default: false }),
+});

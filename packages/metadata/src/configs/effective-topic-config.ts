@@ -1,0 +1,53 @@
+import type { BrokerConfig } from './broker-configs.ts';
+import { logFlushIntervalMs, logRetentionMs, logRollJitterMs, logRollMs } from './check-broker-config.ts';
+import { ConfigError } from './config-error.ts';
+import type { Properties } from './config-layers.ts';
+import { parseConfigValue } from './config-value.ts';
+import type { ConfigDefinition, ConfigTable, ConfigValue } from './define-configs.ts';
+import { type GroupConfig, groupConfigs } from './group-configs.ts';
+import { type TopicConfig, topicConfigs } from './topic-configs.ts';
+
+/** What a topic without configs of its own gets. `broker` has its dynamic layers already (`effectiveBrokerConfig`). */
+export function topicDefaults(broker: BrokerConfig): TopicConfig {
+  return {
+    ...(fromBroker(topicConfigs as ConfigTable, broker) as TopicConfig),
+    'segment.ms': logRollMs(broker),
+    'segment.jitter.ms': logRollJitterMs(broker),
+    'retention.ms': logRetentionMs(broker),
+    'flush.ms': logFlushIntervalMs(broker),
+  };
+}
+
+/** The typed configs of a topic: its own over the broker's. */
+export const effectiveTopicConfig = (topic: Properties, broker: BrokerConfig): TopicConfig =>
+  overlaid(topicConfigs as ConfigTable, topicDefaults(broker), topic);
+
+/** The typed configs of a group: its own over the broker's. */
+export const effectiveGroupConfig = (group: Properties, broker: BrokerConfig): GroupConfig =>
+  overlaid(groupConfigs as ConfigTable, fromBroker(groupConfigs as ConfigTable, broker) as GroupConfig, group);
+
+function fromBroker(table: ConfigTable, broker: BrokerConfig): Record<string, ConfigValue> {
+  const values = broker as Readonly<Record<string, ConfigValue>>;
+  return Object.fromEntries(
+    Object.entries(table).map(([name, definition]) => {
+      const source = definition.broker[0];
+      return [name, source === undefined ? (definition.default ?? null) : values[source]!];
+    }),
+  );
+}
+
+function overlaid<Config extends object>(table: ConfigTable, defaults: Config, properties: Properties): Config {
+  if (properties.size === 0) return defaults;
+  const values = { ...defaults } as Record<string, ConfigValue>;
+  for (const [name, text] of properties) {
+    const definition: ConfigDefinition | undefined = table[name];
+    if (!definition) continue;
+    try {
+      values[name] = parseConfigValue(name, definition, text);
+    } catch (error) {
+      // Validated when it was set: a text that another version wrote and that we cannot read leaves the default.
+      if (!(error instanceof ConfigError)) throw error;
+    }
+  }
+  return values as Config;
+}
