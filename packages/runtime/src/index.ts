@@ -3,6 +3,16 @@ export { type File, type FileStat, type Files, IoError, type OpenMode } from './
 export type { LogFields, Logger } from './logger.ts';
 export { type FileOperation, MemoryFiles, type MemoryFilesOptions } from './memory/files.ts';
 export { SeededRandom } from './memory/random.ts';
+export { Trace } from './memory/trace.ts';
+export type { WireOptions, Wires } from './memory/wires.ts';
+export {
+  type Machine,
+  type MachineOptions,
+  type MemoryRuntime,
+  memoryRuntime,
+  World,
+  type WorldOptions,
+} from './memory/world.ts';
 export type { Address, Listener, Network, Socket } from './network.ts';
 export { NodeFiles } from './node/files.ts';
 export { type LogLevel, logLevels, type NodeLoggerOptions, nodeLogger, silentLogger } from './node/logger.ts';

@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { IoError, memoryRuntime, nodeRuntime, type Runtime, type Socket } from './index.ts';
+
+/** Each runs a test's body; the memory one makes time pass until it is done. */
+const implementations: Record<string, (body: (runtime: Runtime) => Promise<void>) => Promise<void>> = {
+  'the network of Node.js': (body) => body(nodeRuntime()),
+  'the network in memory': (body) => {
+    const runtime = memoryRuntime({ seed: 1, wires: { fragmentation: 0.3 } });
+    return runtime.runUntil(body(runtime));
+  },
+};
+
+const anyPort = { host: '127.0.0.1', port: 0 };
+const fails = (code: string) => (error: unknown) => error instanceof IoError && error.code === code;
+
+/** What a socket received, and its end. */
+class Inbox {
+  bytes = Buffer.alloc(0);
+  closed: { error?: Error } | undefined;
+  #waiting: (() => void)[] = [];
+
+  constructor(readonlySocket: Socket) {
+    readonlySocket.onData = (chunk) => {
+      this.bytes = Buffer.concat([this.bytes, chunk]);
+      this.#wake();
+    };
+    readonlySocket.onClose = (error) => {
+      assert.equal(this.closed, undefined, 'onClose is called once');
+      this.closed = { error };
+      this.#wake();
+    };
+  }
+
+  async until(done: () => boolean): Promise<void> {
+    while (!done()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** A connected pair, and what closes the listener. */
+async function connected({ network }: Runtime, onServerSocket: (socket: Socket) => void = () => {}) {
+  let accept!: (accepted: { socket: Socket; inbox: Inbox }) => void;
+  const accepted = new Promise<{ socket: Socket; inbox: Inbox }>((resolve) => (accept = resolve));
+  const listener = await network.listen(anyPort, (socket) => {
+    const inbox = new Inbox(socket);
+    onServerSocket(socket);
+    accept({ socket, inbox });
+  });
+  const socket = await network.connect(listener.address);
+  const client = { socket, inbox: new Inbox(socket) };
+  return { client, server: await accepted, listener };
+}
+
+for (const [name, run] of Object.entries(implementations)) {
+  describe(`${name} keeps the contract of Network:`, () => {
+    test('bytes arrive in order in both directions, then the end', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime);
+        assert.deepEqual(client.socket.remote, server.socket.local);
+        assert.deepEqual(client.socket.local, server.socket.remote);
+        client.socket.write([Buffer.from('hello '), Buffer.alloc(0), Buffer.from('world')]);
+        client.socket.write([Buffer.from('!')]);
+        await server.inbox.until(() => server.inbox.bytes.length === 12);
+        assert.equal(server.inbox.bytes.toString(), 'hello world!');
+        server.socket.write([Buffer.from('bye')]);
+        server.socket.end();
+        await client.inbox.until(() => client.inbox.closed !== undefined);
+        assert.equal(client.inbox.bytes.toString(), 'bye');
+        assert.equal(client.inbox.closed?.error, undefined);
+        await server.inbox.until(() => server.inbox.closed !== undefined);
+        assert.equal(server.inbox.closed?.error, undefined);
+        await listener.close();
+      }));
+
+    test('what is sent at once after accepting reaches a client that has just connected', () =>
+      run(async (runtime) => {
+        const { client, listener } = await connected(runtime, (socket) => {
+          socket.write([Buffer.from('welcome')]);
+          socket.end();
+        });
+        await client.inbox.until(() => client.inbox.closed !== undefined);
+        assert.equal(client.inbox.bytes.toString(), 'welcome');
+        await listener.close();
+      }));
+
+    test('a reader that pauses makes the writer wait, and loses nothing', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime, (socket) => socket.pause());
+        const chunk = Buffer.alloc(1 << 20, 'x');
+        let written = 0;
+        const drained = new Promise<void>((resolve) => (client.socket.onDrain = resolve));
+        while (client.socket.write([chunk]) && written < 200) written++;
+        written++;
+        assert.ok(client.socket.queuedBytes > 0);
+        assert.equal(server.inbox.bytes.length, 0);
+        server.socket.resume();
+        await drained;
+        assert.equal(client.socket.queuedBytes, 0);
+        await server.inbox.until(() => server.inbox.bytes.length === written * chunk.length);
+        client.socket.destroy();
+        await listener.close();
+      }));
+
+    test('nothing is delivered after pause until resume', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime);
+        const receive = server.socket.onData;
+        let paused = false;
+        server.socket.onData = (chunk) => {
+          assert.equal(paused, false);
+          receive(chunk);
+          paused = true;
+          server.socket.pause();
+          runtime.timers.after(1, () => {
+            paused = false;
+            server.socket.resume();
+          });
+        };
+        for (let i = 0; i < 20; i++) client.socket.write([Buffer.alloc(50_000)]);
+        client.socket.end();
+        await server.inbox.until(() => server.inbox.closed !== undefined);
+        assert.equal(server.inbox.bytes.length, 1_000_000);
+        await listener.close();
+      }));
+
+    test('destroying one end closes both, and writing then does nothing', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime);
+        server.socket.destroy();
+        await client.inbox.until(() => client.inbox.closed !== undefined);
+        await server.inbox.until(() => server.inbox.closed !== undefined);
+        assert.equal(client.socket.write([Buffer.from('x')]), true);
+        assert.equal(server.socket.write([Buffer.from('x')]), true);
+        server.socket.destroy();
+        server.socket.end();
+        await listener.close();
+      }));
+
+    test('onClose is never called within the call that closes', () =>
+      run(async (runtime) => {
+        const { client, listener } = await connected(runtime);
+        client.socket.destroy();
+        assert.equal(client.inbox.closed, undefined);
+        await client.inbox.until(() => client.inbox.closed !== undefined);
+        await listener.close();
+      }));
+
+    test('a port has one listener, and none once it is closed', () =>
+      run(async ({ network }) => {
+        const listener = await network.listen(anyPort, (socket) => socket.destroy());
+        assert.notEqual(listener.address.port, 0);
+        assert.equal(listener.address.host, anyPort.host);
+        await assert.rejects(
+          network.listen(listener.address, () => {}),
+          fails('EADDRINUSE'),
+        );
+        await listener.close();
+        await assert.rejects(network.connect(listener.address), fails('ECONNREFUSED'));
+        await (await network.listen(listener.address, () => {})).close();
+      }));
+  });
+}
