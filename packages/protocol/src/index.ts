@@ -68,12 +68,14 @@ export {
   buildControlBatch,
   type ControlBatch,
   type ControlRecord,
+  type ControlRecordToWrite,
   type ControlRecordType,
   controlRecordKey,
   controlRecordTypeOf,
   controlRecordTypes,
   controlRecordValue,
   readControlRecord,
+  type UnknownControlRecord,
 } from './records/control-records.ts';
 export { crc32, crc32c } from './records/crc32.ts';
 export { type InspectOptions, inspectRecords, type OffendingRecord, type RecordsInspection } from './records/inspect-records.ts';

@@ -2,26 +2,45 @@
  * Control records: what brokers write between the data, never given to applications.
  *
  *   key    int16 version (0), int16 type
- *   value  0 abort, 1 commit   int16 version (0), int32 coordinatorEpoch
+ *   value  0 abort, 1 commit   int16 version (0), EndTxnMarker (int32 coordinatorEpoch)
  *          2 leader change     LeaderChangeMessage
  *          3 snapshot header   SnapshotHeaderRecord
  *          4 snapshot footer   SnapshotFooterRecord
  *          5 kraft version     KRaftVersionRecord
  *          6 kraft voters      VotersRecord
  *
- * 2 to 6 hold the bare message body, whose first field repeats the version.
+ * 2 to 6 hold the bare message body, which begins with its own int16 version.
  */
+import type { Codec, Writable } from '../codec.ts';
 import { KafkaError } from '../errors.ts';
+import { Reader } from '../reader.ts';
+import {
+  KRaftVersionRecord,
+  LeaderChangeMessage,
+  SnapshotFooterRecord,
+  SnapshotHeaderRecord,
+  VotersRecord,
+} from '../records-of/control-records.ts';
+import { Writer } from '../writer.ts';
 import { type BatchOptions, buildBatch } from './batch-builder.ts';
 
-export type ControlRecordType =
-  | 'abort'
-  | 'commit'
-  | 'leaderChange'
-  | 'snapshotHeader'
-  | 'snapshotFooter'
-  | 'kraftVersion'
-  | 'kraftVoters';
+type EndOfTransaction = { type: 'abort' | 'commit'; coordinatorEpoch: number };
+
+export type ControlRecord =
+  | EndOfTransaction
+  | { type: 'leaderChange'; value: LeaderChangeMessage }
+  | { type: 'snapshotHeader'; value: SnapshotHeaderRecord }
+  | { type: 'snapshotFooter'; value: SnapshotFooterRecord }
+  | { type: 'kraftVersion'; value: KRaftVersionRecord }
+  | { type: 'kraftVoters'; value: VotersRecord };
+
+export type ControlRecordType = ControlRecord['type'];
+
+/** A type of a later Kafka: to be skipped. */
+export type UnknownControlRecord = { type: 'unknown'; typeNumber: number };
+
+/** A message's `version` says which one is written; absent: 0, as Kafka 4.3.1 writes them all. */
+export type ControlRecordToWrite = Writable<ControlRecord> & { type: ControlRecordType };
 
 /** Indexed by the type number. */
 export const controlRecordTypes: readonly ControlRecordType[] = [
@@ -34,59 +53,96 @@ export const controlRecordTypes: readonly ControlRecordType[] = [
   'kraftVoters',
 ];
 
-export type ControlRecord =
-  | { type: 'abort' | 'commit'; coordinatorEpoch: number }
-  | { type: Exclude<ControlRecordType, 'abort' | 'commit'>; value: Uint8Array }
-  | { type: 'unknown'; typeNumber: number };
-
-/** The type in a control record's key; 'unknown' for one of a later Kafka, to be skipped. Throws INVALID_RECORD for a key that is none. */
+/** The type in a control record's key. Throws INVALID_RECORD for a key that is none. */
 export function controlRecordTypeOf(key: Uint8Array | null): ControlRecordType | 'unknown' {
   return controlRecordTypes[typeNumberOf(key)] ?? 'unknown';
 }
 
 function typeNumberOf(key: Uint8Array | null): number {
-  if (key === null || key.length < 4) {
-    throw new KafkaError('INVALID_RECORD', `a control record needs a key of 4 bytes, and has ${key?.length ?? 'none'}`);
-  }
-  const view = new DataView(key.buffer, key.byteOffset, key.byteLength);
-  const version = view.getInt16(0);
-  if (version < 0) throw new KafkaError('INVALID_RECORD', `a control record of version ${version}`);
-  return view.getInt16(2);
+  if (key === null || key.length < 4) throw invalid(`a control record needs a key of 4 bytes, not ${key?.length ?? 'null'}`);
+  const reader = new Reader(key);
+  const version = reader.int16();
+  if (version < 0) throw invalid(`a control record of version ${version}`);
+  return reader.int16();
 }
 
-/** Throws INVALID_RECORD. Bodies of the quorum's own records stay bytes: their codecs are generated ones. */
-export function readControlRecord({ key, value }: { key: Uint8Array | null; value: Uint8Array | null }): ControlRecord {
-  const typeNumber = typeNumberOf(key);
+/** Throws INVALID_RECORD for what is no control record, ProtocolError for a body that is not the message it should be. */
+export function readControlRecord(record: {
+  key: Uint8Array | null;
+  value: Uint8Array | null;
+}): ControlRecord | UnknownControlRecord {
+  const typeNumber = typeNumberOf(record.key);
   const type = controlRecordTypes[typeNumber];
   if (type === undefined) return { type: 'unknown', typeNumber };
-  if (value === null) throw new KafkaError('INVALID_RECORD', `a control record ${type} without a value`);
-  if (type === 'abort' || type === 'commit') return { type, coordinatorEpoch: coordinatorEpochOf(value) };
-  return { type, value };
+  const { value } = record;
+  if (value === null) throw invalid(`a control record ${type} without a value`);
+  switch (type) {
+    case 'abort':
+    case 'commit':
+      return { type, coordinatorEpoch: readCoordinatorEpoch(value) };
+    case 'leaderChange':
+      return { type, value: readMessage(LeaderChangeMessage, value) };
+    case 'snapshotHeader':
+      return { type, value: readMessage(SnapshotHeaderRecord, value) };
+    case 'snapshotFooter':
+      return { type, value: readMessage(SnapshotFooterRecord, value) };
+    case 'kraftVersion':
+      return { type, value: readMessage(KRaftVersionRecord, value) };
+    case 'kraftVoters':
+      return { type, value: readMessage(VotersRecord, value) };
+  }
 }
 
-function coordinatorEpochOf(value: Uint8Array): number {
-  const view = new DataView(value.buffer, value.byteOffset, value.byteLength);
-  if (value.length < 6 || view.getInt16(0) < 0) {
-    throw new KafkaError('INVALID_RECORD', `an end-of-transaction marker of ${value.length} bytes`);
-  }
-  return view.getInt32(2);
+function readCoordinatorEpoch(value: Uint8Array): number {
+  const reader = new Reader(value);
+  const version = reader.int16();
+  if (version < 0) throw invalid(`an end of transaction of version ${version}`);
+  return reader.int32();
+}
+
+function readMessage<T>(codec: Codec<T>, value: Uint8Array): T {
+  const version = new Reader(value).int16();
+  // What a later version adds comes behind what this one knows, as tagged fields do.
+  return codec.read(new Reader(value), Math.max(codec.minVersion, Math.min(version, codec.maxVersion)));
 }
 
 export function controlRecordKey(type: ControlRecordType): Uint8Array {
-  const key = new Uint8Array(4);
-  key[3] = controlRecordTypes.indexOf(type);
-  return key;
+  return Uint8Array.of(0, 0, 0, controlRecordTypes.indexOf(type));
 }
 
-export function controlRecordValue(record: Exclude<ControlRecord, { type: 'unknown' }>): Uint8Array {
-  if ('value' in record) return record.value;
-  const value = new Uint8Array(6);
-  new DataView(value.buffer).setInt32(2, record.coordinatorEpoch);
-  return value;
+export function controlRecordValue(record: ControlRecordToWrite): Uint8Array {
+  const writer = new Writer(64);
+  switch (record.type) {
+    case 'abort':
+    case 'commit':
+      writer.int16(0);
+      writer.int32(record.coordinatorEpoch ?? 0);
+      break;
+    case 'leaderChange':
+      writeMessage(LeaderChangeMessage, writer, record.value);
+      break;
+    case 'snapshotHeader':
+      writeMessage(SnapshotHeaderRecord, writer, record.value);
+      break;
+    case 'snapshotFooter':
+      writeMessage(SnapshotFooterRecord, writer, record.value);
+      break;
+    case 'kraftVersion':
+      writeMessage(KRaftVersionRecord, writer, record.value);
+      break;
+    case 'kraftVoters':
+      writeMessage(VotersRecord, writer, record.value);
+  }
+  return writer.bytes();
+}
+
+function writeMessage<T extends { version: number }>(codec: Codec<T>, writer: Writer, message: Writable<T> | undefined): void {
+  const { version = 0 } = (message ?? {}) as { version?: number };
+  codec.write(writer, (message ?? {}) as Writable<T>, version);
 }
 
 export type ControlBatch = Omit<BatchOptions, 'codec' | 'level' | 'isControl' | 'baseSequence'> & {
-  records: readonly Exclude<ControlRecord, { type: 'unknown' }>[];
+  records: readonly ControlRecordToWrite[];
   timestamp: number;
 };
 
@@ -98,4 +154,8 @@ export function buildControlBatch({ records, timestamp, ...options }: ControlBat
     isControl: true,
     records: records.map((record) => ({ timestamp, key: controlRecordKey(record.type), value: controlRecordValue(record) })),
   });
+}
+
+function invalid(problem: string): KafkaError {
+  return new KafkaError('INVALID_RECORD', problem);
 }
