@@ -1,1 +1,11 @@
-export {};
+export { ClassicGroup, type ClassicState } from './classic/classic-group.ts';
+export type { ClassicMember } from './classic/classic-member.ts';
+export type { Join } from './classic/join-group.ts';
+export { coordinatorErrorOf } from './coordinator-error.ts';
+export { defaultGroupConfig, type GroupConfig } from './group-config.ts';
+export { GroupCoordinator, type RecordPosition } from './group-coordinator.ts';
+export { decodeGroupRecord, encodeGroupRecord, type GroupRecord, type OffsetKey } from './group-record.ts';
+export { ModernGroup } from './modern-group.ts';
+export type { FetchedGroup, FetchMode, OffsetFetchGroup } from './offsets/fetch-offsets.ts';
+export type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
+export type { Answer, Continuation, MemberProtocol, Moment, Outcome, Token } from './outcome.ts';
