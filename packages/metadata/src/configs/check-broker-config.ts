@@ -259,8 +259,7 @@ function checkBetween(config: BrokerConfig, kind: 'consumer' | 'share' | 'stream
   const min = `group.${kind}.min.${what}`;
   const max = `group.${kind}.max.${what}`;
   const name = `group.${kind}.${what}`;
-  const isLimitFirst =
-    kind === 'share' && !what.endsWith('interval.ms') && !what.endsWith('timeout.ms') && what !== 'partition.max.record.locks';
+  const isLimitFirst = kind === 'share' && !/(interval|timeout)\.ms$/.test(what);
   atMost(values[max]! >= values[min]!, max, min, 'must be greater than or equal to');
   atMost(values[name]! >= values[min]!, name, min, 'must be greater than or equal to');
   if (isLimitFirst) atMost(values[max]! >= values[name]!, max, name, 'must be greater than or equal to');

@@ -55,14 +55,17 @@ function parse(name: string, definition: ConfigDefinition, text: string): Config
       throw ConfigError.invalidValue(name, text, 'Not a number of type DOUBLE');
     }
     case 'list':
-      return trimmed === '' ? [] : withoutDuplicates(trimmed.split(/\s*,\s*/));
+      return trimmed === '' ? [] : elementsOf(trimmed, definition);
     default:
       return trimmed;
   }
 }
 
-/** A repeated element counts once; the order of first appearance stays. */
-const withoutDuplicates = (elements: readonly string[]): readonly string[] => [...new Set(elements)];
+/** A repeated element counts once, except where a check of its own judges the elements. */
+function elementsOf(text: string, definition: ConfigDefinition): readonly string[] {
+  const elements = text.split(/\s*,\s*/);
+  return definition.check ? elements : [...new Set(elements)];
+}
 
 function validate(name: string, definition: ConfigDefinition, value: ConfigValue): void {
   if (typeof value === 'number') validateNumber(name, definition, value);
