@@ -124,7 +124,8 @@ function decodeBlock(input: Uint8Array, output: OutputBuffer, blockMaxBytes: num
   output.reserve(Math.min(blockMaxBytes, Math.max(input.length * 8, 1024)));
   const start = output.length;
   const limit = start + blockMaxBytes;
-  let bytes = output.bytes;
+  const inputView = new DataView(input.buffer, input.byteOffset, input.byteLength);
+  let { bytes, view } = output;
   let to = start;
   let at = 0;
   for (;;) {
@@ -143,10 +144,15 @@ function decodeBlock(input: Uint8Array, output: OutputBuffer, blockMaxBytes: num
     let needed = to + literals;
     if (at + literals > input.length) throw undecodable('lz4', 'a block ends inside its literals');
     if (needed > limit) throw undecodable('lz4', "a block grows past the frame's maximum");
-    if (needed > bytes.length) bytes = grow(output, to, needed, maxBytes);
+    if (needed > bytes.length) ({ bytes, view } = grown(output, to, needed, maxBytes));
     if (literals > 32) {
       bytes.set(input.subarray(at, at + literals), to);
       to += literals;
+      at += literals;
+    } else if (needed + 3 <= bytes.length && at + literals + 3 <= input.length) {
+      // Words of four, of which the last may write past the end: what follows writes there again.
+      for (let from = at; to < needed; to += 4, from += 4) view.setInt32(to, inputView.getInt32(from));
+      to = needed;
       at += literals;
     } else while (to < needed) bytes[to++] = input[at++]!;
     if (at === input.length) break;
@@ -168,18 +174,21 @@ function decodeBlock(input: Uint8Array, output: OutputBuffer, blockMaxBytes: num
     }
     needed = to + length;
     if (needed > limit) throw undecodable('lz4', "a block grows past the frame's maximum");
-    if (needed > bytes.length) bytes = grow(output, to, needed, maxBytes);
+    if (needed > bytes.length) ({ bytes, view } = grown(output, to, needed, maxBytes));
     if (length > 48) to = copyMatch(bytes, from, to, length);
-    else while (to < needed) bytes[to++] = bytes[from++]!;
+    else if (distance >= 4 && needed + 3 <= bytes.length) {
+      for (; to < needed; to += 4, from += 4) view.setInt32(to, view.getInt32(from));
+      to = needed;
+    } else while (to < needed) bytes[to++] = bytes[from++]!;
   }
   output.length = to;
 }
 
-function grow(output: OutputBuffer, length: number, needed: number, maxBytes: number): Uint8Array {
+function grown(output: OutputBuffer, length: number, needed: number, maxBytes: number): OutputBuffer {
   if (needed > maxBytes) throw outputTooLarge(maxBytes);
   output.length = length;
   output.reserve(needed - length);
-  return output.bytes;
+  return output;
 }
 
 /** Copies a match that may overlap its own output (a distance shorter than its length repeats the pattern). Returns where it ends. */

@@ -7,12 +7,15 @@ import { KafkaError } from '../errors.ts';
 export class OutputBuffer {
   /** Valid up to the next `reserve`. */
   bytes: Uint8Array;
+  /** Of the same bytes. */
+  view: DataView;
   length = 0;
   readonly #maxBytes: number;
 
   constructor(initialBytes: number, maxBytes: number) {
     this.#maxBytes = maxBytes;
     this.bytes = uninitialized(Math.min(initialBytes, maxBytes));
+    this.view = new DataView(this.bytes.buffer);
   }
 
   /** Makes room for up to `count` more bytes, as far as the cap allows. Throws once no byte more fits. */
@@ -23,6 +26,7 @@ export class OutputBuffer {
     const grown = uninitialized(Math.min(Math.max(this.length + count, this.bytes.length * 2), this.#maxBytes));
     grown.set(this.bytes.subarray(0, this.length));
     this.bytes = grown;
+    this.view = new DataView(grown.buffer);
   }
 
   /** Throws unless all `count` bytes fit under the cap. */
