@@ -88,4 +88,12 @@ export { RecordCursor, type RecordSectionContext } from './records/record-cursor
 export { xxh32 } from './records/xxh32.ts';
 export * from './records-of/index.ts';
 export { isUuid, type Uuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.ts';
+export {
+  readAssignment,
+  readPrincipal,
+  readSubscription,
+  writeAssignment,
+  writePrincipal,
+  writeSubscription,
+} from './versioned-bytes.ts';
 export { Writer } from './writer.ts';
