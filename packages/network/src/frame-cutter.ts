@@ -36,7 +36,7 @@ export class FrameCutter {
     const wanted = this.#size - this.#gathered;
     const available = this.#chunk.length - this.#offset;
     if (available < wanted) {
-      this.#gather(available);
+      if (available > 0) this.#gather(available);
       return this.#starve();
     }
     let frame: Uint8Array;

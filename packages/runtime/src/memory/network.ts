@@ -237,6 +237,8 @@ class MemorySocket implements Socket {
 
   #fillWindow(): void {
     const { random, fragmentation } = this.#hosts.wires;
+    // Refilled in large steps: a window refilled byte by byte would keep the packets that small for ever.
+    if (this.#windowUsed > windowBytes / 2) return;
     while (this.#queue.length > 0 && this.#windowUsed < windowBytes) {
       const part = this.#queue[0]!;
       let length = Math.min(part.length, windowBytes - this.#windowUsed);

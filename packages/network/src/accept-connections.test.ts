@@ -1,0 +1,384 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { type MemoryRuntime, memoryRuntime, nodeRuntime, type Runtime, type Socket, sleep } from '@ottla/runtime';
+import {
+  type AcceptOptions,
+  acceptConnections,
+  ConnectionQuota,
+  FrameCutter,
+  packFrames,
+  type RequestHandler,
+  type ServerConnection,
+} from './index.ts';
+
+/** Each runs a test's body; the memory one makes time pass until it is done. */
+const worlds: Record<string, (body: (runtime: Runtime) => Promise<void>) => Promise<void>> = {
+  'over TCP': (body) => body(nodeRuntime()),
+  'over a simulated network': (body) => {
+    const runtime: MemoryRuntime = memoryRuntime({ seed: 1, wires: { fragmentation: 0.3 } });
+    return runtime.runUntil(body(runtime));
+  },
+};
+
+const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+const echo: RequestHandler = (frame) => [frame];
+
+function listen(runtime: Runtime, options: Partial<AcceptOptions>) {
+  const address = { host: '127.0.0.1', port: 0 };
+  return acceptConnections({ ...runtime, address, listenerName: 'PLAINTEXT', onRequest: echo, ...options });
+}
+
+/** A client that knows frames and nothing more. */
+class RawClient {
+  readonly socket: Socket;
+  readonly answers: string[] = [];
+  closed = false;
+  error: Error | undefined;
+  readonly #cutter = new FrameCutter(1 << 30);
+  #waiting: (() => void)[] = [];
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.onData = (chunk) => {
+      this.#cutter.feed(chunk);
+      for (let frame = this.#cutter.next(); frame; frame = this.#cutter.next()) this.answers.push(text(frame));
+      this.#wake();
+    };
+    socket.onClose = (error) => {
+      this.closed = true;
+      this.error = error;
+      this.#wake();
+    };
+  }
+
+  static async connect(runtime: Runtime, server: { address: { host: string; port: number } }): Promise<RawClient> {
+    return new RawClient(await runtime.network.connect(server.address));
+  }
+
+  send(...requests: string[]): void {
+    this.socket.write(packFrames(requests.map((request) => [Buffer.from(request)])));
+  }
+
+  async until(done: () => boolean): Promise<void> {
+    while (!done()) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  answered(count: number): Promise<void> {
+    return this.until(() => this.answers.length >= count || this.closed);
+  }
+
+  ended(): Promise<void> {
+    return this.until(() => this.closed);
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
+  }
+}
+
+/** A handler whose answers the test gives. */
+class Manual {
+  readonly requests: string[] = [];
+  readonly connections: ServerConnection[] = [];
+  readonly #answers = new Map<string, (answer: Uint8Array[] | null) => void>();
+  readonly #failures = new Map<string, (error: Error) => void>();
+  #waiting: (() => void)[] = [];
+
+  readonly onRequest: RequestHandler = (frame, connection) => {
+    const request = text(frame);
+    this.requests.push(request);
+    this.connections.push(connection);
+    for (const resolve of this.#waiting.splice(0)) resolve();
+    return new Promise((resolve, reject) => {
+      this.#answers.set(request, resolve);
+      this.#failures.set(request, reject);
+    });
+  };
+
+  answer(request: string, answer: Uint8Array[] | null = [Buffer.from(request)]): void {
+    this.#answers.get(request)!(answer);
+  }
+
+  fail(request: string): void {
+    this.#failures.get(request)!(new Error('as it should'));
+  }
+
+  async received(count: number): Promise<void> {
+    while (this.requests.length < count) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+}
+
+for (const [where, run] of Object.entries(worlds)) {
+  describe(`a server ${where}`, () => {
+    test('answers requests in the order they came, whenever the answers were ready', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        const server = await listen(runtime, { onRequest: manual.onRequest });
+        const client = await RawClient.connect(runtime, server);
+        client.send('a', 'b', 'c', 'd');
+        await manual.received(4);
+        assert.deepEqual(manual.requests, ['a', 'b', 'c', 'd']);
+        manual.answer('c');
+        manual.answer('b', null);
+        await sleep(runtime.timers, 5);
+        assert.deepEqual(client.answers, []);
+        manual.answer('a');
+        await client.answered(2);
+        manual.answer('d');
+        await client.answered(3);
+        assert.deepEqual(client.answers, ['a', 'c', 'd']);
+        await server.close();
+      }));
+
+    test('sends the answers that one turn makes ready in one write', () =>
+      run(async (runtime) => {
+        let writes = 0;
+        const network = counting(runtime, () => writes++);
+        const waiting: (() => void)[] = [];
+        const onRequest: RequestHandler = (frame) =>
+          text(frame) === 'now' ? [frame] : new Promise((resolve) => waiting.push(() => resolve([frame])));
+        const server = await listen(runtime, { network, onRequest });
+        const client = await RawClient.connect(runtime, server);
+        client.send('now');
+        await client.answered(1);
+        assert.equal(writes, 1);
+        client.send('a', 'b', 'c');
+        while (waiting.length < 3) await sleep(runtime.timers, 1);
+        for (const answer of waiting) answer();
+        await client.answered(4);
+        assert.equal(writes, 2);
+        await server.close();
+      }));
+
+    test('closes only the connection whose request fails, after the answers before it', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        const onRequest: RequestHandler = (frame, connection) => {
+          if (text(frame) === 'bad') throw new Error('as it should');
+          return manual.onRequest(frame, connection);
+        };
+        const closed: ServerConnection[] = [];
+        const server = await listen(runtime, { onRequest, onClose: (connection) => closed.push(connection) });
+        const [bad, worse, good] = [
+          await RawClient.connect(runtime, server),
+          await RawClient.connect(runtime, server),
+          await RawClient.connect(runtime, server),
+        ];
+        bad.send('1', 'bad', 'never taken');
+        worse.send('2', 'rejects', '3');
+        good.send('4');
+        await manual.received(5);
+        assert.ok(!manual.requests.includes('never taken'));
+        manual.fail('rejects');
+        for (const request of ['1', '2', '3', '4']) manual.answer(request);
+        await Promise.all([bad.ended(), worse.ended(), good.answered(1)]);
+        assert.deepEqual([bad.answers, worse.answers, good.answers], [['1'], ['2'], ['4']]);
+        while (closed.length < 2) await sleep(runtime.timers, 1);
+        assert.deepEqual([closed.length, server.connections.size], [2, 1]);
+        await server.close();
+      }));
+
+    test('closes on a hostile frame size, after answering what came before', () =>
+      run(async (runtime) => {
+        const server = await listen(runtime, { limits: { maxFrameBytes: 1000 } });
+        for (const hostile of ['ffffffff', '80000000', '000003e9', '7fffffff', '47455420']) {
+          const client = await RawClient.connect(runtime, server);
+          client.send('fine');
+          client.socket.write([Buffer.from(`${hostile}00`, 'hex')]);
+          await client.ended();
+          assert.deepEqual(client.answers, ['fine']);
+        }
+        await server.close();
+      }));
+
+    test('stops reading at its limit of requests in flight, and goes on below it', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        const server = await listen(runtime, { onRequest: manual.onRequest, limits: { maxRequestsInFlight: 3 } });
+        const client = await RawClient.connect(runtime, server);
+        const requests = Array.from({ length: 10 }, (_, index) => `r${index}`);
+        client.send(...requests);
+        await manual.received(3);
+        await sleep(runtime.timers, 10);
+        assert.equal(manual.requests.length, 3);
+        for (const [index, request] of requests.entries()) {
+          await manual.received(index + 1);
+          manual.answer(request);
+        }
+        await client.answered(10);
+        assert.deepEqual(client.answers, requests);
+        await server.close();
+      }));
+
+    test('takes a request over its limit of bytes in flight only on its own', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        const server = await listen(runtime, { onRequest: manual.onRequest, limits: { maxRequestBytesInFlight: 10 } });
+        const client = await RawClient.connect(runtime, server);
+        client.send('a longer request', 'b');
+        await manual.received(1);
+        await sleep(runtime.timers, 5);
+        assert.equal(manual.requests.length, 1);
+        manual.answer('a longer request');
+        await manual.received(2);
+        manual.answer('b');
+        await client.answered(2);
+        await server.close();
+      }));
+
+    test('reads no further while a client does not take its answers', () =>
+      run(async (runtime) => {
+        let requests = 0;
+        const answer = Buffer.alloc(1 << 20, 'x');
+        const onRequest: RequestHandler = () => {
+          requests++;
+          return [answer];
+        };
+        const server = await listen(runtime, { onRequest, limits: { maxQueuedBytes: 100_000 } });
+        const client = await RawClient.connect(runtime, server);
+        client.socket.pause();
+        for (let i = 0; i < 50; i++) client.send('more');
+        await sleep(runtime.timers, 50);
+        assert.ok(requests < 50, `${requests} were taken`);
+        client.socket.resume();
+        await client.answered(50);
+        assert.equal(client.answers.length, 50);
+        await server.close();
+      }));
+
+    test('closes connections that are idle, and not those that are not', () =>
+      run(async (runtime) => {
+        const onRequest: RequestHandler = async (frame) => {
+          if (text(frame) === 'slow') await sleep(runtime.timers, 150);
+          return [frame];
+        };
+        const server = await listen(runtime, { onRequest, limits: { idleMs: 50 } });
+        const idle = await RawClient.connect(runtime, server);
+        const slow = await RawClient.connect(runtime, server);
+        slow.send('slow');
+        await idle.ended();
+        assert.equal(slow.closed, false);
+        await slow.answered(1);
+        assert.deepEqual(slow.answers, ['slow']);
+        await slow.ended();
+        await server.close();
+      }));
+
+    test('mutes a throttled connection, but not its answers', () =>
+      run(async (runtime) => {
+        const onRequest: RequestHandler = (frame, connection) => {
+          if (text(frame) === 'throttle') connection.throttle(40);
+          return [frame];
+        };
+        const server = await listen(runtime, { onRequest });
+        const client = await RawClient.connect(runtime, server);
+        const startMs = runtime.clock.monotonicMs();
+        client.send('throttle', 'next');
+        await client.answered(1);
+        assert.ok(runtime.clock.monotonicMs() - startMs < 35);
+        await client.answered(2);
+        assert.ok(runtime.clock.monotonicMs() - startMs >= 39);
+        assert.deepEqual(client.answers, ['throttle', 'next']);
+        await server.close();
+      }));
+
+    test('closes a connection at once when its address has too many', () =>
+      run(async (runtime) => {
+        const quota = new ConnectionQuota({ maxConnectionsPerIp: 1 });
+        const server = await listen(runtime, { quota });
+        const first = await RawClient.connect(runtime, server);
+        first.send('x');
+        await first.answered(1);
+        const second = await RawClient.connect(runtime, server);
+        await second.ended();
+        first.socket.destroy();
+        await first.ended();
+        while (quota.total > 0) await sleep(runtime.timers, 1);
+        const third = await RawClient.connect(runtime, server);
+        third.send('y');
+        await third.answered(1);
+        assert.deepEqual(third.answers, ['y']);
+        await server.close();
+      }));
+
+    test('makes a connection beyond the broker limit wait until another closes', () =>
+      run(async (runtime) => {
+        const quota = new ConnectionQuota({ maxConnections: 1, protectedListener: 'INTERNAL' });
+        const server = await listen(runtime, { quota, limits: { maxWaitingConnections: 1 } });
+        const internal = await listen(runtime, { quota, listenerName: 'INTERNAL' });
+        const first = await RawClient.connect(runtime, server);
+        first.send('1');
+        await first.answered(1);
+        const second = await RawClient.connect(runtime, server);
+        second.send('2');
+        const third = await RawClient.connect(runtime, server);
+        await third.ended();
+        await sleep(runtime.timers, 5);
+        assert.deepEqual(second.answers, []);
+        first.socket.destroy();
+        await second.answered(1);
+        assert.deepEqual(second.answers, ['2']);
+        const broker = await RawClient.connect(runtime, internal);
+        broker.send('3');
+        await broker.answered(1);
+        await second.ended();
+        assert.equal(quota.total, 1);
+        await Promise.all([server.close(), internal.close()]);
+        assert.equal(quota.total, 0);
+      }));
+
+    test('when closing, lets requests in flight answer within the grace, and then closes', () =>
+      run(async (runtime) => {
+        const onRequest: RequestHandler = async (frame) => {
+          await sleep(runtime.timers, text(frame) === 'short' ? 20 : 1000);
+          return [frame];
+        };
+        const server = await listen(runtime, { onRequest });
+        const [short, long] = [await RawClient.connect(runtime, server), await RawClient.connect(runtime, server)];
+        short.send('short');
+        long.send('long');
+        while ([...server.connections].filter((connection) => connection.requestsInFlight > 0).length < 2)
+          await sleep(runtime.timers, 1);
+        const startMs = runtime.clock.monotonicMs();
+        await server.close(100);
+        assert.ok(runtime.clock.monotonicMs() - startMs >= 99);
+        await Promise.all([short.ended(), long.ended()]);
+        assert.deepEqual([short.answers, long.answers], [['short'], []]);
+        await assert.rejects(runtime.network.connect(server.address));
+      }));
+
+    test('a client that leaves with requests in flight is forgotten', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        let closed: ServerConnection | undefined;
+        const server = await listen(runtime, { onRequest: manual.onRequest, onClose: (connection) => (closed = connection) });
+        const client = await RawClient.connect(runtime, server);
+        client.send('a', 'b');
+        await manual.received(2);
+        client.socket.destroy();
+        while (!closed) await sleep(runtime.timers, 1);
+        manual.answer('a');
+        manual.fail('b');
+        await sleep(runtime.timers, 1);
+        assert.equal(closed.closed, true);
+        assert.equal(server.connections.size, 0);
+        await server.close();
+      }));
+  });
+}
+
+/** The runtime's network, telling of each write of an accepted socket. */
+function counting(runtime: Runtime, onWrite: () => void): Runtime['network'] {
+  return {
+    connect: (address, options) => runtime.network.connect(address, options),
+    listen: (address, onSocket) =>
+      runtime.network.listen(address, (socket) => {
+        const { write } = socket;
+        socket.write = (parts) => {
+          onWrite();
+          return write.call(socket, parts);
+        };
+        onSocket(socket);
+      }),
+  };
+}
