@@ -1,0 +1,246 @@
+/** Brokers and controllers register, say that they live, and leave. */
+
+import {
+  type BrokerHeartbeatRequest,
+  type BrokerHeartbeatResponse,
+  type BrokerRegistrationRequest,
+  type BrokerRegistrationResponse,
+  type ControllerRegistrationRequest,
+  type ControllerRegistrationResponse,
+  KafkaError,
+  type MetadataRecord,
+  type UnregisterBrokerRequest,
+  type UnregisterBrokerResponse,
+  type Uuid,
+} from '@ottla/protocol';
+import {
+  controllerRegistrationSince,
+  cordonedDirectoriesSince,
+  directoryAssignmentSince,
+  metadataVersionFeature,
+} from '../features/metadata-versions.ts';
+import { kraftVersionFeature } from '../features/supported-features.ts';
+import type { BrokerRegistration, SupportedFeature } from '../image/broker-registration.ts';
+import { isReservedDirectory } from '../image/directory-ids.ts';
+import { registerBrokerRecord, registerControllerRecord, registrationChangeRecord } from '../records.ts';
+import type { ControllerState } from './controller-state.ts';
+import type { Decision, DecisionContext } from './decision.ts';
+import { offlineDirectoriesRecords } from './directories.ts';
+import {
+  controlledShutdownRecords,
+  fencingRecords,
+  returningRecords,
+  unfencingRecords,
+  unregistrationRecords,
+} from './fencing.ts';
+
+/**
+ * @throws INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION,
+ *   BROKER_ID_NOT_REGISTERED (a broker that still migrates from ZooKeeper)
+ */
+export function registerBroker(
+  state: ControllerState,
+  request: BrokerRegistrationRequest,
+  context: DecisionContext,
+): Decision<BrokerRegistrationResponse> {
+  const { image, sessions, settings } = state;
+  const { brokerId, incarnationId } = request;
+  if (request.clusterId !== settings.clusterId) {
+    const text = `Expected cluster ID ${settings.clusterId}, but got cluster ID ${request.clusterId}`;
+    throw new KafkaError('INCONSISTENT_CLUSTER_ID', text);
+  }
+  const existing = image.brokers.get(brokerId);
+  const isSameIncarnation = existing?.incarnationId === incarnationId;
+  if (
+    existing &&
+    !isSameIncarnation &&
+    !existing.inControlledShutdown &&
+    sessions.isValid(brokerId, existing.epoch, context.nowMs)
+  ) {
+    throw new KafkaError(
+      'DUPLICATE_BROKER_REGISTRATION',
+      `Another broker is registered with broker id ${brokerId}, and its session is still valid.`,
+    );
+  }
+  if (request.isMigratingZkBroker) {
+    throw new KafkaError('BROKER_ID_NOT_REGISTERED', 'Controller does not support registering ZK brokers.');
+  }
+  const { metadataVersion } = image.features;
+  const knowsDirectories = metadataVersion.level >= directoryAssignmentSince;
+  if (knowsDirectories) checkDirectories(image.brokers.values(), request);
+  checkFeatures(state, request.features, `broker ${brokerId}`);
+
+  const records: MetadataRecord[] = [];
+  if (!isSameIncarnation) {
+    const tellsPreviousEpoch = (context.apiVersion ?? 3) >= 3;
+    const stoppedCleanly = !tellsPreviousEpoch || existing?.epoch === request.previousBrokerEpoch;
+    records.push(...returningRecords(state, brokerId, stoppedCleanly));
+  }
+  const registration: BrokerRegistration = {
+    id: brokerId,
+    epoch: existing && isSameIncarnation ? existing.epoch : context.nextOffset,
+    incarnationId,
+    endpoints: request.listeners.map(({ name, host, port, securityProtocol }) => ({ name, host, port, securityProtocol })),
+    features: request.features,
+    rack: request.rack,
+    fenced: existing && isSameIncarnation ? existing.fenced : true,
+    inControlledShutdown: existing !== undefined && isSameIncarnation && existing.inControlledShutdown,
+    isMigratingZkBroker: false,
+    directories: knowsDirectories ? request.logDirs : [],
+    cordonedDirectories: existing && isSameIncarnation ? existing.cordonedDirectories : null,
+  };
+  records.push(registerBrokerRecord(registration, metadataVersion));
+  return { records, response: { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch } };
+}
+
+function checkDirectories(brokers: Iterable<BrokerRegistration>, { brokerId, logDirs }: BrokerRegistrationRequest): void {
+  const refuse = (text: string): never => {
+    throw new KafkaError('INVALID_REGISTRATION', text);
+  };
+  if (logDirs.length === 0) refuse('No directories specified in request');
+  if (logDirs.some(isReservedDirectory)) refuse('Reserved directory ID in request');
+  if (new Set(logDirs).size !== logDirs.length) refuse('Duplicate directory ID in request');
+  for (const broker of brokers) {
+    const taken = broker.id === brokerId ? undefined : logDirs.find((id) => broker.directories.includes(id));
+    if (taken) refuse(`Broker ${broker.id} is already registered with directory ${taken}`);
+  }
+}
+
+/** A node must support every finalized level. kraft.version is finalized by the quorum, not here. */
+function checkFeatures({ image }: ControllerState, features: readonly SupportedFeature[], who: string): void {
+  const finalized = new Map([...image.features].filter(([name]) => name !== kraftVersionFeature));
+  for (const [name, level] of finalized) {
+    const range = features.find((feature) => feature.name === name) ?? { minSupportedVersion: 0, maxSupportedVersion: 0 };
+    if (level >= range.minSupportedVersion && level <= range.maxSupportedVersion) continue;
+    const wants = `a version between ${range.minSupportedVersion} and ${range.maxSupportedVersion}, inclusive`;
+    throw new KafkaError(
+      'UNSUPPORTED_VERSION',
+      `Unable to register because ${who} does not support finalized version ${level} of ${name}. It wants ${wants}.`,
+    );
+  }
+  if (!image.features.hasMetadataVersion && !features.some((feature) => feature.name === metadataVersionFeature)) {
+    throw new KafkaError('UNSUPPORTED_VERSION', `Unable to register because ${who} does not support ${metadataVersionFeature}.`);
+  }
+}
+
+/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+export function registeredBroker({ image }: ControllerState, brokerId: number, brokerEpoch: number): BrokerRegistration {
+  const broker = image.brokers.get(brokerId);
+  if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `No broker registration found for broker id ${brokerId}`);
+  if (broker.epoch !== brokerEpoch) {
+    throw new KafkaError('STALE_BROKER_EPOCH', `Expected broker epoch ${broker.epoch}, but got broker epoch ${brokerEpoch}`);
+  }
+  return broker;
+}
+
+type BrokerStatus = 'fenced' | 'unfenced' | 'shutting down' | 'shut down';
+
+/**
+ * Also remembers, at once, that the broker was heard of: sessions are not metadata.
+ * @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH
+ */
+export function brokerHeartbeat(
+  state: ControllerState,
+  request: BrokerHeartbeatRequest,
+  context: DecisionContext,
+): Decision<BrokerHeartbeatResponse> {
+  const { sessions, image } = state;
+  const broker = registeredBroker(state, request.brokerId, request.brokerEpoch);
+  sessions.touch(broker.id, broker.epoch, context.nowMs, request.currentMetadataOffset);
+  const registrationOffset = sessions.registrationOffset(broker.id);
+  const next = nextStatus(state, broker, request, registrationOffset);
+  const records: MetadataRecord[] = [];
+  if (next !== statusOf(broker)) {
+    if (next === 'fenced' || next === 'shut down') records.push(...fencingRecords(state, broker));
+    else if (next === 'unfenced') records.push(...unfencingRecords(state, broker));
+    else records.push(...controlledShutdownRecords(state, broker));
+  }
+  if (next === 'shutting down') sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
+  if (next === 'shut down') sessions.end(broker.id);
+  const { level } = image.features.metadataVersion;
+  if (level >= directoryAssignmentSince)
+    records.push(...offlineDirectoriesRecords(state, broker, request.offlineLogDirs, records));
+  const cordoned = request.cordonedLogDirs;
+  if (level >= cordonedDirectoriesSince && cordoned && !sameMembers(cordoned, broker.cordonedDirectories)) {
+    records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
+  }
+  return {
+    records,
+    response: {
+      throttleTimeMs: 0,
+      errorCode: 0,
+      isCaughtUp: request.currentMetadataOffset >= registrationOffset,
+      isFenced: next === 'fenced' || next === 'shut down',
+      shouldShutDown: next === 'shut down',
+    },
+  };
+}
+
+function statusOf(broker: BrokerRegistration): BrokerStatus {
+  if (broker.fenced) return 'fenced';
+  return broker.inControlledShutdown ? 'shutting down' : 'unfenced';
+}
+
+function nextStatus(
+  { image, sessions }: ControllerState,
+  broker: BrokerRegistration,
+  { wantFence, wantShutDown, currentMetadataOffset }: BrokerHeartbeatRequest,
+  registrationOffset: number,
+): BrokerStatus {
+  const leads = () => image.topics.hasLeaderships(broker.id);
+  switch (statusOf(broker)) {
+    case 'fenced':
+      if (wantShutDown) return 'shut down';
+      return !wantFence && currentMetadataOffset >= registrationOffset ? 'unfenced' : 'fenced';
+    case 'unfenced':
+      if (wantFence) return wantShutDown ? 'shut down' : 'fenced';
+      if (!wantShutDown) return 'unfenced';
+      return leads() ? 'shutting down' : 'shut down';
+    default: {
+      if (leads()) return 'shutting down';
+      // Everybody must have heard that others lead now, or they would still send clients here.
+      const alive = [...image.brokers.values()].filter(({ fenced }) => !fenced).map(({ id }) => id);
+      return sessions.shutdownOffset(broker.id) <= sessions.lowestMetadataOffset(alive) + 1 ? 'shut down' : 'shutting down';
+    }
+  }
+}
+
+function sameMembers(a: readonly Uuid[], b: readonly Uuid[] | null): boolean {
+  return b !== null && a.length === b.length && a.every((id) => b.includes(id));
+}
+
+/** The one silent for longest, if longer than its session lasts. */
+export function fenceSilentBroker(state: ControllerState, nowMs: number): MetadataRecord[] {
+  const id = state.sessions.expired(nowMs);
+  if (id === undefined) return [];
+  state.sessions.end(id);
+  const broker = state.image.brokers.get(id);
+  return broker && !broker.fenced ? fencingRecords(state, broker) : [];
+}
+
+/** @throws BROKER_ID_NOT_REGISTERED */
+export function unregisterBroker(
+  state: ControllerState,
+  { brokerId }: UnregisterBrokerRequest,
+): Decision<UnregisterBrokerResponse> {
+  const broker = state.image.brokers.get(brokerId);
+  if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `Broker ID ${brokerId} is not currently registered`);
+  return { records: unregistrationRecords(state, broker), response: { throttleTimeMs: 0, errorCode: 0, errorMessage: null } };
+}
+
+/** @throws UNSUPPORTED_VERSION */
+export function registerController(
+  state: ControllerState,
+  request: ControllerRegistrationRequest,
+): Decision<ControllerRegistrationResponse> {
+  const { metadataVersion } = state.image.features;
+  if (metadataVersion.level < controllerRegistrationSince) {
+    const text = `The current MetadataVersion is too old to support controller registrations: it is ${metadataVersion.name}.`;
+    throw new KafkaError('UNSUPPORTED_VERSION', text);
+  }
+  checkFeatures(state, request.features, `controller ${request.controllerId}`);
+  const { controllerId: id, incarnationId, zkMigrationReady, listeners: endpoints, features } = request;
+  const record = registerControllerRecord({ id, incarnationId, zkMigrationReady, endpoints, features });
+  for (const feature of record.value.features) delete (feature as { unknownTags?: unknown }).unknownTags;
+  return { records: [record], response: { throttleTimeMs: 0, errorCode: 0, errorMessage: null } };
+}

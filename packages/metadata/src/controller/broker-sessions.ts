@@ -1,0 +1,89 @@
+/**
+ * Who has been heard of lately. Sessions are not metadata: a new controller begins them anew, so they are the one thing a
+ * heartbeat changes at once, without a record.
+ */
+
+interface Session {
+  brokerEpoch: number;
+  lastContactMs: number;
+  /** How far the broker has applied the metadata log. */
+  metadataOffset: number;
+}
+
+export class BrokerSessions {
+  readonly #sessions = new Map<number, Session>();
+  /** Offset of each broker's RegisterBroker record: having applied it, a broker may be unfenced. */
+  readonly #registrationOffsets = new Map<number, number>();
+  /** Where the log ended when a broker entered controlled shutdown. */
+  readonly #shutdownOffsets = new Map<number, number>();
+  readonly #timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  touch(brokerId: number, brokerEpoch: number, nowMs: number, metadataOffset?: number): void {
+    const known = this.#sessions.get(brokerId);
+    const offset = metadataOffset ?? (known?.brokerEpoch === brokerEpoch ? known.metadataOffset : -1);
+    this.#sessions.set(brokerId, { brokerEpoch, lastContactMs: nowMs, metadataOffset: offset });
+  }
+
+  end(brokerId: number): void {
+    this.#sessions.delete(brokerId);
+    this.#shutdownOffsets.delete(brokerId);
+  }
+
+  isValid(brokerId: number, brokerEpoch: number, nowMs: number): boolean {
+    const session = this.#sessions.get(brokerId);
+    return session?.brokerEpoch === brokerEpoch && nowMs - session.lastContactMs <= this.#timeoutMs;
+  }
+
+  /** The broker that has been silent for longest, if too long. */
+  expired(nowMs: number): number | undefined {
+    const [oldest] = this.#oldest();
+    return oldest !== undefined && nowMs - oldest.lastContactMs > this.#timeoutMs ? oldest.brokerId : undefined;
+  }
+
+  /** When the next session expires, unless it is heard of before; Infinity without sessions. */
+  nextExpiryMs(): number {
+    const [oldest] = this.#oldest();
+    return oldest === undefined ? Number.POSITIVE_INFINITY : oldest.lastContactMs + this.#timeoutMs + 1;
+  }
+
+  #oldest(): { brokerId: number; lastContactMs: number }[] {
+    let oldest: { brokerId: number; lastContactMs: number } | undefined;
+    for (const [brokerId, { lastContactMs }] of this.#sessions) {
+      if (oldest === undefined || lastContactMs < oldest.lastContactMs) oldest = { brokerId, lastContactMs };
+    }
+    return oldest ? [oldest] : [];
+  }
+
+  registered(brokerId: number, offset: number): void {
+    this.#registrationOffsets.set(brokerId, offset);
+    this.#shutdownOffsets.delete(brokerId);
+  }
+
+  registrationOffset(brokerId: number): number {
+    return this.#registrationOffsets.get(brokerId) ?? -1;
+  }
+
+  unregistered(brokerId: number): void {
+    this.end(brokerId);
+    this.#registrationOffsets.delete(brokerId);
+  }
+
+  enteredShutdown(brokerId: number, endOffset: number): void {
+    if (!this.#shutdownOffsets.has(brokerId)) this.#shutdownOffsets.set(brokerId, endOffset);
+  }
+
+  shutdownOffset(brokerId: number): number {
+    return this.#shutdownOffsets.get(brokerId) ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** The lowest metadata offset that these brokers have told. */
+  lowestMetadataOffset(brokerIds: Iterable<number>): number {
+    let lowest = Number.POSITIVE_INFINITY;
+    for (const id of brokerIds) lowest = Math.min(lowest, this.#sessions.get(id)?.metadataOffset ?? -1);
+    return lowest;
+  }
+}

@@ -1,0 +1,162 @@
+/**
+ * The controller: takes every decision about the cluster's metadata. Deterministic and without I/O: it is given the time,
+ * random bytes and the offset its records will have, and gives back records to commit and the answer for when they are.
+ *
+ *   const { records, response } = controller.createTopics(request, context);   // decides, and changes nothing
+ *   records.forEach((record, at) => controller.replay(record, context.nextOffset + at));
+ *   await log.append(records);                                                 // if this fails the controller is of no more use
+ *   return response;
+ *
+ * Every node with the controller role replays the log into one; only the active one decides.
+ */
+
+import type * as wire from '@ottla/protocol';
+import type { MetadataRecord } from '@ottla/protocol';
+import { MetadataImage } from '../image/metadata-image.ts';
+import { noOpRecord } from '../records.ts';
+import { activate } from './activation.ts';
+import * as brokers from './broker-registrations.ts';
+import { BrokerSessions } from './broker-sessions.ts';
+import type { ConfigSchema } from './config-schema.ts';
+import * as configs from './configs.ts';
+import { type ControllerSettings, type ControllerState, defaultControllerSettings } from './controller-state.ts';
+import type { Decision, DecisionContext } from './decision.ts';
+import { assignReplicasToDirectories } from './directories.ts';
+import { balanceLeaders, electLeaders, electUncleanLeaders } from './elections.ts';
+import { alterPartition } from './in-sync-replicas.ts';
+import { PeriodicTasks } from './periodic-tasks.ts';
+import { allocateProducerIds } from './producer-ids.ts';
+import * as topics from './topics.ts';
+
+export type ControllerOptions = {
+  readonly schema: ConfigSchema;
+  readonly clusterId: string;
+  readonly nodeId: number;
+} & Partial<ControllerSettings>;
+
+export interface Tick {
+  readonly records: MetadataRecord[];
+  /** Call again then, or earlier. */
+  readonly wakeAtMs: number;
+}
+
+export class Controller {
+  readonly #state: ControllerState;
+  readonly #tasks = new PeriodicTasks();
+
+  constructor({ schema, ...settings }: ControllerOptions) {
+    const all = { ...defaultControllerSettings, ...settings };
+    this.#state = { image: new MetadataImage(), sessions: new BrokerSessions(all.brokerSessionTimeoutMs), schema, settings: all };
+    this.#tasks.add('idle record', all.maxIdleIntervalMs);
+    if (all.leaderBalance) this.#tasks.add('balance leaders', all.leaderBalanceIntervalMs);
+    this.#tasks.add('unclean elections', all.uncleanElectionIntervalMs);
+  }
+
+  /** All that was replayed, the not yet committed included. */
+  get image(): MetadataImage {
+    return this.#state.image;
+  }
+
+  /** The only way state changes, save for broker sessions. `offset` as in `MetadataImage.replay`. */
+  replay(record: MetadataRecord, offset: number): void {
+    const { image, sessions } = this.#state;
+    image.replay(record, offset);
+    if (record.type === 'RegisterBrokerRecord') sessions.registered(record.value.brokerId, offset);
+    if (record.type === 'UnregisterBrokerRecord') sessions.unregistered(record.value.brokerId);
+  }
+
+  /** The first thing an active controller does. `bootstrapRecords` are for an empty log. */
+  activate(bootstrapRecords: readonly MetadataRecord[], context: DecisionContext): Decision<null> {
+    return activate(this.#state, bootstrapRecords, context);
+  }
+
+  /** Does what is due: the idle record, fencing the silent, balancing leaders, unclean elections, expiring tokens. */
+  tick({ nowMs }: DecisionContext): Tick {
+    const { settings, sessions } = this.#state;
+    const silent = brokers.fenceSilentBroker(this.#state, nowMs);
+    // Each decision must see the outcome of the one before, so a tick takes one and asks to be called again.
+    if (silent.length > 0) return { records: silent, wakeAtMs: nowMs };
+    const due = this.#tasks.take(nowMs);
+    const records: MetadataRecord[] = due.includes('idle record') ? [noOpRecord] : [];
+    const elections = due.includes('balance leaders')
+      ? balanceLeaders(this.#state, settings.maxElectionsPerRun)
+      : due.includes('unclean elections')
+        ? electUncleanLeaders(this.#state, settings.maxElectionsPerRun)
+        : undefined;
+    if (elections) records.push(...elections.records);
+    if (elections && !elections.isComplete)
+      this.#tasks.hasten(due.includes('balance leaders') ? 'balance leaders' : 'unclean elections', nowMs + 1);
+    return { records, wakeAtMs: Math.min(this.#tasks.nextDueMs(), sessions.nextExpiryMs()) };
+  }
+
+  createTopics(request: wire.CreateTopicsRequest, context: DecisionContext): Decision<wire.CreateTopicsResponse> {
+    return topics.createTopics(this.#state, request, context);
+  }
+
+  deleteTopics(request: wire.DeleteTopicsRequest, _context?: DecisionContext): Decision<wire.DeleteTopicsResponse> {
+    return topics.deleteTopics(this.#state, request);
+  }
+
+  createPartitions(request: wire.CreatePartitionsRequest, context: DecisionContext): Decision<wire.CreatePartitionsResponse> {
+    return topics.createPartitions(this.#state, request, context);
+  }
+
+  incrementalAlterConfigs(
+    request: wire.IncrementalAlterConfigsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.IncrementalAlterConfigsResponse> {
+    return configs.incrementalAlterConfigs(this.#state, request);
+  }
+
+  alterConfigs(request: wire.AlterConfigsRequest, _context?: DecisionContext): Decision<wire.AlterConfigsResponse> {
+    return configs.alterConfigs(this.#state, request);
+  }
+
+  electLeaders(request: wire.ElectLeadersRequest, _context?: DecisionContext): Decision<wire.ElectLeadersResponse> {
+    return electLeaders(this.#state, request);
+  }
+
+  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  alterPartition(request: wire.AlterPartitionRequest, _context?: DecisionContext): Decision<wire.AlterPartitionResponse> {
+    return alterPartition(this.#state, request);
+  }
+
+  /** @throws INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION */
+  registerBroker(request: wire.BrokerRegistrationRequest, context: DecisionContext): Decision<wire.BrokerRegistrationResponse> {
+    return brokers.registerBroker(this.#state, request, context);
+  }
+
+  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  brokerHeartbeat(request: wire.BrokerHeartbeatRequest, context: DecisionContext): Decision<wire.BrokerHeartbeatResponse> {
+    return brokers.brokerHeartbeat(this.#state, request, context);
+  }
+
+  /** @throws BROKER_ID_NOT_REGISTERED */
+  unregisterBroker(request: wire.UnregisterBrokerRequest, _context?: DecisionContext): Decision<wire.UnregisterBrokerResponse> {
+    return brokers.unregisterBroker(this.#state, request);
+  }
+
+  /** @throws UNSUPPORTED_VERSION */
+  registerController(
+    request: wire.ControllerRegistrationRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.ControllerRegistrationResponse> {
+    return brokers.registerController(this.#state, request);
+  }
+
+  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  allocateProducerIds(
+    request: wire.AllocateProducerIdsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.AllocateProducerIdsResponse> {
+    return allocateProducerIds(this.#state, request);
+  }
+
+  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
+  assignReplicasToDirs(
+    request: wire.AssignReplicasToDirsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.AssignReplicasToDirsResponse> {
+    return assignReplicasToDirectories(this.#state, request);
+  }
+}

@@ -1,0 +1,108 @@
+/** In which log directory each replica is, and what happens when a directory fails (KIP-858). */
+
+import {
+  type AssignReplicasToDirsRequest,
+  type AssignReplicasToDirsResponse,
+  errors,
+  KafkaError,
+  type MetadataRecord,
+  type Uuid,
+} from '@ottla/protocol';
+import { directoryAssignmentSince } from '../features/metadata-versions.ts';
+import type { BrokerRegistration } from '../image/broker-registration.ts';
+import { isOnlineDirectory, lostDirectory } from '../image/directory-ids.ts';
+import { changedPartition, directoryOf, type PartitionState } from '../image/partition-state.ts';
+import { registrationChangeRecord } from '../records.ts';
+import { registeredBroker } from './broker-registrations.ts';
+import { brokerIsActive, type ControllerState } from './controller-state.ts';
+import type { Decision } from './decision.ts';
+import { partitionChange } from './partition-change.ts';
+
+/** The broker leaves the partitions it had in these directories; whatever else the heartbeat decided comes first in `decided`. */
+export function offlineDirectoriesRecords(
+  state: ControllerState,
+  broker: BrokerRegistration,
+  offline: readonly Uuid[],
+  decided: readonly MetadataRecord[],
+): MetadataRecord[] {
+  const failed = broker.directories.filter((id) => offline.includes(id));
+  if (failed.length === 0) return [];
+  const online = broker.directories.filter((id) => !failed.includes(id));
+  const alreadyLeft = new Set(
+    decided.flatMap((record) =>
+      record.type === 'PartitionChangeRecord' ? [`${record.value.topicId}:${record.value.partitionId}`] : [],
+    ),
+  );
+  const records: MetadataRecord[] = [];
+  for (const found of state.image.topics.partitionsWithIsrMember(broker.id)) {
+    const { topic, index, partition } = found;
+    if (!failed.includes(directoryOf(partition, broker.id)!) || alreadyLeft.has(`${topic.id}:${index}`)) continue;
+    const record = partitionChange(state, found, {
+      isr: partition.isr.filter((id) => id !== broker.id),
+      isAlive: (id) => id !== broker.id && brokerIsActive(state, id),
+    });
+    if (record) records.push(record);
+  }
+  if (online.length > 0) records.push(registrationChangeRecord(broker, { logDirs: online }));
+  return records;
+}
+
+/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
+export function assignReplicasToDirectories(
+  state: ControllerState,
+  request: AssignReplicasToDirsRequest,
+): Decision<AssignReplicasToDirsResponse> {
+  const broker = registeredBroker(state, request.brokerId, request.brokerEpoch);
+  if (state.image.features.metadataVersion.level < directoryAssignmentSince) {
+    throw new KafkaError('UNSUPPORTED_VERSION', `Directory assignment is not supported yet: metadata.version is too low.`);
+  }
+  const records: MetadataRecord[] = [];
+  const directories = request.directories.map(({ id, topics }) => ({
+    id,
+    topics: topics.map(({ topicId, partitions }) => ({
+      topicId,
+      partitions: partitions.map(({ partitionIndex }) => ({
+        partitionIndex,
+        errorCode: assign(state, broker, { topicId, index: partitionIndex, directory: id }, records),
+      })),
+    })),
+  }));
+  return { records, response: { throttleTimeMs: 0, errorCode: 0, directories } };
+}
+
+function assign(
+  state: ControllerState,
+  broker: BrokerRegistration,
+  { topicId, index, directory }: { topicId: Uuid; index: number; directory: Uuid },
+  records: MetadataRecord[],
+): number {
+  const topic = state.image.topics.byId(topicId);
+  const partition = topic?.partition(index);
+  if (!topic) return errors.UNKNOWN_TOPIC_ID.code;
+  if (!partition) return errors.UNKNOWN_TOPIC_OR_PARTITION.code;
+  if (!partition.replicas.includes(broker.id)) return errors.NOT_LEADER_OR_FOLLOWER.code;
+  const isOnline = isOnlineDirectory(directory, broker.directories);
+  const moved = partitionChange(
+    state,
+    { topic, index, partition },
+    { directories: withDirectory(partition, broker.id, directory) },
+  );
+  if (moved) records.push(moved);
+  if (!isOnline || directory === lostDirectory) {
+    const after: PartitionState = moved ? changedPartition(partition, moved.value) : partition;
+    const left = partitionChange(
+      state,
+      { topic, index, partition: after },
+      {
+        isr: after.isr.filter((id) => id !== broker.id),
+        isAlive: (id) => id !== broker.id && brokerIsActive(state, id),
+      },
+    );
+    if (left) records.push(left);
+  }
+  return 0;
+}
+
+function withDirectory(partition: PartitionState, brokerId: number, directory: Uuid): Uuid[] {
+  return partition.directories.map((id, at) => (partition.replicas[at] === brokerId ? directory : id));
+}
