@@ -1,1 +1,33 @@
-export {};
+// ── one partition's log ──
+export type { AppendOrigin } from './append-origin.ts';
+// ── the log directories of a node ──
+export {
+  type CleanShutdown,
+  cleanShutdownName,
+  readCleanShutdown,
+  removeCleanShutdown,
+  writeCleanShutdown,
+} from './clean-shutdown.ts';
+export { CorruptFileError } from './corrupt-file-error.ts';
+export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
+export {
+  type ActiveProducer,
+  type AppendOptions,
+  type AppendResult,
+  Log,
+  type LogOptions,
+  type SegmentInfo,
+} from './log.ts';
+export { defaultLogConfig, type LogConfig } from './log-config.ts';
+export type { LogRead, ReadRequest, TimestampAndOffset } from './log-reader.ts';
+export { type RecordError, RecordValidationError } from './log-validator.ts';
+export { type MetaProperties, metaPropertiesName, readMetaProperties, writeMetaProperties } from './meta-properties.ts';
+export {
+  type CheckpointedOffset,
+  offsetCheckpointNames,
+  readOffsetCheckpoint,
+  writeOffsetCheckpoint,
+} from './offset-checkpoint.ts';
+export { type PartitionDirectoryName, parsePartitionDirectoryName, partitionDirectoryName } from './partition-directory.ts';
+export { partitionMetadataName, readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
+export type { AbortedTransaction } from './transaction-index.ts';

@@ -1,0 +1,102 @@
+import { type File, type Files, IoError } from '@ottla/runtime';
+
+/**
+ * The `.log` file of a segment: appended at its end, read anywhere. Opened at first use, so that thousands of partitions nobody
+ * touches cost no descriptor. `size` is where the data ends, which a preallocated file's own size is not.
+ */
+export class LogFile {
+  readonly #files: Files;
+  #path: string;
+  #size: number;
+  #file: File | undefined;
+  #preallocated = false;
+
+  private constructor(files: Files, path: string, size: number) {
+    this.#files = files;
+    this.#path = path;
+    this.#size = size;
+  }
+
+  static create(files: Files, path: string, { preallocateBytes }: { preallocateBytes: number }): LogFile {
+    const log = new LogFile(files, path, 0);
+    log.#file = files.open(path, 'truncate');
+    if (preallocateBytes > 0) {
+      log.#file.truncate(preallocateBytes);
+      log.#preallocated = true;
+    }
+    return log;
+  }
+
+  static open(files: Files, path: string): LogFile {
+    const stat = files.stat(path);
+    if (!stat) throw new IoError(`${path} is missing`, { code: 'ENOENT', path });
+    return new LogFile(files, path, stat.size);
+  }
+
+  get path(): string {
+    return this.#path;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get modifiedMs(): number {
+    return this.#files.stat(this.#path)?.modifiedMs ?? 0;
+  }
+
+  /** Fills `target` from `position`; returns the bytes read, fewer only at the end of the data. */
+  read(target: Uint8Array, position: number): number {
+    const available = Math.max(0, this.#size - position);
+    return this.#opened().read(available < target.length ? target.subarray(0, available) : target, position);
+  }
+
+  append(bytes: Uint8Array): void {
+    this.#opened().write(bytes, this.#size);
+    this.#size += bytes.length;
+  }
+
+  truncate(size: number): void {
+    if (size >= this.#size) return;
+    this.#opened().truncate(size);
+    this.#size = size;
+    this.#preallocated = false;
+  }
+
+  /** Cuts off what was preallocated and not used. */
+  trim(): void {
+    if (!this.#preallocated) return;
+    this.#opened().truncate(this.#size);
+    this.#preallocated = false;
+  }
+
+  sync(): void {
+    this.#opened().sync();
+  }
+
+  /** Resolves also when the file was closed meanwhile: whoever closes it answers for its data. */
+  async syncLater(): Promise<void> {
+    const file = this.#opened();
+    try {
+      await file.syncLater();
+    } catch (error) {
+      if (this.#file === file) throw error;
+    }
+  }
+
+  /** It opens again by itself at the next use. */
+  close(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  rename(path: string): void {
+    this.close();
+    this.#files.rename(this.#path, path);
+    this.#path = path;
+  }
+
+  #opened(): File {
+    return (this.#file ??= this.#files.open(this.#path, 'update'));
+  }
+}

@@ -1,0 +1,141 @@
+import { BatchView, KafkaError } from '@ottla/protocol';
+import { BatchHeaders } from './batch-headers.ts';
+import type { Segment } from './segment.ts';
+import type { Segments } from './segments.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
+
+export type ReadRequest = {
+  readonly startOffset: number;
+  readonly maxBytes: number;
+  /** Exclusive bound: high watermark, last stable offset or log end. Always between batches. */
+  readonly endOffset: number;
+  /** Return the first batch whole even when it is larger than `maxBytes`. */
+  readonly minOneBatch: boolean;
+};
+
+export type LogRead = {
+  /** Batches back to back from the one that holds `startOffset`; the last may be cut at `maxBytes`. */
+  readonly records: Uint8Array;
+  /** Of the first batch in `records`; -1 when there is none. */
+  readonly baseOffsetOfFirst: number;
+  /** The first batch did not fit in `maxBytes`, so `records` holds a part of it that is of no use. */
+  readonly isFirstBatchCut: boolean;
+  /** Exclusive bound of the offsets in `records`, for `abortedTransactions`. May be higher than needed. */
+  readonly upperBoundOffset: number;
+};
+
+export type TimestampAndOffset = {
+  readonly timestamp: number;
+  readonly offset: number;
+  /** Of the batch; -1 when unknown. */
+  readonly leaderEpoch: number;
+};
+
+const noRecords = new Uint8Array(0);
+
+/** From the segment that holds the start, or the next with data; never across a segment's end. */
+export function readSegments(segments: Segments, logEndOffset: number, request: ReadRequest): LogRead {
+  const { startOffset, endOffset, maxBytes, minOneBatch } = request;
+  const nothing = { records: noRecords, baseOffsetOfFirst: -1, isFirstBatchCut: false, upperBoundOffset: startOffset };
+  if (startOffset >= endOffset) return nothing;
+  for (let index = Math.max(0, segments.indexOf(startOffset)); index < segments.count; index++) {
+    const segment = segments.at(index)!;
+    if (segment.baseOffset >= endOffset) return nothing;
+    const first = segment.find(startOffset);
+    if (!first) continue;
+    const endPosition = endOffset >= logEndOffset ? segment.sizeBytes : (segment.find(endOffset)?.position ?? segment.sizeBytes);
+    const isFirstBatchCut = first.bytes > maxBytes && !minOneBatch;
+    const limit = minOneBatch ? Math.max(maxBytes, first.bytes) : maxBytes;
+    const length = Math.min(endPosition - first.position, limit);
+    if (length <= 0) return nothing;
+    const records = readBytes(segment, first.position, length);
+    const upperBoundOffset =
+      segment.offsetIndex.offsetAtOrBehind(first.position + length) ?? segments.at(index + 1)?.baseOffset ?? logEndOffset;
+    return { records, baseOffsetOfFirst: baseOffsetOf(records), isFirstBatchCut, upperBoundOffset };
+  }
+  return nothing;
+}
+
+function readBytes(segment: Segment, position: number, length: number): Uint8Array {
+  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
+  return bytes.subarray(0, segment.log.read(bytes, position));
+}
+
+/** In the old formats the field holds a batch's last offset. */
+function baseOffsetOf(records: Uint8Array): number {
+  return records.length < 8 ? -1 : new BatchView(records).writtenOffset;
+}
+
+/** The first record at or behind `startOffset` with a timestamp at or after `timestamp`. */
+export function findTimestamp(segments: Segments, timestamp: number, startOffset: number): TimestampAndOffset | undefined {
+  const segment = segments.all.find((candidate) => candidate.largestTimestamp >= timestamp);
+  if (!segment) return undefined;
+  const indexed = segment.timeIndex.lookup(timestamp);
+  const headers = new BatchHeaders(segment.log, segment.offsetIndex.lookup(Math.max(indexed.offset, startOffset)));
+  while (headers.next()) {
+    if (headers.batch.maxTimestamp < timestamp) continue;
+    const batch = wholeBatch(segment, headers);
+    for (const record of batch.records()) {
+      if (record.timestamp >= timestamp && record.offset >= startOffset) {
+        return { timestamp: record.timestamp, offset: record.offset, leaderEpoch: batch.leaderEpoch };
+      }
+    }
+  }
+  return undefined;
+}
+
+/** The record with the largest timestamp, the first of several (KIP-734). */
+export function findMaxTimestamp(segments: Segments): TimestampAndOffset | undefined {
+  let segment = segments.first;
+  for (const candidate of segments.all) {
+    if (candidate.latest.timestamp > segment.latest.timestamp) segment = candidate;
+  }
+  const { timestamp, offset } = segment.latest;
+  const headers = new BatchHeaders(segment.log, segment.offsetIndex.lookup(offset));
+  while (headers.next()) {
+    if (headers.batch.maxTimestamp !== timestamp) continue;
+    const batch = wholeBatch(segment, headers);
+    for (const record of batch.records()) {
+      if (record.timestamp === timestamp) return { timestamp, offset: record.offset, leaderEpoch: batch.leaderEpoch };
+    }
+  }
+  return undefined;
+}
+
+function wholeBatch(segment: Segment, headers: BatchHeaders): BatchView {
+  const bytes = readBytes(segment, headers.position, headers.batch.length);
+  const batch = new BatchView(bytes);
+  batch.ensureCrc();
+  return batch;
+}
+
+/** The aborted transactions with data in [startOffset, upperBoundOffset), which a read_committed reader has to leave out. */
+export function findAborted(segments: Segments, startOffset: number, upperBoundOffset: number): AbortedTransaction[] {
+  const found: AbortedTransaction[] = [];
+  for (const segment of segments.from(startOffset)) {
+    for (const aborted of segment.transactionIndex.entries) {
+      if (aborted.lastOffset >= startOffset && aborted.firstOffset < upperBoundOffset) found.push(aborted);
+      if (aborted.lastStableOffset >= upperBoundOffset) return found;
+    }
+  }
+  return found;
+}
+
+/** Throws OFFSET_OUT_OF_RANGE with the text clients see. */
+export function checkReadable(
+  offset: number,
+  { logStartOffset, logEndOffset, partitionName }: { logStartOffset: number; logEndOffset: number; partitionName: string },
+): void {
+  if (offset > logEndOffset) {
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `Received request for offset ${offset} for partition ${partitionName}, but we only have log segments up to ${logEndOffset}.`,
+    );
+  }
+  if (offset < logStartOffset) {
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `Received request for offset ${offset} for partition ${partitionName}, but we only have log segments starting from offset: ${logStartOffset}.`,
+    );
+  }
+}

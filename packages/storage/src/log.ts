@@ -1,0 +1,648 @@
+import { BatchView, KafkaError, type Uuid } from '@ottla/protocol';
+import type { Runtime } from '@ottla/runtime';
+import type { AppendOrigin } from './append-origin.ts';
+import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
+import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import { type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
+import {
+  checkReadable,
+  findAborted,
+  findMaxTimestamp,
+  findTimestamp,
+  type LogRead,
+  type ReadRequest,
+  readSegments,
+  type TimestampAndOffset,
+} from './log-reader.ts';
+import { expiredSegments, type RetentionReason, retentionReasons } from './log-retention.ts';
+import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
+import { partitionDirectoryName } from './partition-directory.ts';
+import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
+import type { CompletedTransaction, ProducerAppend } from './producer-append.ts';
+import { firstOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
+import { rebuildProducerStates } from './producer-rebuild.ts';
+import type { ProducerStates } from './producer-states.ts';
+import { RetiredFiles } from './retired-files.ts';
+import { Segment } from './segment.ts';
+import { deletedSuffix } from './segment-files.ts';
+import type { Segments } from './segments.ts';
+import type { AbortedTransaction } from './transaction-index.ts';
+
+export type LogOptions = {
+  /** The partition's own directory; created if absent. */
+  readonly directory: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** Written to partition.metadata when that has none. */
+  readonly topicId?: Uuid;
+  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger'>;
+  readonly config?: LogConfig;
+  /** False: the log is read again from the recovery point on. */
+  readonly cleanShutdown?: boolean;
+  readonly recoveryPoint?: number;
+  readonly logStartOffset?: number;
+  /** producer.id.expiration.ms. Default one day. */
+  readonly producerIdExpirationMs?: number;
+};
+
+export type AppendOptions = {
+  readonly leaderEpoch: number;
+  readonly origin: AppendOrigin;
+  /** Of the Produce request: which batches it may hold depends on it. */
+  readonly apiVersion?: number;
+  /** The bytes are the log's to write offsets, epoch and times into. Otherwise it copies them first. Default true. */
+  readonly mayModify?: boolean;
+  /** transaction.version 2 is in force for this marker (KIP-890). */
+  readonly transactionVersion2?: boolean;
+  /** The producer uses transactions v2, so one that is not known must begin at sequence 0. */
+  readonly expectSequenceZero?: boolean;
+};
+
+export type AppendResult = {
+  /** Of the batch, or of the one that it repeats; -1 when there was no whole batch. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  readonly maxTimestamp: number;
+  /** -1 unless the topic stamps records with the time of their append. */
+  readonly logAppendTimeMs: number;
+  readonly logStartOffset: number;
+  /** Nothing was written: the batch is one of the last five of its producer. */
+  readonly duplicate: boolean;
+  readonly batches: number;
+};
+
+/** As DescribeProducers shows it. */
+export type ActiveProducer = {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly lastSequence: number;
+  readonly lastTimestamp: number;
+  readonly coordinatorEpoch: number;
+  /** -1 without an open transaction. */
+  readonly currentTransactionFirstOffset: number;
+};
+
+export type SegmentInfo = {
+  readonly baseOffset: number;
+  readonly sizeBytes: number;
+  readonly largestTimestamp: number;
+};
+
+const defaultProducerIdExpirationMs = 24 * 60 * 60 * 1000;
+
+/**
+ * One partition's log, in Kafka's files. Synchronous: writes go to the page cache, and durability is `flush`'s.
+ * Invariant: logStartOffset <= lastStableOffset <= logEndOffset; recoveryPoint <= logEndOffset.
+ * The high watermark belongs to the replica that leads or follows; the log is told of it by `onHighWatermark`.
+ */
+export class Log {
+  readonly directory: string;
+  readonly topic: string;
+  readonly partition: number;
+  /** `topic-partition`. */
+  readonly name: string;
+  #topicId: Uuid | undefined;
+  #config: LogConfig;
+  readonly #runtime: LogOptions['runtime'];
+  readonly #segments: Segments;
+  readonly #epochs: LeaderEpochCache;
+  readonly #producers: ProducerStates;
+  readonly #retired: RetiredFiles;
+  #logStartOffset: number;
+  #logEndOffset: number;
+  #recoveryPoint: number;
+  #highWatermark: number | undefined;
+  #flushedAtMs: number;
+  #isClosed = false;
+  /** Counts changes of what lies below the log end, so that a flush under way does not vouch for bytes it has not seen. */
+  #truncations = 0;
+
+  /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
+  static open(options: LogOptions): Log {
+    const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
+    runtime.files.makeDirectory(directory);
+    const topicId = settleTopicId(options);
+    const loaded = loadLog({
+      files: runtime.files,
+      clock: runtime.clock,
+      random: runtime.random,
+      logger: runtime.logger,
+      directory,
+      partitionName: partitionDirectoryName(topic, partition),
+      config,
+      cleanShutdown: options.cleanShutdown ?? false,
+      recoveryPoint: options.recoveryPoint ?? 0,
+      logStartOffset: options.logStartOffset ?? 0,
+      producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
+    });
+    return new Log(options, config, topicId, loaded);
+  }
+
+  private constructor(options: LogOptions, config: LogConfig, topicId: Uuid | undefined, loaded: LoadedLog) {
+    this.directory = options.directory;
+    this.topic = options.topic;
+    this.partition = options.partition;
+    this.name = partitionDirectoryName(options.topic, options.partition);
+    this.#topicId = topicId;
+    this.#config = config;
+    this.#runtime = options.runtime;
+    this.#segments = loaded.segments;
+    this.#epochs = loaded.epochs;
+    this.#producers = loaded.producers;
+    this.#retired = new RetiredFiles(options.runtime.files);
+    this.#logStartOffset = loaded.logStartOffset;
+    this.#logEndOffset = loaded.logEndOffset;
+    this.#recoveryPoint = loaded.recoveryPoint;
+    this.#flushedAtMs = options.runtime.clock.nowMs();
+  }
+
+  get topicId(): Uuid | undefined {
+    return this.#topicId;
+  }
+
+  get config(): LogConfig {
+    return this.#config;
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset;
+  }
+
+  /** Exclusive: what the next record gets. */
+  get logEndOffset(): number {
+    return this.#logEndOffset;
+  }
+
+  /** Everything below is flushed. */
+  get recoveryPoint(): number {
+    return this.#recoveryPoint;
+  }
+
+  /** Up to where read_committed readers may go: the first open or unreplicated transaction, else the high watermark. */
+  get lastStableOffset(): number {
+    const highWatermark = this.#highWatermark ?? this.#logEndOffset;
+    return Math.min(this.#producers.firstUnstableOffset ?? highWatermark, highWatermark);
+  }
+
+  get sizeBytes(): number {
+    return this.#segments.sizeBytes;
+  }
+
+  get segments(): SegmentInfo[] {
+    return this.#segments.all.map(({ baseOffset, sizeBytes, largestTimestamp }) => ({ baseOffset, sizeBytes, largestTimestamp }));
+  }
+
+  /** -1 when no epoch is known. */
+  get latestEpoch(): number {
+    return this.#epochs.latest?.epoch ?? -1;
+  }
+
+  get epochs(): readonly EpochEntry[] {
+    return this.#epochs.entries;
+  }
+
+  updateConfig(config: LogConfig): void {
+    this.#config = config;
+  }
+
+  /** The replica tells where its high watermark is. */
+  onHighWatermark(highWatermark: number): void {
+    this.#highWatermark = highWatermark;
+    this.#producers.onHighWatermark(highWatermark);
+  }
+
+  /**
+   * Appends by Kafka's rules: as leader (client, coordinator) one batch, which gets its offsets, epoch and times here; as raft leader
+   * or follower any number, as they are.
+   * Throws CORRUPT_MESSAGE, INVALID_RECORD and INVALID_TIMESTAMP (RecordValidationError names the records), MESSAGE_TOO_LARGE,
+   * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
+   * TRANSACTION_COORDINATOR_FENCED; nothing has changed then.
+   */
+  append(records: Uint8Array, options: AppendOptions): AppendResult {
+    this.#ensureOpen();
+    const { origin, leaderEpoch, apiVersion } = options;
+    if (apiVersion !== undefined && origin === 'client') checkProduceRecords(records, apiVersion);
+    const nowMs = this.#runtime.clock.nowMs();
+    const context = {
+      origin,
+      leaderEpoch,
+      config: this.#config,
+      partitionName: this.name,
+      nextOffset: this.#logEndOffset,
+      nowMs,
+    };
+    const analyzed = analyzeRecords(options.mayModify === false ? records.slice() : records, context);
+    if (analyzed.batches === 0)
+      return this.#result({ firstOffset: -1, lastOffset: -1, maxTimestamp: -1, logAppendTimeMs: -1 }, 0);
+
+    const assignsOffsets = origin === 'client' || origin === 'coordinator';
+    const firstOffset = assignsOffsets ? this.#logEndOffset : analyzed.firstOffset;
+    const stamped = assignsOffsets ? stampForAppend(analyzed, context) : this.#asGiven(analyzed);
+    if (stamped.bytes.length > this.#config.segmentBytes) {
+      throw new KafkaError(
+        'RECORD_LIST_TOO_LARGE',
+        `Message batch size is ${stamped.bytes.length} bytes in append to partition ${this.name}, which exceeds the maximum configured segment size of ${this.#config.segmentBytes}.`,
+      );
+    }
+
+    const changes = this.#prepareProducers(stamped.bytes, options);
+    if (changes.duplicate) return this.#duplicateResult(changes.duplicate, analyzed.batches);
+    this.#write(stamped, firstOffset, nowMs);
+    this.#applyProducers(changes, stamped.lastOffset);
+    if (this.#logEndOffset - this.#recoveryPoint >= this.#config.flushMessages) this.flush();
+    return this.#result({ ...stamped, firstOffset }, analyzed.batches);
+  }
+
+  #asGiven({ bytes, firstOffset, lastOffset, isAscending, maxTimestamp }: AnalyzedRecords): StampedBatch {
+    if (!isAscending) throw new KafkaError('CORRUPT_MESSAGE', `Out of order offsets found in append to ${this.name}`);
+    if (firstOffset < this.#logEndOffset) {
+      throw new KafkaError(
+        'UNKNOWN_SERVER_ERROR',
+        `Unexpected offset in append to ${this.name}: first offset ${firstOffset} is less than the next offset ${this.#logEndOffset}`,
+      );
+    }
+    return { bytes, lastOffset, maxTimestamp, logAppendTimeMs: -1 };
+  }
+
+  #write(stamped: StampedBatch, firstOffset: number, nowMs: number): void {
+    const { bytes, lastOffset, maxTimestamp } = stamped;
+    const full = { bytes: bytes.length, maxTimestamp, lastOffset, nowMs };
+    if (this.#segments.active.isFullFor(full, this.#config)) this.roll(firstOffset);
+    this.#segments.active.append(bytes);
+    this.#logEndOffset = lastOffset + 1;
+    const batch = new BatchView(bytes);
+    for (let start = 0; start < bytes.length; start += batch.length) {
+      const { leaderEpoch } = batch.moveTo(start);
+      if (leaderEpoch >= 0 && leaderEpoch !== this.latestEpoch) this.#epochs.assign(leaderEpoch, batch.baseOffset);
+    }
+  }
+
+  #prepareProducers(bytes: Uint8Array, options: AppendOptions): ProducerChanges {
+    const changes: ProducerChanges = { appends: undefined, completed: undefined, duplicate: undefined };
+    const batch = new BatchView(bytes);
+    for (let start = 0; start < bytes.length; start += batch.length) {
+      const { producerId } = batch.moveTo(start);
+      if (producerId < 0) continue;
+      if (options.origin === 'client') {
+        changes.duplicate = this.#producers.duplicateOf(batch);
+        if (changes.duplicate) return changes;
+      }
+      changes.appends ??= new Map();
+      let append = changes.appends.get(producerId);
+      if (!append) {
+        append = this.#producers.prepare(producerId, {
+          origin: options.origin,
+          partitionName: this.name,
+          transactionVersion2: options.transactionVersion2,
+          expectSequenceZero: options.expectSequenceZero,
+        });
+        changes.appends.set(producerId, append);
+      }
+      const completed = append.add(batch);
+      if (completed) (changes.completed ??= []).push(completed);
+    }
+    return changes;
+  }
+
+  #applyProducers({ appends, completed }: ProducerChanges, lastOffset: number): void {
+    if (appends) for (const append of appends.values()) this.#producers.update(append);
+    for (const transaction of completed ?? []) {
+      if (transaction.isAborted)
+        this.#segments.active.appendAborted(transaction, this.#producers.lastStableOffsetAfter(transaction));
+      this.#producers.complete(transaction);
+    }
+    this.#producers.advanceTo(lastOffset + 1);
+  }
+
+  #result(appended: Omit<StampedBatch, 'bytes'> & { firstOffset: number }, batches: number): AppendResult {
+    const { firstOffset, lastOffset, maxTimestamp, logAppendTimeMs } = appended;
+    return {
+      firstOffset,
+      lastOffset,
+      maxTimestamp,
+      logAppendTimeMs,
+      logStartOffset: this.#logStartOffset,
+      duplicate: false,
+      batches,
+    };
+  }
+
+  #duplicateResult(original: ProducedBatch, batches: number): AppendResult {
+    return {
+      firstOffset: firstOffsetOf(original),
+      lastOffset: original.lastOffset,
+      maxTimestamp: original.timestamp,
+      logAppendTimeMs: original.timestamp,
+      logStartOffset: this.#logStartOffset,
+      duplicate: true,
+      batches,
+    };
+  }
+
+  /** The epoch of a new leader begins at `startOffset`, before it has written anything. */
+  assignLeaderEpoch(epoch: number, startOffset: number): void {
+    this.#epochs.assign(epoch, startOffset);
+  }
+
+  /** Where the largest epoch <= `epoch` ends; (-1, -1) when that is not known. */
+  endOffsetForEpoch(epoch: number): EpochEndOffset {
+    return this.#epochs.endOffsetFor(epoch, this.#logEndOffset);
+  }
+
+  /** -1 when no epoch is known there. */
+  epochForOffset(offset: number): number {
+    return this.#epochs.epochForOffset(offset);
+  }
+
+  /** Throws OFFSET_OUT_OF_RANGE. */
+  read(request: ReadRequest): LogRead {
+    this.#ensureOpen();
+    this.#checkReadable(request.startOffset);
+    return readSegments(this.#segments, this.#logEndOffset, request);
+  }
+
+  /** The first record at or after `timestamp`, if it is below `endOffset`. */
+  offsetForTimestamp(timestamp: number, { endOffset = this.#logEndOffset } = {}): TimestampAndOffset | undefined {
+    this.#ensureOpen();
+    const found = findTimestamp(this.#segments, timestamp, this.#logStartOffset);
+    return found && found.offset < endOffset ? found : undefined;
+  }
+
+  /** The record with the largest timestamp. */
+  offsetOfMaxTimestamp(): TimestampAndOffset | undefined {
+    this.#ensureOpen();
+    return findMaxTimestamp(this.#segments);
+  }
+
+  /** The aborted transactions with data in [startOffset, endOffset): for a read, up to its `upperBoundOffset`. */
+  abortedTransactions(startOffset: number, endOffset: number): AbortedTransaction[] {
+    this.#ensureOpen();
+    return findAborted(this.#segments, startOffset, endOffset);
+  }
+
+  activeProducers(): ActiveProducer[] {
+    return Array.from(this.#producers.entries.values(), (entry) => ({
+      producerId: entry.producerId,
+      producerEpoch: entry.producerEpoch,
+      lastSequence: lastSequenceOf(entry),
+      lastTimestamp: entry.lastTimestamp,
+      coordinatorEpoch: entry.coordinatorEpoch,
+      currentTransactionFirstOffset: entry.transactionFirstOffset,
+    }));
+  }
+
+  hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
+    return this.#producers.hasOpenTransaction(producerId, producerEpoch);
+  }
+
+  removeExpiredProducers(nowMs: number): void {
+    this.#producers.removeExpired(nowMs);
+  }
+
+  /** Records below are gone for readers; their segments go at the next `deleteOldSegments`. True when it moved. Throws OFFSET_OUT_OF_RANGE. */
+  advanceLogStartOffset(offset: number): boolean {
+    const highWatermark = this.#highWatermark ?? this.#logEndOffset;
+    if (offset > highWatermark) {
+      throw new KafkaError(
+        'OFFSET_OUT_OF_RANGE',
+        `Cannot increment the log start offset to ${offset} of partition ${this.name} since it is larger than the high watermark ${highWatermark}`,
+      );
+    }
+    if (offset <= this.#logStartOffset) return false;
+    this.#logStartOffset = offset;
+    this.#epochs.truncateFromStart(offset);
+    this.#producers.onLogStartOffset(offset);
+    return true;
+  }
+
+  /** Retention: removes the segments at the beginning that are due, for each reason in Kafka's order. Returns how many. */
+  deleteOldSegments({ highWatermark, nowMs }: { highWatermark: number; nowMs: number }): number {
+    this.#ensureOpen();
+    let deleted = 0;
+    for (const reason of retentionReasons(this.#config)) {
+      const expired = expiredSegments(this.#segments.all, reason, {
+        config: this.#config,
+        logStartOffset: this.#logStartOffset,
+        logEndOffset: this.#logEndOffset,
+        highWatermark,
+        nowMs,
+      });
+      if (expired.length > 0) this.#deleteExpired(expired, reason, nowMs);
+      deleted += expired.length;
+    }
+    return deleted;
+  }
+
+  #deleteExpired(expired: readonly Segment[], reason: RetentionReason, nowMs: number): void {
+    this.#runtime.logger.info('retention removes segments', {
+      partition: this.name,
+      reason,
+      baseOffsets: expired.map((segment) => segment.baseOffset),
+    });
+    if (expired.length === this.#segments.count) this.roll();
+    this.#retire(expired, nowMs);
+    this.#logStartOffset = Math.max(this.#logStartOffset, this.#segments.first.baseOffset);
+    this.#epochs.truncateFromStart(this.#logStartOffset);
+    this.#producers.onLogStartOffset(this.#logStartOffset);
+  }
+
+  /** Begins a new segment, at the log's end or at the later offset that the next batch has. */
+  roll(expectedOffset = 0): void {
+    this.#ensureOpen();
+    const baseOffset = Math.max(expectedOffset, this.#logEndOffset);
+    const { active } = this.#segments;
+    if (active.baseOffset === baseOffset) {
+      if (active.sizeBytes > 0) throw new Error(`${this.name} cannot roll at ${baseOffset}: a segment with data begins there`);
+      this.#segments.remove([active]);
+      active.close();
+    } else {
+      active.becomeInactive();
+    }
+    this.#segments.add(Segment.create(this.#segmentOptions(baseOffset)));
+    this.#producers.advanceTo(baseOffset);
+    this.#producers.takeSnapshot();
+  }
+
+  /** Drops everything from the batch that holds `offset` on. False when there was nothing to drop. */
+  truncateTo(offset: number): boolean {
+    this.#ensureOpen();
+    if (offset >= this.#logEndOffset) {
+      // As leader it may have opened an epoch that it never wrote in.
+      this.#epochs.truncateFromEnd(this.#logEndOffset);
+      return false;
+    }
+    if (offset < this.#segments.first.baseOffset) {
+      this.truncateFullyAndStartAt(offset);
+      return true;
+    }
+    const nowMs = this.#runtime.clock.nowMs();
+    this.#truncations++;
+    this.#retire(
+      this.#segments.all.filter((segment) => segment.baseOffset > offset),
+      nowMs,
+    );
+    this.#segments.active.truncateTo(offset, nowMs);
+    this.#endAt(offset);
+    this.#logStartOffset = Math.min(this.#logStartOffset, offset);
+    this.#epochs.truncateFromEnd(offset);
+    this.#rebuildProducers(nowMs);
+    return true;
+  }
+
+  /** Drops everything; the next record gets `offset`. */
+  truncateFullyAndStartAt(offset: number): void {
+    this.#ensureOpen();
+    const nowMs = this.#runtime.clock.nowMs();
+    this.#truncations++;
+    this.#retire(this.#segments.all.slice(), nowMs);
+    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
+    this.#endAt(offset);
+    this.#logStartOffset = offset;
+    this.#epochs.clear();
+    this.#producers.startAt(offset);
+    this.#rebuildProducers(nowMs);
+  }
+
+  #endAt(offset: number): void {
+    this.#logEndOffset = offset;
+    this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
+    if (this.#highWatermark !== undefined) this.#highWatermark = Math.min(this.#highWatermark, offset);
+  }
+
+  #rebuildProducers(nowMs: number): void {
+    rebuildProducerStates(this.#producers, this.#segments, {
+      partitionName: this.name,
+      logStartOffset: this.#logStartOffset,
+      endOffset: this.#logEndOffset,
+      nowMs,
+      trustMissingSnapshots: false,
+    });
+  }
+
+  /** Durable when it returns. */
+  flush(): void {
+    this.#ensureOpen();
+    if (this.#recoveryPoint >= this.#logEndOffset) return;
+    for (const segment of this.#segments.from(this.#recoveryPoint)) segment.flush();
+    this.#flushed(this.#logEndOffset);
+  }
+
+  /** What is in the log now is durable when it resolves; the device is waited for off the event loop. */
+  async flushLater(): Promise<void> {
+    this.#ensureOpen();
+    await this.#flushLaterUpTo(this.#segments.from(this.#recoveryPoint), this.#logEndOffset);
+  }
+
+  /** The same for the segments that were rolled: they never change again, and a start after a crash need not read them. */
+  async flushRolledSegments(): Promise<void> {
+    this.#ensureOpen();
+    const { active } = this.#segments;
+    await this.#flushLaterUpTo(
+      this.#segments.from(this.#recoveryPoint).filter((segment) => segment !== active),
+      active.baseOffset,
+    );
+  }
+
+  async #flushLaterUpTo(segments: readonly Segment[], offset: number): Promise<void> {
+    if (this.#recoveryPoint >= offset) return;
+    const truncations = this.#truncations;
+    for (const segment of segments) {
+      if (this.#segments.all.includes(segment)) await segment.flushLater();
+    }
+    if (truncations === this.#truncations && !this.#isClosed) this.#flushed(offset);
+  }
+
+  #flushed(offset: number): void {
+    this.#producers.syncSnapshots();
+    if (this.#segments.active.baseOffset >= this.#recoveryPoint) this.#runtime.files.syncDirectory(this.directory);
+    this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
+    this.#flushedAtMs = this.#runtime.clock.nowMs();
+  }
+
+  /** Whether flush.ms asks for a flush by now. */
+  isFlushDue(nowMs: number): boolean {
+    return this.#recoveryPoint < this.#logEndOffset && nowMs - this.#flushedAtMs >= this.#config.flushMs;
+  }
+
+  /** Periodic work: index entries go to their files, and files whose delay is over go away. */
+  runTasks(nowMs: number): void {
+    if (this.#isClosed) return;
+    this.#segments.active.writeIndexesBehind();
+    this.#retired.removeDue(nowMs);
+  }
+
+  /** Frees the memory of the indexes of rolled segments; they are read again when somebody asks for old records. */
+  releaseMemory(): void {
+    for (const segment of this.#segments.all) if (segment !== this.#segments.active) segment.unloadIndexes();
+  }
+
+  /** Leaves the files as a clean stop should: snapshot, trimmed indexes, all flushed. It cannot be used afterwards. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#producers.takeSnapshot();
+    this.#segments.active.becomeInactive();
+    this.flush();
+    this.abandon();
+  }
+
+  /** Lets go of the files as they are: the directory is going away, or its disk failed. */
+  abandon(): void {
+    this.#isClosed = true;
+    for (const segment of this.#segments.all) segment.close();
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  #retire(segments: readonly Segment[], nowMs: number): void {
+    const removed = segments.slice();
+    this.#segments.remove(removed);
+    const dueMs = nowMs + this.#config.fileDeleteDelayMs;
+    for (const segment of removed) {
+      this.#retired.addFiles(segment.retire(deletedSuffix), dueMs);
+      const snapshot = this.#producers.retireSnapshot(segment.baseOffset);
+      if (snapshot) this.#retired.addFiles([snapshot], dueMs);
+    }
+  }
+
+  #segmentOptions(baseOffset: number) {
+    return {
+      files: this.#runtime.files,
+      directory: this.directory,
+      baseOffset,
+      config: this.#config,
+      nowMs: this.#runtime.clock.nowMs(),
+      rollJitterMs: rollJitterMs(this.#config, this.#runtime.random),
+    };
+  }
+
+  #checkReadable(offset: number): void {
+    const { logStartOffset, logEndOffset, name } = this;
+    checkReadable(offset, { logStartOffset, logEndOffset, partitionName: name });
+  }
+
+  #ensureOpen(): void {
+    if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `the log of ${this.name} is closed`);
+  }
+}
+
+/** What an append does to the producers; most change none. */
+type ProducerChanges = {
+  appends: Map<number, ProducerAppend> | undefined;
+  completed: CompletedTransaction[] | undefined;
+  duplicate: ProducedBatch | undefined;
+};
+
+/** The directory's topic id, which must be the expected one if both are known. */
+function settleTopicId({ directory, topic, partition, topicId, runtime }: LogOptions): Uuid | undefined {
+  const stored = readPartitionMetadata(runtime.files, directory)?.topicId;
+  if (stored !== undefined && topicId !== undefined && stored !== topicId) {
+    throw new KafkaError(
+      'INCONSISTENT_TOPIC_ID',
+      `${directory} belongs to topic id ${stored}, but ${topic}-${partition} has ${topicId}`,
+    );
+  }
+  if (stored === undefined && topicId !== undefined) writePartitionMetadata(runtime.files, directory, { topicId });
+  return stored ?? topicId;
+}

@@ -1,0 +1,102 @@
+/**
+ * `<base>.index`: where in the segment's file to begin looking for an offset. Sparse, 8 bytes an entry:
+ *
+ *   0  int32  offset - base offset of the segment; the *last* offset of a batch
+ *   4  int32  position of that batch in the .log file
+ *
+ * Both ascend. The first batch of a segment never has an entry: what is not found starts at position 0.
+ */
+import { CorruptFileError } from './corrupt-file-error.ts';
+import type { IndexFile, IndexFileOptions } from './index-file.ts';
+
+const entryBytes = 8;
+
+export class OffsetIndex {
+  readonly file: IndexFile;
+  readonly #baseOffset: number;
+
+  constructor(file: IndexFile, baseOffset: number) {
+    this.file = file;
+    this.#baseOffset = baseOffset;
+  }
+
+  static fileOptions(options: Omit<IndexFileOptions, 'entryBytes'>): IndexFileOptions {
+    return { ...options, entryBytes };
+  }
+
+  get isFull(): boolean {
+    return this.file.count >= this.file.maxEntries;
+  }
+
+  /** Position of the last indexed batch; 0 when there is none. */
+  get lastPosition(): number {
+    const { count } = this.file;
+    return count === 0 ? 0 : this.#position(count - 1);
+  }
+
+  append(lastOffset: number, position: number): void {
+    const at = this.file.extend();
+    const { view } = this.file;
+    view.setInt32(at, lastOffset - this.#baseOffset);
+    view.setInt32(at + 4, position);
+  }
+
+  /** Position of the batch with the largest indexed offset <= `offset`; 0 when there is none. */
+  lookup(offset: number): number {
+    const below = this.#entriesUpTo(offset - this.#baseOffset);
+    return below === 0 ? 0 : this.#position(below - 1);
+  }
+
+  /** Offset of the first entry at or behind `position`: an upper bound for the offsets before it. Undefined behind the last. */
+  offsetAtOrBehind(position: number): number | undefined {
+    let low = 0;
+    let high = this.file.count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#position(middle) < position) low = middle + 1;
+      else high = middle;
+    }
+    return low === this.file.count ? undefined : this.#baseOffset + this.file.view.getInt32(low * entryBytes);
+  }
+
+  /** Keeps the entries below `offset`. */
+  truncateTo(offset: number): void {
+    this.file.truncateEntries(this.#entriesUpTo(offset - this.#baseOffset - 1));
+  }
+
+  /** Throws CorruptFileError unless offsets and positions ascend inside what the segment can hold. */
+  check(logBytes: number): void {
+    const { view, count, path } = this.file;
+    let offset = -1;
+    let position = 0;
+    for (let index = 0; index < count; index++) {
+      const nextOffset = view.getInt32(index * entryBytes);
+      const nextPosition = view.getInt32(index * entryBytes + 4);
+      if (nextOffset <= offset || nextPosition <= position || nextPosition >= logBytes) {
+        throw new CorruptFileError(
+          path,
+          `entry ${index} points at offset +${nextOffset}, position ${nextPosition} of ${logBytes}`,
+        );
+      }
+      offset = nextOffset;
+      position = nextPosition;
+    }
+  }
+
+  #position(index: number): number {
+    return this.file.view.getInt32(index * entryBytes + 4);
+  }
+
+  /** How many entries have a relative offset <= `relativeOffset`. */
+  #entriesUpTo(relativeOffset: number): number {
+    const { view, count } = this.file;
+    let low = 0;
+    let high = count;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (view.getInt32(middle * entryBytes) <= relativeOffset) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+}

@@ -1,0 +1,156 @@
+import { type BatchView, KafkaError } from '@ottla/protocol';
+import type { AppendOrigin } from './append-origin.ts';
+import { readEndTransactionMarker } from './end-transaction-marker.ts';
+import {
+  addProducedBatch,
+  emptyProducerEntry,
+  enterProducerEpoch,
+  isNextSequence,
+  lastSequenceOf,
+  type ProducerEntry,
+} from './producer-entry.ts';
+
+/** A transaction that a marker ended. */
+export type CompletedTransaction = {
+  readonly producerId: number;
+  readonly firstOffset: number;
+  /** The marker's offset. */
+  readonly lastOffset: number;
+  readonly isAborted: boolean;
+};
+
+export type ProducerAppendOptions = {
+  readonly origin: AppendOrigin;
+  /** For messages: `topic-partition`. */
+  readonly partitionName: string;
+  /** transaction.version 2: a marker must carry a higher epoch than the data (KIP-890). */
+  readonly transactionVersion2?: boolean;
+  /** Transactions v2: a producer nothing is known of must begin at sequence 0. */
+  readonly expectSequenceZero?: boolean;
+};
+
+/** What one append would change of one producer. Nothing is changed before `ProducerStates.update` takes it over. */
+export class ProducerAppend {
+  readonly current: ProducerEntry;
+  /** As `current` will be, but for the batches: here are only the new ones. */
+  readonly updated: ProducerEntry;
+  readonly startedTransactions: number[] = [];
+  readonly #options: ProducerAppendOptions;
+
+  constructor(current: ProducerEntry, options: ProducerAppendOptions) {
+    this.current = current;
+    this.updated = { ...emptyProducerEntry(current.producerId), ...current, batches: [] };
+    this.#options = options;
+  }
+
+  /**
+   * Returns the transaction that the batch ends. Throws INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER,
+   * INVALID_TXN_STATE and TRANSACTION_COORDINATOR_FENCED; on a follower only INVALID_TXN_STATE.
+   */
+  add(batch: BatchView): CompletedTransaction | undefined {
+    if (batch.isControl) return this.#addMarker(batch);
+    this.#addData(batch);
+    return undefined;
+  }
+
+  #addData(batch: BatchView): void {
+    const { updated } = this;
+    const { producerEpoch, baseOffset, lastOffset, isTransactional } = batch;
+    this.#checkEpoch(producerEpoch, baseOffset, false);
+    if (this.#options.origin === 'client') this.#checkSequence(producerEpoch, batch.baseSequence, baseOffset);
+
+    enterProducerEpoch(updated, producerEpoch);
+    updated.lastTimestamp = batch.maxTimestamp;
+    addProducedBatch(updated, {
+      lastSequence: batch.lastSequence,
+      lastOffset,
+      offsetDelta: lastOffset - baseOffset,
+      timestamp: updated.lastTimestamp,
+    });
+    if (updated.transactionFirstOffset >= 0 && !isTransactional) {
+      throw new KafkaError(
+        'INVALID_TXN_STATE',
+        `Expected transactional write from producer ${updated.producerId} at offset ${baseOffset} in partition ${this.#options.partitionName}`,
+      );
+    }
+    if (updated.transactionFirstOffset < 0 && isTransactional) {
+      updated.transactionFirstOffset = baseOffset;
+      this.startedTransactions.push(baseOffset);
+    }
+  }
+
+  #addMarker(batch: BatchView): CompletedTransaction | undefined {
+    const marker = readEndTransactionMarker(batch);
+    if (!marker) return undefined;
+    const { updated } = this;
+    const offset = batch.baseOffset;
+    this.#checkEpoch(batch.producerEpoch, offset, true);
+    this.#checkCoordinatorEpoch(marker.coordinatorEpoch);
+
+    const firstOffset = updated.transactionFirstOffset;
+    enterProducerEpoch(updated, batch.producerEpoch);
+    updated.coordinatorEpoch = marker.coordinatorEpoch;
+    updated.lastTimestamp = marker.timestamp;
+    updated.transactionFirstOffset = -1;
+    // A marker without data moves no reader's position, so it completes nothing.
+    if (firstOffset < 0) return undefined;
+    return { producerId: updated.producerId, firstOffset, lastOffset: offset, isAborted: marker.type === 'abort' };
+  }
+
+  #checkEpoch(producerEpoch: number, offset: number, isMarker: boolean): void {
+    const { updated } = this;
+    if (this.#options.origin === 'replication') return;
+    const isStale =
+      isMarker && this.#options.transactionVersion2
+        ? producerEpoch < updated.producerEpoch ||
+          (producerEpoch === updated.producerEpoch && updated.transactionFirstOffset >= 0)
+        : producerEpoch < updated.producerEpoch;
+    if (!isStale) return;
+    throw new KafkaError(
+      'INVALID_PRODUCER_EPOCH',
+      `Epoch of producer ${updated.producerId} at offset ${offset} in ${this.#options.partitionName} is ${producerEpoch}, which is smaller than the last seen epoch ${updated.producerEpoch}`,
+    );
+  }
+
+  #checkSequence(producerEpoch: number, firstSequence: number, offset: number): void {
+    const { current, updated } = this;
+    const { partitionName } = this.#options;
+    const who = `producer ${updated.producerId} at offset ${offset} in partition ${partitionName}`;
+    if (this.#options.expectSequenceZero && firstSequence !== 0 && current.batches.length === 0) {
+      throw outOfOrder(
+        `Invalid sequence number for ${who}: ${firstSequence} (incoming seq. number), expected 0: nothing is known of the producer`,
+      );
+    }
+    if (producerEpoch !== updated.producerEpoch) {
+      if (firstSequence === 0 || updated.producerEpoch < 0) return;
+      throw outOfOrder(
+        `Invalid sequence number for new epoch of ${who}: ${producerEpoch} (request epoch), ${firstSequence} (seq. number), ${updated.producerEpoch} (current producer epoch)`,
+      );
+    }
+    // The producer's records may all have been deleted: then any sequence has to be taken.
+    if (current.producerEpoch < 0) return;
+    const lastSequence =
+      updated.batches.length > 0
+        ? lastSequenceOf(updated)
+        : producerEpoch === current.producerEpoch
+          ? lastSequenceOf(current)
+          : -1;
+    if (isNextSequence(lastSequence, firstSequence)) return;
+    throw outOfOrder(
+      `Out of order sequence number for ${who}: ${firstSequence} (incoming seq. number), ${lastSequence} (current end sequence number)`,
+    );
+  }
+
+  #checkCoordinatorEpoch(coordinatorEpoch: number): void {
+    const { updated } = this;
+    if (coordinatorEpoch >= updated.coordinatorEpoch || this.#options.origin === 'replication') return;
+    throw new KafkaError(
+      'TRANSACTION_COORDINATOR_FENCED',
+      `Invalid coordinator epoch for producer ${updated.producerId} in ${this.#options.partitionName}: ${coordinatorEpoch} (zombie), ${updated.coordinatorEpoch} (current)`,
+    );
+  }
+}
+
+function outOfOrder(message: string): KafkaError {
+  return new KafkaError('OUT_OF_ORDER_SEQUENCE_NUMBER', message);
+}

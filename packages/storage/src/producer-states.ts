@@ -1,0 +1,257 @@
+import type { BatchView } from '@ottla/protocol';
+import type { Files, Logger } from '@ottla/runtime';
+import { CorruptFileError } from './corrupt-file-error.ts';
+import { type CompletedTransaction, ProducerAppend, type ProducerAppendOptions } from './producer-append.ts';
+import {
+  addProducedBatch,
+  duplicateOf,
+  emptyProducerEntry,
+  enterProducerEpoch,
+  type ProducedBatch,
+  type ProducerEntry,
+} from './producer-entry.ts';
+import { decodeProducerSnapshot, encodeProducerSnapshot } from './producer-snapshot.ts';
+import { deletedSuffix, parseSegmentFileName, segmentFileName } from './segment-files.ts';
+
+export type ProducerStatesOptions = {
+  readonly files: Files;
+  /** The partition's. */
+  readonly directory: string;
+  readonly logger: Logger;
+  readonly producerIdExpirationMs: number;
+};
+
+/**
+ * The producers of one partition, for recognising repeats and gaps (KIP-98), with the transactions that are open. It holds the
+ * state before `mapEndOffset`, and snapshot files of it at earlier offsets, from which it is rebuilt after a restart or a
+ * truncation.
+ */
+export class ProducerStates {
+  readonly #options: ProducerStatesOptions;
+  /** Invariant: `#openTransactions` holds exactly the first offsets of the entries with an open transaction. */
+  readonly #producers = new Map<number, ProducerEntry>();
+  /** First offset -> producer id. */
+  readonly #openTransactions = new Map<number, number>();
+  /** First offset -> last offset, of transactions whose marker the high watermark has not passed. */
+  readonly #unreplicatedTransactions = new Map<number, number>();
+  /** Ascending. */
+  #snapshotOffsets: number[];
+  #unsyncedSnapshots: number[] = [];
+  #mapEndOffset = 0;
+  /** What is at or before it need not be written down again. */
+  #lastSnapshotOffset = 0;
+
+  constructor(options: ProducerStatesOptions) {
+    this.#options = options;
+    this.#snapshotOffsets = snapshotOffsetsIn(options.files, options.directory);
+  }
+
+  get mapEndOffset(): number {
+    return this.#mapEndOffset;
+  }
+
+  /** The log went on to `offset` with records of no producer's. */
+  advanceTo(offset: number): void {
+    this.#mapEndOffset = offset;
+  }
+
+  get isEmpty(): boolean {
+    return this.#producers.size === 0 && this.#unreplicatedTransactions.size === 0;
+  }
+
+  get entries(): ReadonlyMap<number, ProducerEntry> {
+    return this.#producers;
+  }
+
+  /** The offset that read_committed readers must not pass; undefined when no transaction is in the way. */
+  get firstUnstableOffset(): number | undefined {
+    let first: number | undefined;
+    for (const firstOffset of this.#openTransactions.keys()) first = Math.min(first ?? firstOffset, firstOffset);
+    for (const firstOffset of this.#unreplicatedTransactions.keys()) first = Math.min(first ?? firstOffset, firstOffset);
+    return first;
+  }
+
+  /** The batch that a client repeats with `batch`. */
+  duplicateOf(batch: BatchView): ProducedBatch | undefined {
+    const entry = this.#producers.get(batch.producerId);
+    return entry && duplicateOf(entry, batch);
+  }
+
+  hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
+    const entry = this.#producers.get(producerId);
+    return entry !== undefined && entry.producerEpoch === producerEpoch && entry.transactionFirstOffset >= 0;
+  }
+
+  prepare(producerId: number, options: ProducerAppendOptions): ProducerAppend {
+    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId), options);
+  }
+
+  update({ current, updated, startedTransactions }: ProducerAppend): void {
+    enterProducerEpoch(current, updated.producerEpoch);
+    for (const batch of updated.batches) addProducedBatch(current, batch);
+    current.coordinatorEpoch = updated.coordinatorEpoch;
+    current.lastTimestamp = updated.lastTimestamp;
+    current.transactionFirstOffset = updated.transactionFirstOffset;
+    this.#producers.set(current.producerId, current);
+    for (const firstOffset of startedTransactions) this.#openTransactions.set(firstOffset, current.producerId);
+  }
+
+  /** The last stable offset once the transaction is out of the way. */
+  lastStableOffsetAfter(completed: CompletedTransaction): number {
+    let lastStableOffset = completed.lastOffset + 1;
+    for (const [firstOffset, producerId] of this.#openTransactions) {
+      if (producerId !== completed.producerId) lastStableOffset = Math.min(lastStableOffset, firstOffset);
+    }
+    return lastStableOffset;
+  }
+
+  complete(transaction: CompletedTransaction): void {
+    this.#openTransactions.delete(transaction.firstOffset);
+    this.#unreplicatedTransactions.set(transaction.firstOffset, transaction.lastOffset);
+  }
+
+  /** Markers below the high watermark no longer hold readers back. */
+  onHighWatermark(highWatermark: number): void {
+    for (const [firstOffset, lastOffset] of this.#unreplicatedTransactions) {
+      if (lastOffset < highWatermark) this.#unreplicatedTransactions.delete(firstOffset);
+    }
+  }
+
+  onLogStartOffset(logStartOffset: number): void {
+    this.onHighWatermark(logStartOffset);
+    if (this.#mapEndOffset < logStartOffset) this.#mapEndOffset = logStartOffset;
+    this.#lastSnapshotOffset = this.latestSnapshotOffset ?? logStartOffset;
+  }
+
+  removeExpired(nowMs: number): void {
+    for (const [producerId, entry] of this.#producers) {
+      if (this.#isExpired(entry, nowMs)) this.#producers.delete(producerId);
+    }
+  }
+
+  /** Forgets all, and all snapshots: the log begins anew at `offset`. */
+  startAt(offset: number): void {
+    this.#clear();
+    for (const snapshot of [...this.#snapshotOffsets]) this.#removeSnapshot(snapshot);
+    this.#mapEndOffset = offset;
+    this.#lastSnapshotOffset = 0;
+  }
+
+  /** Goes back to the newest snapshot inside the log, unless the state is at `logEndOffset` already. The caller replays the rest. */
+  reload({ logStartOffset, logEndOffset, nowMs }: { logStartOffset: number; logEndOffset: number; nowMs: number }): void {
+    for (const offset of [...this.#snapshotOffsets]) {
+      if (offset > logEndOffset || offset <= logStartOffset) this.#removeSnapshot(offset);
+    }
+    if (this.#mapEndOffset === logEndOffset) {
+      this.onLogStartOffset(logStartOffset);
+      return;
+    }
+    this.#clear();
+    this.#mapEndOffset = this.#loadNewestSnapshot(nowMs) ?? logStartOffset;
+    this.#lastSnapshotOffset = this.#mapEndOffset;
+  }
+
+  get latestSnapshotOffset(): number | undefined {
+    return this.#snapshotOffsets.at(-1);
+  }
+
+  /** Writes the state down as of `mapEndOffset`, if that is new. Durable after `syncSnapshots`. */
+  takeSnapshot(): void {
+    const offset = this.#mapEndOffset;
+    if (offset <= this.#lastSnapshotOffset) return;
+    const file = this.#options.files.open(this.#snapshotPath(offset), 'truncate');
+    try {
+      file.write(encodeProducerSnapshot(this.#producers.values()), 0);
+    } finally {
+      file.close();
+    }
+    this.#snapshotOffsets.push(offset);
+    this.#lastSnapshotOffset = offset;
+    this.#unsyncedSnapshots.push(offset);
+  }
+
+  syncSnapshots(): void {
+    for (const offset of this.#unsyncedSnapshots) {
+      const path = this.#snapshotPath(offset);
+      if (!this.#options.files.stat(path)) continue;
+      const file = this.#options.files.open(path, 'update');
+      try {
+        file.sync();
+      } finally {
+        file.close();
+      }
+    }
+    this.#unsyncedSnapshots = [];
+  }
+
+  /** Renames the snapshot at `offset` for delayed removal and returns its new path; undefined when there is none. */
+  retireSnapshot(offset: number): string | undefined {
+    if (!this.#snapshotOffsets.includes(offset)) return undefined;
+    const path = this.#snapshotPath(offset);
+    this.#snapshotOffsets = this.#snapshotOffsets.filter((other) => other !== offset);
+    if (!this.#options.files.stat(path)) return undefined;
+    this.#options.files.rename(path, path + deletedSuffix);
+    return path + deletedSuffix;
+  }
+
+  /** At start: keeps the snapshots at the segments' base offsets, and of the others the newest, if it is behind them all. */
+  removeStraySnapshots(baseOffsets: readonly number[]): void {
+    this.#snapshotOffsets = snapshotOffsetsIn(this.#options.files, this.#options.directory);
+    const bases = new Set(baseOffsets);
+    const lastBase = baseOffsets.at(-1) ?? -1;
+    const strays = this.#snapshotOffsets.filter((offset) => !bases.has(offset));
+    const kept = strays.at(-1);
+    for (const offset of strays) {
+      if (offset !== kept || offset < lastBase) this.#removeSnapshot(offset);
+    }
+  }
+
+  #loadNewestSnapshot(nowMs: number): number | undefined {
+    for (;;) {
+      const offset = this.latestSnapshotOffset;
+      if (offset === undefined) return undefined;
+      const path = this.#snapshotPath(offset);
+      try {
+        for (const entry of decodeProducerSnapshot(this.#options.files.readFile(path), path)) {
+          if (this.#isExpired(entry, nowMs)) continue;
+          this.#producers.set(entry.producerId, entry);
+          if (entry.transactionFirstOffset >= 0) this.#openTransactions.set(entry.transactionFirstOffset, entry.producerId);
+        }
+        return offset;
+      } catch (error) {
+        if (!(error instanceof CorruptFileError)) throw error;
+        this.#options.logger.warn('removed a corrupt producer snapshot', { file: path, problem: error.message });
+        this.#clear();
+        this.#removeSnapshot(offset);
+      }
+    }
+  }
+
+  #isExpired(entry: ProducerEntry, nowMs: number): boolean {
+    return entry.transactionFirstOffset < 0 && nowMs - entry.lastTimestamp >= this.#options.producerIdExpirationMs;
+  }
+
+  #clear(): void {
+    this.#producers.clear();
+    this.#openTransactions.clear();
+    this.#unreplicatedTransactions.clear();
+  }
+
+  #removeSnapshot(offset: number): void {
+    this.#snapshotOffsets = this.#snapshotOffsets.filter((other) => other !== offset);
+    this.#options.files.remove(this.#snapshotPath(offset));
+  }
+
+  #snapshotPath(offset: number): string {
+    return `${this.#options.directory}/${segmentFileName(offset, '.snapshot')}`;
+  }
+}
+
+function snapshotOffsetsIn(files: Files, directory: string): number[] {
+  return files
+    .list(directory)
+    .map(parseSegmentFileName)
+    .filter((name) => name?.suffix === '.snapshot')
+    .map((name) => name!.offset)
+    .sort((left, right) => left - right);
+}

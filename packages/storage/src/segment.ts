@@ -1,0 +1,339 @@
+import { BatchView, KafkaError } from '@ottla/protocol';
+import type { Files } from '@ottla/runtime';
+import { BatchHeaders, wholeBatches } from './batch-headers.ts';
+import { CorruptFileError } from './corrupt-file-error.ts';
+import { IndexFile, type IndexFileOptions } from './index-file.ts';
+import type { LogConfig } from './log-config.ts';
+import { LogFile } from './log-file.ts';
+import { OffsetIndex } from './offset-index.ts';
+import type { CompletedTransaction } from './producer-append.ts';
+import { type SegmentSuffix, segmentFileName } from './segment-files.ts';
+import { TimeIndex, type TimestampOffset } from './time-index.ts';
+import { TransactionIndex } from './transaction-index.ts';
+
+export type SegmentOptions = {
+  readonly files: Files;
+  /** The partition's. */
+  readonly directory: string;
+  readonly baseOffset: number;
+  readonly config: LogConfig;
+  readonly nowMs: number;
+  /** Taken off segment.ms, so that not all partitions roll at once. */
+  readonly rollJitterMs: number;
+};
+
+/** Where the first batch with a last offset at or behind the one asked for lies. */
+export type BatchPosition = { readonly position: number; readonly bytes: number };
+
+/** What reading a segment again came to. */
+export type Recovered = { readonly truncatedBytes: number; readonly problem: KafkaError | undefined };
+
+const maxRelativeOffset = 0x7fff_ffff;
+
+/** A stretch of the log, from `baseOffset` up to the next segment: a file of batches with its three indexes. */
+export class Segment {
+  readonly baseOffset: number;
+  readonly log: LogFile;
+  readonly offsetIndex: OffsetIndex;
+  readonly timeIndex: TimeIndex;
+  readonly transactionIndex: TransactionIndex;
+  readonly rollJitterMs: number;
+  readonly #indexIntervalBytes: number;
+  #createdMs: number;
+  #bytesSinceIndexEntry = 0;
+  /** The index files have room to grow. */
+  #isActive = false;
+  /** Undefined: not yet read from the time index. */
+  #latest: TimestampOffset | undefined;
+  /** Max timestamp of the first batch; undefined: not yet read, or no batch. */
+  #firstTimestamp: number | undefined;
+
+  private constructor(options: SegmentOptions, log: LogFile, offsets: IndexFile, times: IndexFile) {
+    const { files, directory, baseOffset, config } = options;
+    this.baseOffset = baseOffset;
+    this.log = log;
+    this.offsetIndex = new OffsetIndex(offsets, baseOffset);
+    this.timeIndex = new TimeIndex(times, baseOffset);
+    this.transactionIndex = new TransactionIndex(files, pathIn(directory, baseOffset, '.txnindex'), baseOffset);
+    this.rollJitterMs = options.rollJitterMs;
+    this.#indexIntervalBytes = config.indexIntervalBytes;
+    this.#createdMs = options.nowMs;
+  }
+
+  /** New and empty; files that are there are emptied. */
+  static create(options: SegmentOptions): Segment {
+    const { files, directory, baseOffset, config } = options;
+    const log = LogFile.create(files, pathIn(directory, baseOffset, '.log'), {
+      preallocateBytes: config.preallocate ? config.segmentBytes : 0,
+    });
+    files.remove(pathIn(directory, baseOffset, '.txnindex'));
+    const { offsets, times } = indexOptions(options);
+    const segment = new Segment(options, log, IndexFile.create(offsets), IndexFile.create(times));
+    segment.#isActive = true;
+    return segment;
+  }
+
+  /** From its files. Throws CorruptFileError when an index cannot be one; a missing index reads as empty. */
+  static open(options: SegmentOptions): Segment {
+    const log = LogFile.open(options.files, pathIn(options.directory, options.baseOffset, '.log'));
+    const { offsets, times } = indexOptions(options);
+    return new Segment(options, log, IndexFile.open(offsets), IndexFile.open(times));
+  }
+
+  get sizeBytes(): number {
+    return this.log.size;
+  }
+
+  /** The largest timestamp, and the last offset of the batch that brought it; (-1, base offset) when there is none. */
+  get latest(): TimestampOffset {
+    return (this.#latest ??= this.timeIndex.lastEntry);
+  }
+
+  /** By which time limits are judged: a segment without timestamps counts by its file's modification. */
+  get largestTimestamp(): number {
+    return this.latest.timestamp >= 0 ? this.latest.timestamp : this.log.modifiedMs;
+  }
+
+  /** Appends whole batches, which are in their final form. */
+  append(bytes: Uint8Array): void {
+    if (!this.#isActive) this.#becomeActive();
+    let position = this.log.size;
+    const end = position + bytes.length;
+    this.log.append(bytes);
+    const batch = new BatchView(bytes);
+    for (let start = 0; position < end; ) {
+      const { length } = batch.moveTo(start);
+      this.#index(batch, position);
+      start += length;
+      position += length;
+    }
+  }
+
+  #index(batch: BatchView, position: number): void {
+    const { lastOffset, maxTimestamp } = batch;
+    if (position === 0) this.#firstTimestamp = maxTimestamp;
+    if (maxTimestamp > this.latest.timestamp) this.#latest = { timestamp: maxTimestamp, offset: lastOffset };
+    if (this.#bytesSinceIndexEntry > this.#indexIntervalBytes) {
+      this.offsetIndex.append(lastOffset, position);
+      this.timeIndex.appendIfLater(this.latest);
+      this.#bytesSinceIndexEntry = 0;
+    }
+    this.#bytesSinceIndexEntry += batch.length;
+  }
+
+  /** Whether an append of `bytes` with these largest values belongs into a new segment. */
+  isFullFor(
+    append: { readonly bytes: number; readonly maxTimestamp: number; readonly lastOffset: number; readonly nowMs: number },
+    config: LogConfig,
+  ): boolean {
+    return (
+      this.sizeBytes > config.segmentBytes - append.bytes ||
+      (this.sizeBytes > 0 && this.#waitedMs(append) > config.segmentMs - this.rollJitterMs) ||
+      this.offsetIndex.isFull ||
+      this.timeIndex.isFull ||
+      append.lastOffset - this.baseOffset > maxRelativeOffset
+    );
+  }
+
+  /** Measured by record time, so that a replica which catches up rolls where its leader did. */
+  #waitedMs({ maxTimestamp, nowMs }: { maxTimestamp: number; nowMs: number }): number {
+    if (this.#firstTimestamp === undefined && this.sizeBytes > 0) {
+      const headers = new BatchHeaders(this.log, 0);
+      if (headers.next()) this.#firstTimestamp = headers.batch.maxTimestamp;
+    }
+    return this.#firstTimestamp !== undefined && this.#firstTimestamp >= 0
+      ? maxTimestamp - this.#firstTimestamp
+      : nowMs - this.#createdMs;
+  }
+
+  /** The first batch whose last offset is at or behind `offset`. Undefined when the segment ends before. */
+  find(offset: number): BatchPosition | undefined {
+    const headers = new BatchHeaders(this.log, this.offsetIndex.lookup(offset));
+    while (headers.next()) {
+      if (headers.batch.lastOffset >= offset) return { position: headers.position, bytes: headers.batch.length };
+    }
+    return undefined;
+  }
+
+  /** One after the last offset; the base offset when there is none. Throws CorruptFileError. */
+  readNextOffset(): number {
+    return endOffsetIn(new BatchHeaders(this.log, this.offsetIndex.lastPosition), this.baseOffset);
+  }
+
+  appendAborted({ producerId, firstOffset, lastOffset }: CompletedTransaction, lastStableOffset: number): void {
+    this.transactionIndex.append({ producerId, firstOffset, lastOffset, lastStableOffset });
+  }
+
+  /** Cheap enough for every start. Throws CorruptFileError when an index cannot belong to this segment. */
+  checkIndexes(): void {
+    if (this.offsetIndex.lastPosition > 0 && this.offsetIndex.lastPosition >= this.sizeBytes) {
+      throw new CorruptFileError(this.offsetIndex.file.path, `it points behind the ${this.sizeBytes} bytes of its segment`);
+    }
+    const { lastEntry } = this.timeIndex;
+    if (lastEntry.offset < this.baseOffset)
+      throw new CorruptFileError(this.timeIndex.file.path, 'its last offset is below its base');
+    this.transactionIndex.check();
+  }
+
+  /** The end of a segment that is not opened otherwise. */
+  static readEndOffset(files: Files, path: string, baseOffset: number): number {
+    const log = LogFile.open(files, path);
+    try {
+      return endOffsetIn(new BatchHeaders(log, 0), baseOffset);
+    } finally {
+      log.close();
+    }
+  }
+
+  /** Drops the batch that holds `offset` and all behind it. */
+  truncateTo(offset: number, nowMs: number): void {
+    const found = this.find(offset);
+    this.offsetIndex.truncateTo(offset);
+    this.timeIndex.truncateTo(offset);
+    this.transactionIndex.truncateTo(offset);
+    if (found) this.log.truncate(found.position);
+    if (this.sizeBytes === 0) {
+      this.#createdMs = nowMs;
+      this.#firstTimestamp = undefined;
+    }
+    this.#bytesSinceIndexEntry = 0;
+    this.#latest = this.#readLatest();
+  }
+
+  #readLatest(): TimestampOffset {
+    let latest = this.timeIndex.lastEntry;
+    const headers = new BatchHeaders(this.log, this.offsetIndex.lookup(latest.offset));
+    while (headers.next()) {
+      const { maxTimestamp, lastOffset } = headers.batch;
+      if (maxTimestamp > latest.timestamp) latest = { timestamp: maxTimestamp, offset: lastOffset };
+    }
+    return latest;
+  }
+
+  /**
+   * Reads every batch again and rebuilds the indexes; `onBatch` sees each, and may throw to declare it bad. The file is cut
+   * before the first batch that is not whole or not intact. Returns the bytes cut off.
+   */
+  recover(onBatch: (batch: BatchView) => void): Recovered {
+    this.offsetIndex.file.truncateEntries(0);
+    this.timeIndex.file.truncateEntries(0);
+    this.transactionIndex.reset();
+    this.#latest = { timestamp: -1, offset: this.baseOffset };
+    this.#firstTimestamp = undefined;
+    this.#bytesSinceIndexEntry = 0;
+    let validBytes = 0;
+    let problem: KafkaError | undefined;
+    let lastOffset = this.baseOffset - 1;
+    try {
+      for (const { batch, position } of wholeBatches(this.log, 0)) {
+        batch.ensureCrc();
+        // The crc does not cover the offset, so a flipped bit there shows only by its neighbours.
+        if (batch.lastOffset <= lastOffset || batch.lastOffset - this.baseOffset > maxRelativeOffset) {
+          throw new KafkaError(
+            'INVALID_RECORD',
+            `a batch ends at offset ${batch.lastOffset}, behind one that ends at ${lastOffset}`,
+          );
+        }
+        lastOffset = batch.lastOffset;
+        onBatch(batch);
+        this.#index(batch, position);
+        validBytes = position + batch.length;
+      }
+    } catch (error) {
+      if (!isBadBatch(error)) throw error;
+      problem = error;
+    }
+    const truncatedBytes = this.log.size - validBytes;
+    this.log.truncate(validBytes);
+    this.timeIndex.appendIfLater(this.latest);
+    this.offsetIndex.file.trim();
+    this.timeIndex.file.trim();
+    return { truncatedBytes, problem };
+  }
+
+  #becomeActive(): void {
+    this.offsetIndex.file.preallocate();
+    this.timeIndex.file.preallocate();
+    this.#isActive = true;
+  }
+
+  /** The next segment took over, or the log closes: the files get their final form. */
+  becomeInactive(): void {
+    this.#isActive = false;
+    this.timeIndex.appendIfLater(this.latest);
+    this.offsetIndex.file.trim();
+    this.timeIndex.file.trim();
+    this.log.trim();
+  }
+
+  writeIndexesBehind(): void {
+    this.offsetIndex.file.writeBehind();
+    this.timeIndex.file.writeBehind();
+  }
+
+  /** Frees what can be read again. */
+  unloadIndexes(): void {
+    this.offsetIndex.file.unload();
+    this.timeIndex.file.unload();
+  }
+
+  /** Durable when it returns. */
+  flush(): void {
+    this.log.sync();
+    this.#flushIndexes();
+  }
+
+  /** Durable when it resolves: the data off the event loop, the small indexes after it. */
+  async flushLater(): Promise<void> {
+    await this.log.syncLater();
+    this.#flushIndexes();
+  }
+
+  #flushIndexes(): void {
+    this.offsetIndex.file.sync();
+    this.timeIndex.file.sync();
+    this.transactionIndex.sync();
+  }
+
+  close(): void {
+    this.log.close();
+  }
+
+  /** Renames all files for removal and returns the new paths. */
+  retire(suffix: string): string[] {
+    this.close();
+    const retired: string[] = [];
+    for (const file of [this.log, this.offsetIndex.file, this.timeIndex.file, this.transactionIndex]) {
+      const path = file.path + suffix;
+      file.rename(path);
+      retired.push(path);
+    }
+    return retired;
+  }
+}
+
+/** Other errors (the disk's, or a state that contradicts itself) must not cost data. */
+function isBadBatch(error: unknown): error is KafkaError {
+  return error instanceof KafkaError && (error.name === 'CORRUPT_MESSAGE' || error.name === 'INVALID_RECORD');
+}
+
+function endOffsetIn(headers: BatchHeaders, baseOffset: number): number {
+  let endOffset = baseOffset;
+  while (headers.next()) endOffset = headers.batch.nextOffset;
+  return endOffset;
+}
+
+function pathIn(directory: string, baseOffset: number, suffix: SegmentSuffix): string {
+  return `${directory}/${segmentFileName(baseOffset, suffix)}`;
+}
+
+function indexOptions({ files, directory, baseOffset, config }: SegmentOptions): {
+  offsets: IndexFileOptions;
+  times: IndexFileOptions;
+} {
+  const shared = { files, maxBytes: config.segmentIndexBytes };
+  return {
+    offsets: OffsetIndex.fileOptions({ ...shared, path: pathIn(directory, baseOffset, '.index') }),
+    times: TimeIndex.fileOptions({ ...shared, path: pathIn(directory, baseOffset, '.timeindex') }),
+  };
+}
