@@ -78,6 +78,7 @@ export {
   type UnknownControlRecord,
 } from './records/control-records.ts';
 export { crc32, crc32c } from './records/crc32.ts';
+export { groupMetadataHash, type HashedTopic, topicMetadataHash } from './records/group-metadata-hash.ts';
 export { type InspectOptions, inspectRecords, type OffendingRecord, type RecordsInspection } from './records/inspect-records.ts';
 export { readInt64, writeInt64 } from './records/int64.ts';
 export { buildLegacyMessageSet, type LegacyMessageSet } from './records/legacy-message.ts';
@@ -85,6 +86,7 @@ export { javaStringHash, murmur2, partitionForGroup, partitionForKey } from './r
 export { recompressBatch } from './records/recompress-batch.ts';
 export type { DecodedRecord, RecordHeader, RecordToWrite } from './records/record.ts';
 export { RecordCursor, type RecordSectionContext } from './records/record-cursor.ts';
+export { xxh3 } from './records/xxh3.ts';
 export { xxh32 } from './records/xxh32.ts';
 export * from './records-of/index.ts';
 export { isUuid, type Uuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.ts';

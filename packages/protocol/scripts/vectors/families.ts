@@ -1,5 +1,6 @@
 /** Every family of vectors that Ottla can check so far. A new family is a module beside this one and a line here. */
 import { apiVersionsFamily, saslFamily } from './exchanges.ts';
+import { family as groupMetadataHash } from './group-metadata-hash.ts';
 import { family as hashes } from './hashes.ts';
 import { family as headers } from './headers.ts';
 import { family as messages } from './messages.ts';
@@ -22,6 +23,7 @@ const families: readonly Family[] = [
   primitives,
   records,
   hashes,
+  groupMetadataHash,
   apiVersionsFamily,
   saslFamily,
   consumerProtocolFamily,
