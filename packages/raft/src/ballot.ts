@@ -1,0 +1,33 @@
+import type { VoterSet } from './voter-set.ts';
+
+/** The votes of one election. Only voters count, each once. */
+export class Ballot {
+  readonly #voters: VoterSet;
+  readonly #granting = new Set<number>();
+  readonly #rejecting = new Set<number>();
+
+  constructor(voters: VoterSet) {
+    this.#voters = voters;
+  }
+
+  grant(voterId: number): void {
+    if (this.#voters.get(voterId) && !this.#rejecting.has(voterId)) this.#granting.add(voterId);
+  }
+
+  reject(voterId: number): void {
+    if (this.#voters.get(voterId) && !this.#granting.has(voterId)) this.#rejecting.add(voterId);
+  }
+
+  get granting(): number[] {
+    return [...this.#granting];
+  }
+
+  get isWon(): boolean {
+    return this.#granting.size >= this.#voters.majority;
+  }
+
+  /** Too many voters said no for a majority to be left. */
+  get isLost(): boolean {
+    return this.#voters.size - this.#rejecting.size < this.#voters.majority;
+  }
+}

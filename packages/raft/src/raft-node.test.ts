@@ -1,0 +1,174 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KafkaError, ZERO_UUID } from '@ottla/protocol';
+import fc from 'fast-check';
+import type { ElectionState } from './election-state.ts';
+import { RaftNode, type RaftNodeOptions } from './raft-node.ts';
+import { UnsupportedQuorumError } from './unsupported-quorum-error.ts';
+import { type Voter, VoterSet } from './voter-set.ts';
+
+const directoryId = 'AQAAAAAAAAAAAAAAAAAAAQ';
+const voter = (id: number, port = 9093, directory = directoryId): Voter => ({
+  id,
+  directoryId: directory,
+  endpoints: [{ name: 'CONTROLLER', host: 'localhost', port }],
+  minKRaftVersion: 0,
+  maxKRaftVersion: 1,
+});
+
+const node = (options: Partial<RaftNodeOptions> = {}): RaftNode =>
+  new RaftNode({
+    self: voter(1),
+    voters: new VoterSet([voter(1)]),
+    votersOffset: -1,
+    kRaftVersion: 1,
+    electionState: null,
+    logEndOffset: 0,
+    lastEpoch: 0,
+    ...options,
+  });
+
+const values = (count: number): Uint8Array[] => Array.from({ length: count }, () => Uint8Array.of(1));
+
+test('the first start of a dynamic quorum: a new epoch is saved, then opened with the version and the voters', () => {
+  const effects = node().step({ type: 'wake' }, 1000);
+  assert.deepEqual(effects, {
+    electionState: { leaderEpoch: 1, leaderId: 1, votedFor: null },
+    batches: [
+      {
+        kind: 'control',
+        baseOffset: 0,
+        leaderEpoch: 1,
+        timestampMs: 1000,
+        records: [
+          { type: 'leaderChange', value: { leaderId: 1, voters: [{ voterId: 1 }], grantingVoters: [{ voterId: 1 }] } },
+          { type: 'kraftVersion', value: { kRaftVersion: 1 } },
+          { type: 'kraftVoters', value: new VoterSet([voter(1)]).toRecord() },
+        ],
+      },
+    ],
+    leadership: { leaderId: 1, leaderEpoch: 1 },
+    highWatermark: null,
+    nextWakeMs: null,
+  });
+});
+
+test('a later epoch names the voters again only when this node has moved', () => {
+  const known = { votersOffset: 2, logEndOffset: 10, lastEpoch: 4 };
+  const types = (raft: RaftNode): string[] =>
+    raft
+      .step({ type: 'wake' }, 0)
+      .batches.flatMap((batch) => (batch.kind === 'control' ? batch.records.map(({ type }) => type) : []));
+  assert.deepEqual(types(node(known)), ['leaderChange']);
+  assert.deepEqual(types(node({ ...known, self: voter(1, 9999) })), ['leaderChange', 'kraftVersion', 'kraftVoters']);
+});
+
+test('a static quorum never writes its voters', () => {
+  const raft = node({ kRaftVersion: 0, voters: new VoterSet([voter(1, 9093, ZERO_UUID)]) });
+  const [batch] = raft.step({ type: 'wake' }, 0).batches;
+  assert.equal(batch?.kind === 'control' && batch.records.length, 1);
+});
+
+test('an epoch is never used twice, even when the saved election was lost', () => {
+  const saved: ElectionState = { leaderEpoch: 7, leaderId: 1, votedFor: null };
+  assert.equal(node({ electionState: saved, lastEpoch: 6 }).step({ type: 'wake' }, 0).electionState?.leaderEpoch, 8);
+  assert.equal(
+    node({ electionState: null, lastEpoch: 6, logEndOffset: 3 }).step({ type: 'wake' }, 0).electionState?.leaderEpoch,
+    7,
+  );
+});
+
+test('nothing is committed before the first batch of the epoch is on disk, and then all before it is', () => {
+  const raft = node({ logEndOffset: 5, lastEpoch: 1, votersOffset: 2 });
+  raft.step({ type: 'wake' }, 0);
+  assert.equal(raft.logEndOffset, 6);
+  assert.equal(raft.step({ type: 'flushed', endOffset: 5 }, 0).highWatermark, null);
+  assert.equal(raft.step({ type: 'flushed', endOffset: 6 }, 0).highWatermark, 6);
+});
+
+test('an append takes the next offsets at once and commits when it is flushed', () => {
+  const raft = node();
+  raft.step({ type: 'wake' }, 0);
+  assert.equal(raft.step({ type: 'append', values: values(4) }, 5).batches[0]?.baseOffset, 3);
+  assert.equal(raft.step({ type: 'append', values: values(1) }, 6).batches[0]?.baseOffset, 7);
+  assert.equal(raft.step({ type: 'flushed', endOffset: 7 }, 7).highWatermark, 7);
+  assert.equal(raft.step({ type: 'flushed', endOffset: 7 }, 7).highWatermark, null);
+  assert.equal(raft.step({ type: 'flushed', endOffset: 8 }, 8).highWatermark, 8);
+});
+
+test('who does not lead refuses to append', () => {
+  const isNotController = (error: unknown): boolean =>
+    error instanceof KafkaError && error.message.includes('not the active controller');
+  const raft = node();
+  assert.throws(() => raft.step({ type: 'append', values: values(1) }, 0), isNotController);
+  raft.step({ type: 'wake' }, 0);
+  assert.deepEqual(raft.step({ type: 'resign' }, 0).leadership, { leaderId: null, leaderEpoch: 1 });
+  assert.throws(() => raft.step({ type: 'append', values: values(1) }, 0), isNotController);
+  assert.deepEqual(raft.step({ type: 'wake' }, 0).batches, [], 'a resigned node does not stand again');
+});
+
+test('a quorum of several controllers, of none, or of another directory is refused', () => {
+  const refused = (voters: Voter[], words: RegExp): void =>
+    assert.throws(
+      () => node({ voters: new VoterSet(voters) }),
+      (error) => error instanceof UnsupportedQuorumError && words.test(error.message),
+    );
+  refused([voter(1), voter(2)], /this release runs a single controller.*voters 2/);
+  refused([voter(2)], /single controller/);
+  refused([], /--standalone/);
+  refused([voter(1, 9093, 'AgAAAAAAAAAAAAAAAAAAAg')], /formatted anew/);
+});
+
+test('the description holds the own log end as far as it is on disk', () => {
+  const raft = node();
+  assert.equal(raft.describe(9).leaderId, -1);
+  raft.step({ type: 'wake' }, 0);
+  raft.step({ type: 'flushed', endOffset: 3 }, 1);
+  raft.step({ type: 'append', values: values(2) }, 2);
+  assert.deepEqual(raft.describe(9), {
+    leaderId: 1,
+    leaderEpoch: 1,
+    highWatermark: 3,
+    voters: [
+      {
+        replicaId: 1,
+        replicaDirectoryId: directoryId,
+        endpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 9093 }],
+        logEndOffset: 3,
+        lastFetchTimestampMs: 9,
+        lastCaughtUpTimestampMs: 9,
+      },
+    ],
+    observers: [],
+  });
+});
+
+test('batches are gapless and the high watermark never retreats, whatever the order of appends and flushes', () => {
+  const events = fc.array(fc.oneof(fc.record({ append: fc.integer({ min: 1, max: 5 }) }), fc.record({ flush: fc.nat(8) })), {
+    maxLength: 60,
+  });
+  fc.assert(
+    fc.property(events, (steps) => {
+      const raft = node();
+      let end = 0;
+      let highWatermark = -1;
+      for (const event of [{ wake: true }, ...steps]) {
+        const effects =
+          'wake' in event
+            ? raft.step({ type: 'wake' }, 0)
+            : 'append' in event
+              ? raft.step({ type: 'append', values: values(event.append) }, 0)
+              : raft.step({ type: 'flushed', endOffset: Math.max(0, raft.logEndOffset - event.flush) }, 0);
+        for (const batch of effects.batches) {
+          assert.equal(batch.baseOffset, end);
+          end += batch.kind === 'control' ? batch.records.length : batch.values.length;
+        }
+        if (effects.highWatermark !== null) {
+          assert.ok(effects.highWatermark > highWatermark && effects.highWatermark <= end);
+          highWatermark = effects.highWatermark;
+        }
+      }
+      assert.equal(raft.logEndOffset, end);
+    }),
+  );
+});
