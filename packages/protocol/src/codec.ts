@@ -2,7 +2,7 @@
  * What the generated codecs look like from outside, and the few lines they share. A message is a plain object; its
  * version is an argument, so one type serves all versions and a field that a version lacks reads as its default.
  */
-import { KafkaError } from './errors.ts';
+import { KafkaError, ProtocolError } from './errors.ts';
 import type { Reader } from './reader.ts';
 import type { Writer } from './writer.ts';
 
@@ -62,8 +62,8 @@ export function unexpectedNull(field: string, version: number): KafkaError {
 }
 
 /** For a known tag in a version that does not have it. */
-export function unexpectedTag(struct: string, tag: number, version: number): KafkaError {
-  return new KafkaError('INVALID_REQUEST', `${struct} has no tagged field ${tag} in version ${version}`);
+export function unexpectedTag(struct: string, tag: number, version: number): ProtocolError {
+  return new ProtocolError(`${struct} has no tagged field ${tag} in version ${version}`);
 }
 
 /** Reads the tagged section of a struct that has no tagged fields of its own. */

@@ -30,7 +30,7 @@ export class Writer {
   #openTags = 0;
 
   constructor(initialCapacity = 256) {
-    this.#buffer = Buffer.from(new ArrayBuffer(Math.max(initialCapacity, 16)));
+    this.#buffer = Buffer.allocUnsafe(Math.max(initialCapacity, 16)); // small ones come from the engine's pool, ten times faster
     this.#view = viewOf(this.#buffer);
   }
 
@@ -40,7 +40,7 @@ export class Writer {
 
   /** Everything written, in one piece: a view on the writer's own buffer (valid until `reset`) where that is possible. */
   bytes(): Uint8Array {
-    if (this.#sealed.length === 0) return this.#buffer.subarray(0, this.#offset);
+    if (this.#sealed.length === 0) return this.#piece();
     const whole = new Uint8Array(this.length);
     let at = 0;
     for (const chunk of this.chunks()) {
@@ -53,7 +53,7 @@ export class Writer {
   /** Everything written, in order, with large bytes where their owner has them. Valid until `reset`. */
   chunks(): Uint8Array[] {
     if (this.#offset === this.#pieceStart) return [...this.#sealed];
-    return [...this.#sealed, this.#buffer.subarray(this.#pieceStart, this.#offset)];
+    return [...this.#sealed, this.#piece()];
   }
 
   /** Starts over in the same buffer, which must not be in use any more. */
@@ -293,12 +293,17 @@ export class Writer {
 
   #refer(value: Uint8Array): void {
     if (this.#offset > this.#pieceStart) {
-      this.#sealed.push(this.#buffer.subarray(this.#pieceStart, this.#offset));
+      this.#sealed.push(this.#piece());
       this.#sealedLength += this.#offset - this.#pieceStart;
       this.#pieceStart = this.#offset;
     }
     this.#sealed.push(value);
     this.#sealedLength += value.length;
+  }
+
+  /** What is in the buffer and not sealed yet. */
+  #piece(): Uint8Array {
+    return new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset + this.#pieceStart, this.#offset - this.#pieceStart);
   }
 
   /** Claims `length` bytes; answers where they begin. Call it before touching `#buffer` or `#view`: it may replace both. */
@@ -317,7 +322,7 @@ export class Writer {
   }
 
   #grow(needed: number): void {
-    const larger = Buffer.from(new ArrayBuffer(Math.max(needed, this.#buffer.length * 2)));
+    const larger = Buffer.allocUnsafe(Math.max(needed, this.#buffer.length * 2));
     larger.set(this.#buffer.subarray(0, this.#offset));
     this.#buffer = larger;
     this.#view = viewOf(larger);
