@@ -5,6 +5,8 @@ export {
   type ListenerLimits,
   type ServerListener,
 } from './accept-connections.ts';
+export { ApiRanges } from './api-ranges.ts';
+export { BrokerConnection, type BrokerConnectionOptions, type SendOptions } from './broker-connection.ts';
 export { ConnectionQuota, type ConnectionQuotaLimits } from './connection-quota.ts';
 export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
 export { type FrameParts, packFrames } from './outgoing-frames.ts';
