@@ -135,6 +135,8 @@ test('streams of several frames are read to their end', () => {
   const zstd = Buffer.concat([zstdCompressSync(left), zstdCompressSync(right)]);
   equalBytes(decompress('zstd', zstd), Buffer.from('leftright'));
   throwsCode(tooLarge, () => decompress('zstd', zstd, { maxBytes: 8 }));
+  const thousands = Buffer.concat(new Array<Buffer>(5000).fill(zstdCompressSync(Buffer.alloc(0))));
+  throwsCode(unknownServerError, () => decompress('zstd', thousands));
   equalBytes(decompress('snappy', Buffer.concat([snappyCompress(left), snappyCompress(right)])), Buffer.from('leftright'));
 });
 

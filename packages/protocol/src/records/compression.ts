@@ -8,9 +8,9 @@
  *   3   lz4     frames (lz4.ts)
  *   4   zstd    frames
  */
-import { constants, gunzipSync, gzipSync, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import { KafkaError } from '../errors.ts';
 import { joinBytes } from './join-bytes.ts';
+import { zlib } from './lazy-libraries.ts';
 import { type Lz4Options, lz4Compress, lz4Decompress } from './lz4.ts';
 import { outputTooLarge, undecodable } from './output-buffer.ts';
 import { snappyCompress, snappyDecompress } from './snappy.ts';
@@ -21,6 +21,9 @@ export const compressionCodecs: readonly CompressionCodec[] = ['none', 'gzip', '
 
 /** Enough for any batch that a broker with sane limits accepts, little enough for a process to survive a bomb. */
 export const defaultMaxDecompressedBytes = 128 * 1024 * 1024;
+
+/** Each frame costs a context of its own, so thousands of empty ones would be a bomb of time. Encoders write one. */
+const maxZstdFrames = 256;
 
 export type CompressOptions = Lz4Options & {
   /** gzip 1 to 9 or -1; zstd -131072 to 22. lz4 and snappy have one speed here. Absent: the codec's default. */
@@ -49,13 +52,15 @@ export function compress(codec: CompressionCodec, input: Uint8Array, options: Co
     case 'none':
       return input;
     case 'gzip':
-      return plainView(gzipSync(input, { level: options.level ?? constants.Z_DEFAULT_COMPRESSION }));
+      return plainView(zlib().gzipSync(input, { level: options.level ?? -1 }));
     case 'snappy':
       return snappyCompress(input);
     case 'lz4':
       return lz4Compress(input, options);
-    case 'zstd':
+    case 'zstd': {
+      const { constants, zstdCompressSync } = zlib();
       return plainView(zstdCompressSync(input, { params: { [constants.ZSTD_c_compressionLevel]: options.level ?? 3 } }));
+    }
   }
 }
 
@@ -69,7 +74,7 @@ export function decompress(codec: CompressionCodec, input: Uint8Array, options: 
     case 'none':
       return input;
     case 'gzip':
-      return inflate(codec, gunzipSync, input, maxBytes).output;
+      return inflate(codec, zlib().gunzipSync, input, maxBytes).output;
     case 'snappy':
       return snappyDecompress(input, maxBytes);
     case 'lz4':
@@ -81,13 +86,14 @@ export function decompress(codec: CompressionCodec, input: Uint8Array, options: 
 
 /** zlib stops after the first frame, but a stream may hold several. */
 function zstdFrames(input: Uint8Array, maxBytes: number): Uint8Array {
-  const first = inflate('zstd', zstdDecompressSync, input, maxBytes);
+  const first = inflate('zstd', zlib().zstdDecompressSync, input, maxBytes);
   if (first.consumed === input.length) return first.output;
   const outputs = [first.output];
   let length = first.output.length;
   for (let at = first.consumed; at < input.length; ) {
-    const { output, consumed } = inflate('zstd', zstdDecompressSync, input.subarray(at), maxBytes - length);
+    const { output, consumed } = inflate('zstd', zlib().zstdDecompressSync, input.subarray(at), maxBytes - length);
     outputs.push(output);
+    if (outputs.length > maxZstdFrames) throw undecodable('zstd', `more than ${maxZstdFrames} frames`);
     length += output.length;
     at += consumed;
   }

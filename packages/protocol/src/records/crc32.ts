@@ -3,8 +3,7 @@
  * CRC-32C comes from @node-rs/crc32 (hardware, 5 to 15 GB/s), loaded when first needed; where no binary of it fits the
  * machine, eight tables in plain JavaScript do the same at about 1 GB/s.
  */
-import { createRequire } from 'node:module';
-import { crc32 as zlibCrc32 } from 'node:zlib';
+import { nativeCrc32c, zlib } from './lazy-libraries.ts';
 
 type Checksum = (bytes: Uint8Array, seed?: number) => number;
 
@@ -18,15 +17,7 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
 
 /** The CRC-32 of zlib, gzip and the old message sets. */
 export function crc32(bytes: Uint8Array, seed = 0): number {
-  return zlibCrc32(bytes, seed);
-}
-
-function nativeCrc32c(): Checksum | undefined {
-  try {
-    return (createRequire(import.meta.url)('@node-rs/crc32') as { crc32c: Checksum }).crc32c;
-  } catch {
-    return undefined;
-  }
+  return zlib().crc32(bytes, seed);
 }
 
 let tables: Uint32Array[] | undefined;

@@ -14,8 +14,8 @@
  * Compression is WebAssembly's. Decompression is ours: the library answers bad input with a trap that leaves its memory
  * broken for whoever comes next, and it has no cap on its output; so nothing from outside may reach it.
  */
-import { compressor } from './compressor.ts';
 import { joinBytes } from './join-bytes.ts';
+import { compressor } from './lazy-libraries.ts';
 import { OutputBuffer, outputTooLarge, undecodable } from './output-buffer.ts';
 import { xxh32 } from './xxh32.ts';
 

@@ -8,8 +8,8 @@
  * Some clients send one raw block without any framing; without the magic, that is what it is.
  * Decompression is ours for the reasons given in lz4.ts.
  */
-import { compressor } from './compressor.ts';
 import { joinBytes } from './join-bytes.ts';
+import { compressor } from './lazy-libraries.ts';
 import { copyMatch } from './lz4.ts';
 import { OutputBuffer, undecodable } from './output-buffer.ts';
 

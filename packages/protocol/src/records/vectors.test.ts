@@ -24,7 +24,11 @@ function linesOf(file: string): string[] {
 
 test('a vector that says something else is noticed', () => {
   for (const line of linesOf(records.file)) {
-    const vector = JSON.parse(line) as { invalid?: boolean; batches?: { crc: number; records: { offset: number }[] }[]; hex: string };
+    const vector = JSON.parse(line) as {
+      invalid?: boolean;
+      batches?: { crc: number; records: { offset: number }[] }[];
+      hex: string;
+    };
     if (vector.invalid) continue;
     const [first] = vector.batches!;
     if (first!.records.length > 0) first!.records[0]!.offset++;
