@@ -1,0 +1,103 @@
+/**
+ * Puts what the interop tests need into the interop home: Kafka's jars, the Python and the JavaScript clients. What is already
+ * there and still matches its list is kept. kcat and a C compiler come from the system.
+ */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import process from 'node:process';
+import { systemPath, WorkerClient } from './clients/client.ts';
+import { interopDirectory, interopHome, javascriptClients, python, pythonClients } from './home.ts';
+import { archiveFile, compileJavaClient, installKafka } from './kafka/kafka.ts';
+import { run } from './processes.ts';
+import { TargetNode } from './targets/node.ts';
+
+export async function installInterop(): Promise<void> {
+  needProgram('kcat', ['-V'], 'apt-get install kcat');
+  needProgram('java', ['-version'], 'a JDK, version 17 or newer');
+  needProgram('mvn', ['-version'], 'Apache Maven');
+  installKafka();
+  compileJavaClient();
+  installPythonClients();
+  installJavascriptClients();
+  await recordClassArchives();
+}
+
+function needProgram(name: string, args: string[], remedy: string): void {
+  try {
+    run(name, args);
+  } catch (error) {
+    throw new Error(`the interop tests need ${name} (${remedy})`, { cause: error });
+  }
+}
+
+function installPythonClients(): void {
+  const list = readFileSync(join(interopDirectory, 'clients', 'requirements.txt'), 'utf8');
+  if (isInstalled(pythonClients, list)) return;
+  console.error('interop: installing the Python clients');
+  rmSync(pythonClients, { recursive: true, force: true });
+  run('python3', ['-m', 'venv', pythonClients]);
+  run(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '-r', join(interopDirectory, 'clients', 'requirements.txt')]);
+  markInstalled(pythonClients, list);
+}
+
+/**
+ * @confluentinc/kafka-javascript has a native part. Its prebuilt binary is not on the package registry, so it is built here, from
+ * the sources in the package, against the system's zlib, zstd and OpenSSL, for the Node that npm runs on.
+ */
+function installJavascriptClients(): void {
+  const source = join(interopDirectory, 'clients');
+  const list = readFileSync(join(source, 'package-lock.json'), 'utf8') + process.arch + run('node', ['-v'], onSystemPath);
+  if (isInstalled(javascriptClients, list)) return;
+  console.error('interop: installing the JavaScript clients, and building the native one (a minute or two)');
+  rmSync(javascriptClients, { recursive: true, force: true });
+  mkdirSync(javascriptClients, { recursive: true });
+  for (const name of ['package.json', 'package-lock.json', '.npmrc'])
+    copyFileSync(join(source, name), join(javascriptClients, name));
+  const npm = { cwd: javascriptClients, ...onSystemPath };
+  run('npm', ['ci', '--ignore-scripts'], npm);
+  const native = '@confluentinc/kafka-javascript';
+  run('npm', ['rebuild', `--build-from-source=${native}`, native], {
+    ...npm,
+    env: { ...npm.env, CKJS_LINKING: 'dynamic', MAKEFLAGS: '' },
+  });
+  run('node', ['-e', `require('${native}')`], npm);
+  markInstalled(javascriptClients, list);
+}
+
+const onSystemPath = {
+  env: Object.fromEntries(Object.entries({ ...process.env, PATH: systemPath() }).filter(([name]) => !name.startsWith('npm_'))),
+};
+
+/** One short life of a server and of a client, to learn which classes they load. */
+async function recordClassArchives(): Promise<void> {
+  if (existsSync(archiveFile('server')) && existsSync(archiveFile('client'))) return;
+  console.error('interop: recording class data archives');
+  const node = await TargetNode.create('kafka');
+  try {
+    await node.stop();
+    await node.start({ recordArchive: true });
+    const java = new WorkerClient('java', node.bootstrap, { recordArchive: true });
+    const topic = 'recording';
+    await java.call('createTopic', { topic, partitions: 1 });
+    await java.call('produce', { topic, records: [{ key: 'k', value: 'v' }], codec: 'zstd' });
+    await java.call('join', { member: 'm', group: 'g', topics: [topic] });
+    await java.call('poll', { member: 'm', count: 1 });
+    await java.call('leave', { member: 'm' });
+    const tool = { class: 'org.apache.kafka.tools.TopicCommand', args: ['--bootstrap-server', node.bootstrap, '--describe'] };
+    await java.call('tool', tool);
+    await java.close();
+    await node.stop();
+  } finally {
+    await node.destroy();
+  }
+}
+
+function isInstalled(directory: string, list: string): boolean {
+  const note = join(directory, '.installed');
+  return existsSync(note) && readFileSync(note, 'utf8') === list;
+}
+
+function markInstalled(directory: string, list: string): void {
+  mkdirSync(interopHome, { recursive: true });
+  writeFileSync(join(directory, '.installed'), list);
+}

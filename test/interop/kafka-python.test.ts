@@ -1,0 +1,3 @@
+import { expectOf } from './expectations.ts';
+
+expectOf('kafka-python');

@@ -1,0 +1,77 @@
+/** Child processes that end with us, whichever way we end. */
+import { type ChildProcess, type SpawnOptions, type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import process from 'node:process';
+import { pidsDirectory } from './home.ts';
+
+const running = new Set<ChildProcess>();
+
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(1));
+
+export function start(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
+  const child = spawn(command, args, options);
+  const note = join(pidsDirectory, String(child.pid));
+  mkdirSync(pidsDirectory, { recursive: true });
+  writeFileSync(note, `${command} ${args.at(-1) ?? ''}`);
+  running.add(child);
+  child.once('exit', () => {
+    running.delete(child);
+    rmSync(note, { force: true });
+  });
+  return child;
+}
+
+/** Resolves when the process has ended; after `graceMs` it is killed, and that is an error. */
+export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs: number): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  child.kill(signal);
+  const late = setTimeout(() => child.kill('SIGKILL'), graceMs);
+  await ended;
+  clearTimeout(late);
+  if (signal !== 'SIGKILL' && child.signalCode === 'SIGKILL')
+    throw new Error(`process ${child.pid} did not end within ${graceMs} ms`);
+}
+
+/** Runs a command to its end and gives its output; throws with that output when it fails. */
+export function run(command: string, args: readonly string[], options: SpawnSyncOptions = {}): string {
+  const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, ...options });
+  if (done.error) throw new Error(`cannot run ${command}: ${done.error.message}`, { cause: done.error });
+  const output = `${done.stdout ?? ''}${done.stderr ?? ''}`;
+  if (done.status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${done.status ?? done.signal}:\n${output}`);
+  return String(done.stdout ?? '');
+}
+
+/** A port that was free a moment ago, below the range from which systems hand out ports by themselves. */
+export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 21_000);
+    const free = await new Promise<boolean>((resolve) => {
+      const server = createServer();
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+    });
+    if (free) return port;
+  }
+}
+
+/** Polls until the condition gives something truthy; the error of the last attempt explains a timeout. */
+export async function eventually<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 20_000): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    let failure: unknown;
+    try {
+      const value = await condition();
+      if (value) return value;
+    } catch (error) {
+      failure = error;
+    }
+    if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: failure });
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

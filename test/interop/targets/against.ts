@@ -1,0 +1,41 @@
+import { after, before, describe } from 'node:test';
+import type { Client, LibraryName } from '../clients/client.ts';
+import { connectClient } from '../clients/connect.ts';
+import { TargetNode, targets } from './node.ts';
+
+/** What a test is given: the node it runs against, and clients of any library, each started when first asked for. */
+export type Bench = { readonly node: TargetNode; client(library: LibraryName): Client };
+
+/** Declares the same tests against each target, each with a fresh node. */
+export function againstEachTarget(
+  subject: string,
+  declare: (bench: Bench) => void,
+  properties: Readonly<Record<string, string>> = {},
+): void {
+  for (const target of targets) {
+    describe(`${subject} against ${target}`, () => {
+      let node: TargetNode | undefined;
+      const clients = new Map<LibraryName, Client>();
+
+      before(async () => {
+        node = await TargetNode.create(target, properties);
+      });
+      after(async () => {
+        for (const client of clients.values()) await client.close();
+        await node?.destroy();
+      });
+
+      declare({
+        get node(): TargetNode {
+          if (!node) throw new Error(`${target} did not start`);
+          return node;
+        },
+        client(library) {
+          let client = clients.get(library);
+          if (!client) clients.set(library, (client = connectClient(library, this.node.bootstrap)));
+          return client;
+        },
+      });
+    });
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * A node to test against: real Kafka, or Ottla. Both are given the same server.properties and a data directory of their own,
+ * so that whatever differs is theirs.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import process from 'node:process';
+import { rootDirectory } from '../home.ts';
+import { programCommand, serverCommand } from '../kafka/kafka.ts';
+import { end, eventually, freePort, run, start } from '../processes.ts';
+
+export type TargetName = 'ottla' | 'kafka';
+
+/** Against whom to run: `INTEROP_TARGETS=ottla,kafka`. */
+export const targets = (process.env['INTEROP_TARGETS'] ?? 'ottla,kafka').split(',') as TargetName[];
+
+export const clusterId = '4L6g3nShT-eMCtK--X86sw';
+export const nodeId = 1;
+
+export class TargetNode {
+  readonly target: TargetName;
+  readonly directory: string;
+  readonly port: number;
+  readonly #controllerPort: number;
+  #child: ChildProcess | undefined;
+
+  private constructor(target: TargetName, directory: string, port: number, controllerPort: number) {
+    this.target = target;
+    this.directory = directory;
+    this.port = port;
+    this.#controllerPort = controllerPort;
+  }
+
+  /** Formats a fresh data directory, starts a node on it and waits until it answers. */
+  static async create(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
+    const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
+    const node = new TargetNode(target, directory, await freePort(), await freePort());
+    mkdirSync(node.dataDirectory);
+    node.#configure(properties);
+    if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
+    else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
+    await node.start();
+    return node;
+  }
+
+  get bootstrap(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
+  get dataDirectory(): string {
+    return join(this.directory, 'data');
+  }
+
+  get log(): string {
+    return readFileSync(this.#logFile, 'utf8');
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  async start(options: { recordArchive?: boolean } = {}): Promise<void> {
+    const output = openSync(this.#logFile, 'a');
+    const command =
+      this.target === 'kafka'
+        ? ['java', ...serverCommand(this.#propertiesFile, this.directory, options.recordArchive ? 'record' : 'use')]
+        : [process.execPath, ottla, 'start', '--config', this.#propertiesFile];
+    const child = start(command[0]!, command.slice(1), { cwd: this.directory, stdio: ['ignore', output, output] });
+    this.#child = child;
+    await eventually(
+      `${this.target} answers`,
+      () => {
+        if (child.exitCode !== null) throw new Error(`${this.target} ended with status ${child.exitCode}`);
+        return this.#knowsItself();
+      },
+      60_000,
+    ).catch((error) => {
+      child.kill('SIGKILL');
+      throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
+    });
+  }
+
+  /** As an operator stops it: SIGTERM, and it ends by itself. */
+  async stop(): Promise<void> {
+    if (this.#child) await end(this.#child, 'SIGTERM', 30_000);
+  }
+
+  async kill(): Promise<void> {
+    if (this.#child) await end(this.#child, 'SIGKILL', 5000);
+  }
+
+  /** Ends the node and forgets its data. */
+  async destroy(): Promise<void> {
+    await this.kill();
+    rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
+  }
+
+  get #propertiesFile(): string {
+    return join(this.directory, 'server.properties');
+  }
+
+  get #logFile(): string {
+    return join(this.directory, 'server.log');
+  }
+
+  get #formatArguments(): string[] {
+    return ['format', '--cluster-id', clusterId, '--standalone', '--config', this.#propertiesFile];
+  }
+
+  #configure(properties: Readonly<Record<string, string>>): void {
+    const all: Record<string, string> = {
+      'process.roles': 'broker,controller',
+      'node.id': String(nodeId),
+      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.#controllerPort}`,
+      'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
+      'controller.listener.names': 'CONTROLLER',
+      'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
+      'controller.quorum.bootstrap.servers': `127.0.0.1:${this.#controllerPort}`,
+      'log.dirs': this.dataDirectory,
+      'offsets.topic.replication.factor': '1',
+      'transaction.state.log.replication.factor': '1',
+      'transaction.state.log.min.isr': '1',
+      'share.coordinator.state.topic.replication.factor': '1',
+      'share.coordinator.state.topic.min.isr': '1',
+      'group.initial.rebalance.delay.ms': '0',
+      ...properties,
+    };
+    const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
+    writeFileSync(this.#propertiesFile, lines.join(''));
+  }
+
+  /** Whether a Metadata request (v1, no topics) is answered with at least one live broker. */
+  #knowsItself(): Promise<boolean> {
+    return new Promise((resolve) => {
+      let answer = Buffer.alloc(0);
+      const socket = connect(this.port, '127.0.0.1');
+      const done = (known: boolean) => {
+        socket.destroy();
+        resolve(known);
+      };
+      socket.setTimeout(2000, () => done(false));
+      socket.on('error', () => done(false));
+      socket.on('close', () => done(false));
+      socket.on('connect', () => socket.write(metadataRequest));
+      socket.on('data', (chunk) => {
+        answer = Buffer.concat([answer, chunk]);
+        if (answer.length >= 12) done(answer.readInt32BE(8) > 0);
+      });
+    });
+  }
+}
+
+const ottla = join(rootDirectory, 'packages', 'ottla', 'bin', 'ottla.js');
+
+/** size, api key 3, version 1, correlation id, client id, no topics. */
+const metadataRequest = Buffer.from('0000000f000300010000000700017000000000', 'hex');
