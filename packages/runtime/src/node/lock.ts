@@ -71,7 +71,7 @@ function readHolder(path: string): Holder | undefined {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
-  const match = /^(\d+) (\S+)\n$/.exec(content);
+  const match = /^(\d{1,9}) (\S+)\n$/.exec(content);
   return match ? { pid: Number(match[1]), start: match[2]! } : undefined;
 }
 

@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { IoError } from '../index.ts';
+import { lockFile } from './lock.ts';
+
+const scratch = mkdtempSync(join(tmpdir(), 'ottla-lock-'));
+after(() => rmSync(scratch, { recursive: true, force: true }));
+let locks = 0;
+const fresh = () => join(scratch, `${locks++}.lock`);
+const isLocked = (error: unknown) => error instanceof IoError && error.code === 'ELOCKED';
+
+test('a released lock leaves an empty file, as Kafka does', () => {
+  const path = fresh();
+  const lock = lockFile(path);
+  assert.match(readFileSync(path, 'utf8'), new RegExp(`^${process.pid} `));
+  lock.release();
+  assert.equal(readFileSync(path, 'utf8'), '');
+  assert.equal(existsSync(`${path}.guard`), false);
+});
+
+test('another process holds the lock until it dies, however it dies', async () => {
+  const path = fresh();
+  const module = JSON.stringify(new URL('./lock.ts', import.meta.url).href);
+  const code = `const { lockFile } = await import(${module}); lockFile(${JSON.stringify(path)}); console.log('held'); setInterval(() => {}, 1000);`;
+  const holder = spawn(process.execPath, ['--input-type=module', '-e', code], { stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(holder.stdout, 'data');
+  assert.throws(
+    () => lockFile(path),
+    (error: unknown) => isLocked(error) && String(error).includes(`process ${holder.pid}`),
+  );
+  holder.kill('SIGKILL');
+  await once(holder, 'exit');
+  lockFile(path).release();
+});
+
+test('a pid that was given to another process since is no holder', { skip: process.platform !== 'linux' }, () => {
+  const path = fresh();
+  writeFileSync(path, `${process.pid} of-another-boot/123\n`);
+  lockFile(path).release();
+});
+
+test('what Kafka, or a process that died while writing, left there is no holder', () => {
+  for (const content of ['', 'garbage', '12', '99999999999999999999 -\n']) {
+    const path = fresh();
+    writeFileSync(path, content);
+    lockFile(path).release();
+  }
+});
+
+test('a guard that a crash left is removed when it is old, and respected before', () => {
+  const path = fresh();
+  writeFileSync(`${path}.guard`, '');
+  assert.throws(() => lockFile(path), isLocked);
+  utimesSync(`${path}.guard`, 0, 0);
+  lockFile(path).release();
+});
+
+test('a file that another program has locked is refused', {
+  skip: !existsSync('/usr/bin/flock') || process.platform !== 'linux',
+}, async () => {
+  const path = fresh();
+  const holder = spawn('flock', [path, 'sh', '-c', 'echo held; read line'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  await once(holder.stdout, 'data');
+  assert.throws(() => lockFile(path), isLocked);
+  holder.stdin.end('done\n');
+  await once(holder, 'exit');
+  lockFile(path).release();
+});
