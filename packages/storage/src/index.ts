@@ -19,6 +19,15 @@ export {
   type SegmentInfo,
 } from './log.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
+export { type DirectoryLock, directoryLockName, lockDirectory } from './log-directory.ts';
+export {
+  type CreateOptions,
+  type DirectoryDescription,
+  defaultLogManagerIntervals,
+  LogManager,
+  type LogManagerIntervals,
+  type LogManagerOptions,
+} from './log-manager.ts';
 export type { LogRead, ReadRequest, TimestampAndOffset } from './log-reader.ts';
 export { type RecordError, RecordValidationError } from './log-validator.ts';
 export { type MetaProperties, metaPropertiesName, readMetaProperties, writeMetaProperties } from './meta-properties.ts';

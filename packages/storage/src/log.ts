@@ -184,8 +184,17 @@ export class Log {
     return Math.min(this.#producers.firstUnstableOffset ?? highWatermark, highWatermark);
   }
 
+  /** As the replica last told; the log start as long as it has not. */
+  get highWatermark(): number {
+    return this.#highWatermark ?? this.#logStartOffset;
+  }
+
   get sizeBytes(): number {
     return this.#segments.sizeBytes;
+  }
+
+  get firstSegmentBaseOffset(): number {
+    return this.#segments.first.baseOffset;
   }
 
   get segments(): SegmentInfo[] {

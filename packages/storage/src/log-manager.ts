@@ -1,0 +1,303 @@
+import { KafkaError, type Uuid } from '@ottla/protocol';
+import type { Runtime } from '@ottla/runtime';
+import { Log } from './log.ts';
+import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import { LogDirectory } from './log-directory.ts';
+import { type DirectoryFate, fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
+import { RetiredFiles } from './retired-files.ts';
+
+/** How often each periodic work is done; the names are those of the broker's configs. */
+export type LogManagerIntervals = {
+  readonly logFlushOffsetCheckpointIntervalMs: number;
+  readonly logFlushStartOffsetCheckpointIntervalMs: number;
+  readonly replicaHighWatermarkCheckpointIntervalMs: number;
+  readonly logRetentionCheckIntervalMs: number;
+  readonly producerIdExpirationCheckIntervalMs: number;
+};
+
+export const defaultLogManagerIntervals: LogManagerIntervals = {
+  logFlushOffsetCheckpointIntervalMs: 60_000,
+  logFlushStartOffsetCheckpointIntervalMs: 60_000,
+  replicaHighWatermarkCheckpointIntervalMs: 5_000,
+  logRetentionCheckIntervalMs: 300_000,
+  producerIdExpirationCheckIntervalMs: 600_000,
+};
+
+export type LogManagerOptions = {
+  /** log.dirs: formatted, and none twice. */
+  readonly directories: readonly string[];
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger'>;
+  /** What a topic's logs begin with; `updateConfig` changes it later. */
+  readonly configOf?: (topic: string) => LogConfig;
+  readonly producerIdExpirationMs?: number;
+  readonly intervals?: Partial<LogManagerIntervals>;
+};
+
+export type CreateOptions = {
+  readonly topicId?: Uuid;
+  readonly config?: LogConfig;
+  /** Id of the directory it has to be in. Default: the one with the fewest partitions. */
+  readonly directoryId?: Uuid;
+};
+
+export type DirectoryDescription = {
+  readonly path: string;
+  readonly id: Uuid;
+  readonly totalBytes: number;
+  readonly usableBytes: number;
+  readonly logs: readonly Log[];
+};
+
+/** The metadata log lives beside the others, but the quorum opens it. */
+const clusterMetadataTopic = '__cluster_metadata';
+/** Indexes that nobody asked for in this time are read again when needed. */
+const memoryReleaseIntervalMs = 300_000;
+
+/**
+ * All logs of a node. Opening it locks the directories and loads every partition; `runTasks`, called about every second by
+ * whoever owns the node, does what is due; `close` leaves everything as a clean start expects it.
+ */
+export class LogManager {
+  readonly #options: LogManagerOptions;
+  readonly #directories: readonly LogDirectory[];
+  readonly #logs = new Map<string, { log: Log; directory: LogDirectory }>();
+  readonly #retired: RetiredFiles;
+  readonly #intervals: LogManagerIntervals;
+  /** When each periodic work was last done. */
+  readonly #doneMs = new Map<string, number>();
+  #isClosed = false;
+
+  /** Throws IoError, CorruptFileError, or an Error that says which directory is not this node's. Nothing stays locked then. */
+  static open(options: LogManagerOptions): LogManager {
+    const opened: LogDirectory[] = [];
+    try {
+      for (const path of options.directories) opened.push(LogDirectory.open(path, options, options.runtime));
+      const ids = new Set(opened.map((directory) => directory.id));
+      if (ids.size !== opened.length) throw new Error(`two of ${options.directories.join(', ')} have the same directory.id`);
+      const manager = new LogManager(options, opened);
+      for (const directory of opened) manager.#load(directory);
+      return manager;
+    } catch (error) {
+      for (const directory of opened) directory.release();
+      throw error;
+    }
+  }
+
+  private constructor(options: LogManagerOptions, directories: readonly LogDirectory[]) {
+    this.#options = options;
+    this.#directories = directories;
+    this.#retired = new RetiredFiles(options.runtime.files);
+    this.#intervals = { ...defaultLogManagerIntervals, ...options.intervals };
+    const nowMs = options.runtime.clock.nowMs();
+    for (const work of Object.keys(defaultLogManagerIntervals)) this.#doneMs.set(work, nowMs);
+  }
+
+  /** Of the orderly stop before this start, as told by every directory; -1 when there was none. */
+  get lastBrokerEpoch(): number {
+    const epochs = new Set(this.#directories.map((directory) => directory.cleanShutdownBrokerEpoch ?? -1));
+    return epochs.size === 1 ? [...epochs][0]! : -1;
+  }
+
+  get directoryIds(): Uuid[] {
+    return this.#directories.map((directory) => directory.id);
+  }
+
+  get logs(): Log[] {
+    return Array.from(this.#logs.values(), ({ log }) => log);
+  }
+
+  get(topic: string, partition: number): Log | undefined {
+    return this.#logs.get(partitionDirectoryName(topic, partition))?.log;
+  }
+
+  directoryIdOf(topic: string, partition: number): Uuid | undefined {
+    return this.#logs.get(partitionDirectoryName(topic, partition))?.directory.id;
+  }
+
+  /** The log that exists, or a new one. Throws INCONSISTENT_TOPIC_ID, LOG_DIR_NOT_FOUND, IoError. */
+  create(topic: string, partition: number, { topicId, config, directoryId }: CreateOptions = {}): Log {
+    const existing = this.get(topic, partition);
+    if (existing) {
+      if (topicId !== undefined && existing.topicId !== undefined && topicId !== existing.topicId) {
+        throw new KafkaError(
+          'INCONSISTENT_TOPIC_ID',
+          `${existing.name} is here with topic id ${existing.topicId}, not ${topicId}`,
+        );
+      }
+      return existing;
+    }
+    const directory = this.#placeFor(directoryId);
+    const log = Log.open({
+      directory: `${directory.path}/${partitionDirectoryName(topic, partition)}`,
+      topic,
+      partition,
+      topicId,
+      runtime: this.#options.runtime,
+      config: config ?? this.#configOf(topic),
+      cleanShutdown: true,
+      producerIdExpirationMs: this.#options.producerIdExpirationMs,
+    });
+    log.onHighWatermark(log.logStartOffset);
+    this.#logs.set(log.name, { log, directory });
+    return log;
+  }
+
+  #placeFor(directoryId: Uuid | undefined): LogDirectory {
+    if (directoryId !== undefined) {
+      const wanted = this.#directories.find((directory) => directory.id === directoryId);
+      if (!wanted) throw new KafkaError('LOG_DIR_NOT_FOUND', `no log directory of this node has the id ${directoryId}`);
+      return wanted;
+    }
+    const counts = new Map(this.#directories.map((directory) => [directory, 0]));
+    for (const { directory } of this.#logs.values()) counts.set(directory, counts.get(directory)! + 1);
+    return this.#directories.reduce((best, directory) => (counts.get(directory)! < counts.get(best)! ? directory : best));
+  }
+
+  /** All logs of the topic follow it from now on. */
+  updateConfig(topic: string, config: LogConfig): void {
+    for (const { log } of this.#logs.values()) if (log.topic === topic) log.updateConfig(config);
+  }
+
+  /** Gives the log up; its files go after file.delete.delay.ms. False when there is none. */
+  delete(topic: string, partition: number): boolean {
+    const found = this.#detach(topic, partition, 'delete');
+    if (!found) return false;
+    this.#retired.addDirectory(found.path, this.#options.runtime.clock.nowMs() + found.log.config.fileDeleteDelayMs);
+    return true;
+  }
+
+  /** A replica that the metadata does not give to this node: out of use, but kept for an operator to look at. */
+  markStray(topic: string, partition: number): boolean {
+    return this.#detach(topic, partition, 'stray') !== undefined;
+  }
+
+  #detach(topic: string, partition: number, fate: DirectoryFate): { log: Log; path: string } | undefined {
+    const name = partitionDirectoryName(topic, partition);
+    const found = this.#logs.get(name);
+    if (!found) return undefined;
+    const { log, directory } = found;
+    const { files, random, logger } = this.#options.runtime;
+    this.#logs.delete(name);
+    log.abandon();
+    const path = `${directory.path}/${fatedDirectoryName(topic, partition, fate, random)}`;
+    files.rename(log.directory, path);
+    files.syncDirectory(directory.path);
+    logger.info('a log is taken out of use', { partition: name, directory: path });
+    return { log, path };
+  }
+
+  describeDirs(): DirectoryDescription[] {
+    return this.#directories.map((directory) => ({
+      path: directory.path,
+      id: directory.id,
+      ...this.#options.runtime.files.space(directory.path),
+      logs: this.#logsIn(directory),
+    }));
+  }
+
+  /** Does what is due by now. Resolves when it is done; call it again only then. Throws IoError. */
+  async runTasks(nowMs: number): Promise<void> {
+    this.#retired.removeDue(nowMs);
+    for (const log of this.logs) log.runTasks(nowMs);
+    for (const log of this.logs) {
+      if (log.isClosed) continue;
+      await (log.isFlushDue(nowMs) ? log.flushLater() : log.flushRolledSegments());
+    }
+    if (this.#isClosed) return;
+    if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);
+    if (this.#isDue('producerIdExpirationCheckIntervalMs', nowMs)) for (const log of this.logs) log.removeExpiredProducers(nowMs);
+    if (this.#isDue('replicaHighWatermarkCheckpointIntervalMs', nowMs)) this.checkpointHighWatermarks();
+    if (this.#isDue('logFlushOffsetCheckpointIntervalMs', nowMs))
+      this.#forEachDirectory((directory, logs) => directory.writeRecoveryPoints(logs));
+    if (this.#isDue('logFlushStartOffsetCheckpointIntervalMs', nowMs)) this.checkpointLogStartOffsets();
+    if (this.#isDue('memoryRelease', nowMs, memoryReleaseIntervalMs)) for (const log of this.logs) log.releaseMemory();
+  }
+
+  /** Also when leadership changes, so that a restart does not fall behind what was acknowledged. */
+  checkpointHighWatermarks(): void {
+    this.#forEachDirectory((directory, logs) => directory.writeHighWatermarks(logs));
+  }
+
+  /** Also after DeleteRecords was answered: what is deleted stays deleted. */
+  checkpointLogStartOffsets(): void {
+    this.#forEachDirectory((directory, logs) => directory.writeLogStartOffsets(logs));
+  }
+
+  #applyRetention(nowMs: number): void {
+    for (const log of this.logs) log.deleteOldSegments({ highWatermark: log.highWatermark, nowMs });
+  }
+
+  /** Closes every log, writes the checkpoints, and marks the stop as clean. A log that fails leaves its directory unmarked. */
+  close({ brokerEpoch = -1 }: { brokerEpoch?: number } = {}): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    const failures: unknown[] = [];
+    this.#forEachDirectory((directory, logs) => {
+      try {
+        for (const log of logs) log.close();
+        directory.writeRecoveryPoints(logs);
+        directory.writeLogStartOffsets(logs);
+        directory.writeHighWatermarks(logs);
+        directory.markCleanShutdown(brokerEpoch);
+      } catch (error) {
+        failures.push(error);
+      } finally {
+        directory.release();
+      }
+    });
+    if (failures.length > 0)
+      throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'log directories did not close cleanly');
+  }
+
+  #load(directory: LogDirectory): void {
+    const recoveryPoints = directory.readCheckpoint('recoveryPoint');
+    const logStartOffsets = directory.readCheckpoint('logStart');
+    const highWatermarks = directory.readCheckpoint('replication');
+    const { runtime, producerIdExpirationMs } = this.#options;
+    const nowMs = runtime.clock.nowMs();
+    for (const { topic, partition, fate, path } of directory.partitions()) {
+      if (topic === clusterMetadataTopic) continue;
+      if (fate === 'delete') this.#retired.addDirectory(path, nowMs + this.#configOf(topic).fileDeleteDelayMs);
+      if (fate !== undefined) continue;
+      const name = partitionDirectoryName(topic, partition);
+      const twin = this.#logs.get(name);
+      if (twin) throw new Error(`${name} is both in ${twin.directory.path} and in ${directory.path}: remove the older one`);
+      const log = Log.open({
+        directory: path,
+        topic,
+        partition,
+        runtime,
+        config: this.#configOf(topic),
+        cleanShutdown: directory.wasCleanShutdown,
+        recoveryPoint: recoveryPoints.get(name) ?? 0,
+        logStartOffset: logStartOffsets.get(name) ?? 0,
+        producerIdExpirationMs,
+      });
+      log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
+      this.#logs.set(name, { log, directory });
+    }
+  }
+
+  #configOf(topic: string): LogConfig {
+    return this.#options.configOf?.(topic) ?? defaultLogConfig;
+  }
+
+  #logsIn(wanted: LogDirectory): Log[] {
+    const logs: Log[] = [];
+    for (const { log, directory } of this.#logs.values()) if (directory === wanted) logs.push(log);
+    return logs;
+  }
+
+  #forEachDirectory(action: (directory: LogDirectory, logs: readonly Log[]) => void): void {
+    for (const directory of this.#directories) action(directory, this.#logsIn(directory));
+  }
+
+  #isDue(work: keyof LogManagerIntervals | 'memoryRelease', nowMs: number, intervalMs?: number): boolean {
+    const interval = intervalMs ?? this.#intervals[work as keyof LogManagerIntervals];
+    if (nowMs - (this.#doneMs.get(work) ?? 0) < interval) return false;
+    this.#doneMs.set(work, nowMs);
+    return true;
+  }
+}
