@@ -12,13 +12,10 @@ test('a rollback puts back what stood there, newest change first', () => {
   journal.advance(11);
   journal.delete(map, 'a');
   journal.rollback(11);
-  assert.deepEqual(
-    [...map],
-    [
-      ['a', 2],
-      ['b', 1],
-    ],
-  );
+  assert.deepEqual(sorted(map), [
+    ['a', 2],
+    ['b', 1],
+  ]);
   journal.rollback(10);
   assert.deepEqual(sorted(map), [['a', 1]]);
   assert.equal(journal.nextOffset, 10);

@@ -1,0 +1,119 @@
+import { KafkaError } from '@ottla/protocol';
+import type { Runtime } from '@ottla/runtime';
+import type { CoordinatorLog } from './coordinator-log.ts';
+import type { CoordinatorMachine, MachineOutcome, Moment, RecordCodec } from './coordinator-machine.ts';
+import { CoordinatorPartition, type CoordinatorPartitionConfig } from './coordinator-partition.ts';
+
+export type CoordinatorRuntimeOptions<Machine, Record> = {
+  /** The topic whose partitions hold the state, `__consumer_offsets` for groups. */
+  readonly topic: string;
+  readonly createMachine: () => Machine;
+  readonly codec: RecordCodec<Record>;
+  /** The log of a partition that this broker leads. */
+  readonly log: (partition: number) => CoordinatorLog;
+  readonly config: CoordinatorPartitionConfig;
+  readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'logger'>;
+};
+
+/**
+ * The partitions of one kind of coordinator that this broker leads, each with its own state machine. What differs between groups,
+ * transactions and share groups is the machine; loading, batching, waiting for commits, undoing and timers are here, once.
+ *
+ * Every method throws, or rejects with: NOT_COORDINATOR when the partition is not led here, COORDINATOR_LOAD_IN_PROGRESS while it is
+ * being read, what the operation throws, and what its append failed with, unmapped.
+ */
+export class CoordinatorRuntime<
+  Machine extends CoordinatorMachine<Record, Continuation>,
+  Record = Parameters<Machine['replay']>[0],
+  Continuation = Parameters<Machine['continueWith']>[0],
+> {
+  readonly #options: CoordinatorRuntimeOptions<Machine, Record>;
+  readonly #partitions = new Map<number, CoordinatorPartition<Machine, Record, Continuation>>();
+  #isShutDown = false;
+
+  constructor(options: CoordinatorRuntimeOptions<Machine, Record>) {
+    this.#options = options;
+  }
+
+  /** This broker leads the partition from this epoch on. Resolves when it is loaded, or was found to be unreadable. */
+  elect(partition: number, leaderEpoch: number): Promise<void> {
+    const known = this.#partitions.get(partition);
+    if (this.#isShutDown || (known !== undefined && known.leaderEpoch >= leaderEpoch)) return Promise.resolve();
+    known?.close();
+    return this.#load(partition, leaderEpoch);
+  }
+
+  /** The partition went to another leader. An older epoch than the one it is led with here is old news. */
+  resign(partition: number, leaderEpoch = Number.POSITIVE_INFINITY): void {
+    const known = this.#partitions.get(partition);
+    if (known === undefined || leaderEpoch < known.leaderEpoch) return;
+    this.#partitions.delete(partition);
+    known.close();
+  }
+
+  shutdown(): void {
+    this.#isShutDown = true;
+    for (const partition of [...this.#partitions.keys()]) this.resign(partition);
+  }
+
+  get partitions(): ReadonlyMap<number, CoordinatorPartition<Machine, Record, Continuation>> {
+    return this.#partitions;
+  }
+
+  write<Response>(
+    partition: number,
+    decide: (machine: Machine, moment: Moment) => MachineOutcome<Record, Continuation, Response>,
+  ): Promise<Response> {
+    return this.#led(partition).write(decide);
+  }
+
+  park<Response>(
+    partition: number,
+    decide: (machine: Machine, moment: Moment, token: number) => MachineOutcome<Record, Continuation, undefined>,
+  ): Promise<Response> {
+    return this.#led(partition).park(decide);
+  }
+
+  read<Response>(partition: number, look: (machine: Machine) => Response): Response {
+    return this.#led(partition).read(look);
+  }
+
+  /** Looks at every partition led here. Throws COORDINATOR_LOAD_IN_PROGRESS if one of them is not loaded yet. */
+  readAll<Response>(look: (machine: Machine) => Response): Response[] {
+    return [...this.#partitions.values()].filter(({ state }) => state !== 'failed').map((partition) => partition.read(look));
+  }
+
+  /** Runs an operation on every partition that is loaded. */
+  writeAll<Response>(
+    decide: (machine: Machine, moment: Moment) => MachineOutcome<Record, Continuation, Response>,
+  ): Promise<Response>[] {
+    return [...this.#partitions.values()].filter(({ state }) => state === 'active').map((partition) => partition.write(decide));
+  }
+
+  async #load(partition: number, leaderEpoch: number): Promise<void> {
+    const { topic, createMachine, codec, log, config, runtime } = this.#options;
+    const name = `${topic}-${partition}`;
+    const coordinated = new CoordinatorPartition<Machine, Record, Continuation>({
+      name,
+      leaderEpoch,
+      machine: createMachine(),
+      log: log(partition),
+      codec,
+      config,
+      runtime,
+      onDiverged: () => {
+        runtime.logger.error('coordinator state and log have diverged: loading again', { partition: name });
+        coordinated.close();
+        if (this.#partitions.get(partition) === coordinated) void this.#load(partition, leaderEpoch);
+      },
+    });
+    this.#partitions.set(partition, coordinated);
+    await coordinated.load();
+  }
+
+  #led(partition: number): CoordinatorPartition<Machine, Record, Continuation> {
+    const known = this.#partitions.get(partition);
+    if (known !== undefined) return known;
+    throw new KafkaError('NOT_COORDINATOR', `${this.#options.topic}-${partition} is not led here: look the coordinator up again`);
+  }
+}

@@ -1,0 +1,45 @@
+import type { GroupConfig } from '@ottla/coordinator';
+import type { CompressionCodec } from '@ottla/protocol';
+import type { CoordinatorPartitionConfig } from './coordinator-partition.ts';
+
+export type GroupServiceConfig = { readonly group: GroupConfig; readonly partition: CoordinatorPartitionConfig };
+
+/** A partition is replayed in pieces of at most this much, so that loading a large one does not hold up the broker. */
+const LARGEST_LOAD_STEP_BYTES = 1024 * 1024;
+
+/** offsets.topic.compression.codec is a number. */
+const codecs: readonly CompressionCodec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
+
+/** Picks what the group coordinator heeds from the broker's configuration, by Kafka's names. */
+export function groupServiceConfig(configOf: (name: GroupConfigName) => number): GroupServiceConfig {
+  return {
+    group: {
+      minSessionTimeoutMs: configOf('group.min.session.timeout.ms'),
+      maxSessionTimeoutMs: configOf('group.max.session.timeout.ms'),
+      initialRebalanceDelayMs: configOf('group.initial.rebalance.delay.ms'),
+      maxSize: configOf('group.max.size'),
+      offsetMetadataMaxBytes: configOf('offset.metadata.max.bytes'),
+      offsetsRetentionMs: configOf('offsets.retention.minutes') * 60_000,
+      offsetsRetentionCheckIntervalMs: configOf('offsets.retention.check.interval.ms'),
+    },
+    partition: {
+      appendLingerMs: configOf('group.coordinator.append.linger.ms'),
+      commitTimeoutMs: configOf('offsets.commit.timeout.ms'),
+      compression: codecs[configOf('offsets.topic.compression.codec')] ?? 'none',
+      loadStepBytes: Math.min(configOf('offsets.load.buffer.size'), LARGEST_LOAD_STEP_BYTES),
+    },
+  };
+}
+
+export type GroupConfigName =
+  | 'group.min.session.timeout.ms'
+  | 'group.max.session.timeout.ms'
+  | 'group.initial.rebalance.delay.ms'
+  | 'group.max.size'
+  | 'group.coordinator.append.linger.ms'
+  | 'offset.metadata.max.bytes'
+  | 'offsets.retention.minutes'
+  | 'offsets.retention.check.interval.ms'
+  | 'offsets.commit.timeout.ms'
+  | 'offsets.topic.compression.codec'
+  | 'offsets.load.buffer.size';

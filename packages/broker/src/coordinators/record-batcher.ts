@@ -1,0 +1,53 @@
+import { buildBatch, type CompressionCodec } from '@ottla/protocol';
+
+type KeyAndValue = { readonly key: Uint8Array; readonly value: Uint8Array | null };
+
+const BATCH_HEADER_BYTES = 61;
+/** Lengths, deltas, attributes and header count of a record, at their largest. */
+const RECORD_OVERHEAD_BYTES = 32;
+
+/** Bytes that the records take in a batch, at most and before compression. */
+export function estimatedBytes(records: readonly KeyAndValue[]): number {
+  return records.reduce((sum, { key, value }) => sum + RECORD_OVERHEAD_BYTES + key.length + (value?.length ?? 0), 0);
+}
+
+/**
+ * The records that go into one append, and the operations that wait for it. Like Kafka's coordinators it writes without a producer
+ * id, yet with base sequence 0.
+ */
+export class OpenBatch<Operation> {
+  readonly baseOffset: number;
+  readonly operations: Operation[] = [];
+  readonly #records: KeyAndValue[] = [];
+  #bytes = BATCH_HEADER_BYTES;
+
+  constructor(baseOffset: number) {
+    this.baseOffset = baseOffset;
+  }
+
+  get nextOffset(): number {
+    return this.baseOffset + this.#records.length;
+  }
+
+  get isEmpty(): boolean {
+    return this.#records.length === 0;
+  }
+
+  hasRoomFor(records: readonly KeyAndValue[], maxBytes: number): boolean {
+    return this.#bytes + estimatedBytes(records) <= maxBytes;
+  }
+
+  add(record: KeyAndValue): void {
+    this.#records.push(record);
+    this.#bytes += estimatedBytes([record]);
+  }
+
+  build(codec: CompressionCodec, timestamp: number): Uint8Array {
+    const records = this.#records.map(({ key, value }) => ({ key, value, timestamp }));
+    return buildBatch({ records, codec, baseOffset: this.baseOffset, producerId: -1, producerEpoch: -1, baseSequence: 0 });
+  }
+}
+
+export function fitsAlone(records: readonly KeyAndValue[], maxBytes: number): boolean {
+  return BATCH_HEADER_BYTES + estimatedBytes(records) <= maxBytes;
+}
