@@ -93,6 +93,11 @@ export function writeUnknownTags(writer: Writer, tags: readonly Writable<Unknown
   appendUnknownTags(writer, tags);
 }
 
+/** For a version without tagged fields: throws UNSUPPORTED_VERSION if there are any. */
+export function refuseUnknownTags(struct: string, tags: readonly Writable<UnknownTag>[] | undefined, version: number): void {
+  if (tags !== undefined && tags.length > 0) throw unsupportedField(`${struct}.unknownTags`, version);
+}
+
 /** Writes unknown tags after the known ones, whose numbers are all smaller. */
 export function appendUnknownTags(writer: Writer, tags: readonly Writable<UnknownTag>[]): void {
   for (const { tag, data } of tags) {

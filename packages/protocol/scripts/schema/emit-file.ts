@@ -88,6 +88,7 @@ function imports(body: string, up: string): string {
     'NO_BYTES',
     'NO_TAGS',
     'readUnknownTags',
+    'refuseUnknownTags',
     'unexpectedNull',
     'unexpectedTag',
     'unsupportedField',

@@ -46,6 +46,11 @@ function emitApis(files: readonly SchemaFile[]): string {
   ].join('\n');
 }
 
+function exportOf(names: readonly string[], from = ''): string {
+  const line = `export { ${names.join(', ')} }${from};`;
+  return line.length <= 130 ? line : `export {\n${names.map((name) => `  ${name},\n`).join('')}}${from};`;
+}
+
 function namesOf(file: SchemaFile): string[] {
   return file.declarations.flatMap((declaration) => declaration.messages.map(({ name }) => name));
 }
@@ -77,16 +82,14 @@ function emitRecordFamily(folder: string, files: readonly SchemaFile[]): string 
     "import type { RecordTable } from '../../record-frame.ts';",
     ...records.map(({ file, declaration }) => `import { ${declaration.name} } from './${posix.basename(file.path)}.ts';`),
     '',
-    `export { ${records.map(({ declaration }) => declaration.name).join(', ')} };`,
+    exportOf(records.map(({ declaration }) => declaration.name)),
     '',
     `export type ${family}Record =`,
-    ...union((name) => name),
-    '  ;',
+    `${union((name) => name).join('\n')};`,
     '',
     '/** The same, with what is left out written as its default. */',
     `export type Writable${family}Record =`,
-    ...union((name) => `Writable<${name}>`),
-    '  ;',
+    `${union((name) => `Writable<${name}>`).join('\n')};`,
     '',
     '/** By record type. */',
     `export const ${family.charAt(0).toLowerCase()}${family.slice(1)}Records: RecordTable = new Map([`,
@@ -115,17 +118,15 @@ function emitCoordinatorFamily(folder: string, files: readonly SchemaFile[]): st
       ({ file, declaration: { name } }) => `import { ${name}Key, ${name}Value } from './${posix.basename(file.path)}.ts';`,
     ),
     '',
-    `export { ${names.join(', ')} };`,
+    exportOf(names),
     '',
     '/** `version` is that of the value, which is null for a tombstone (then the version means nothing). */',
     `export type ${family}Record =`,
-    ...union((name) => name),
-    '  ;',
+    `${union((name) => name).join('\n')};`,
     '',
     '/** The same, with what is left out written as its default. */',
     `export type Writable${family}Record =`,
-    ...union((name) => `Writable<${name}>`),
-    '  ;',
+    `${union((name) => `Writable<${name}>`).join('\n')};`,
     '',
     '/** By record type, which is the version that opens the key. */',
     `export const ${family.charAt(0).toLowerCase()}${family.slice(1)}Records: CoordinatorRecordTable = new Map([`,
@@ -141,7 +142,7 @@ function emitCoordinatorFamily(folder: string, files: readonly SchemaFile[]): st
 function emitRecordsDoor(files: readonly SchemaFile[], families: readonly string[]): string {
   return [
     header('schemas/records-of').trimEnd(),
-    ...files.map((file) => `export { ${namesOf(file).join(', ')} } from './${posix.basename(file.path)}.ts';`),
+    ...files.map((file) => exportOf(namesOf(file), ` from './${posix.basename(file.path)}.ts'`)),
     ...families.map((folder) => `export * from './${posix.basename(folder)}/index.ts';`),
     '',
   ].join('\n');

@@ -10,7 +10,7 @@ import { typeOf } from './types.ts';
 export function emitRead(emitter: Emitter, message: Message, struct: Struct): void {
   const type = emitter.typeName(message, struct);
   const flexibility = flexibilityOf(message, struct.versions);
-  emitter.open(`function read${type}(reader: Reader${needsVersion(message, struct) ? ', version: number' : ''}): ${type} {`);
+  emitter.openFunction(`read${type}`, ['reader: Reader', ...(needsVersion(message, struct) ? ['version: number'] : [])], type);
   if (struct === message.root) emitter.checkVersion(message);
   const usesFlexible = flexibility === 'some';
   if (usesFlexible) emitter.line(`const flexible = version >= ${message.flexibleFrom};`);
@@ -46,18 +46,18 @@ function emitField(emitter: Emitter, message: Message, struct: Struct, field: Fi
   }
   emitter.line(`let ${variable}: ${typeOf(emitter, message, field)} = ${fallback};`);
   emitter.open(`if (${condition}) {`);
-  emitArray(emitter, message, field, '');
+  emitArray(emitter, message, field, fallback === '[]' ? 'declared empty' : 'declared');
   emitter.close('}');
 }
 
-/** Reads an array into its variable, which is declared here (`const`) or was before. */
-function emitArray(emitter: Emitter, message: Message, field: Field, declare: 'const' | ''): void {
+/** Reads an array into its variable, which is declared here (`const`) or was before, perhaps as an empty array. */
+function emitArray(emitter: Emitter, message: Message, field: Field, declare: 'const' | 'declared' | 'declared empty'): void {
   const variable = variableOf(field.name);
   const length = `${field.name}Length`;
   emitter.line(`const ${length} = ${lengthExpression(message, field)};`);
   const empty = field.nullable === null ? '[]' : `${length} < 0 ? null : []`;
   if (declare === 'const') emitter.line(`const ${variable}: ${typeOf(emitter, message, field)} = ${empty};`);
-  else emitter.line(`${variable} = ${empty};`);
+  else if (declare === 'declared' || empty !== '[]') emitter.line(`${variable} = ${empty};`);
   const target = field.nullable === null ? variable : `${variable}!`;
   emitter.line(`for (let i = 0; i < ${length}; i++) ${target}.push(${elementExpression(emitter, message, field, false)});`);
 }
@@ -136,7 +136,7 @@ function emitTagged(emitter: Emitter, message: Message, struct: Struct, tagged: 
     if (wrong !== null)
       emitter.line(`if (${wrong}) throw unexpectedTag('${emitter.typeName(message, struct)}', ${field.tag}, version);`);
     if (field.isArray) {
-      emitArray(emitter, message, field, '');
+      emitArray(emitter, message, field, 'declared');
     } else if (field.element.kind === 'struct' && field.nullable !== null) {
       emitter.line(
         `${variableOf(field.name)} = reader.uvarint() === 0 ? null : ${elementExpression(emitter, message, field, false)};`,

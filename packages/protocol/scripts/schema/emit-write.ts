@@ -8,9 +8,12 @@ import { variableOf } from './names.ts';
 export function emitWrite(emitter: Emitter, message: Message, struct: Struct): void {
   const type = emitter.typeName(message, struct);
   const flexibility = flexibilityOf(message, struct.versions);
-  emitter.open(
-    `function write${type}(writer: Writer, message: Writable<${type}>${needsVersion(message, struct) ? ', version: number' : ''}): void {`,
-  );
+  const parameters = [
+    'writer: Writer',
+    `message: Writable<${type}>`,
+    ...(needsVersion(message, struct) ? ['version: number'] : []),
+  ];
+  emitter.openFunction(`write${type}`, parameters, 'void');
   if (struct === message.root) emitter.checkVersion(message);
   if (flexibility === 'some') emitter.line(`const flexible = version >= ${message.flexibleFrom};`);
   for (const field of struct.fields.filter(({ tag }) => tag === null)) emitField(emitter, message, struct, field);
@@ -87,7 +90,7 @@ function emitValue(emitter: Emitter, message: Message, struct: Struct, field: Fi
 
 function emitArray(emitter: Emitter, message: Message, field: Field): void {
   const variable = variableOf(field.name);
-  const length = field.nullable === null ? `${variable}.length` : `${variable} === null ? -1 : ${variable}.length`;
+  const length = field.nullable === null ? `${variable}.length` : `${variable}?.length ?? -1`;
   const compactness = compactnessOf(message, field);
   if (compactness === 'some')
     emitter.line(`if (flexible) writer.compactArrayLength(${length}); else writer.arrayLength(${length});`);
@@ -130,7 +133,7 @@ function emitTags(emitter: Emitter, message: Message, struct: Struct): void {
   if (flexibility === 'none') return;
   const type = emitter.typeName(message, struct);
   const tagged = struct.fields.filter(({ tag }) => tag !== null).sort((a, b) => a.tag! - b.tag!);
-  const refuse = `if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('${type}.unknownTags', version);`;
+  const refuse = `refuseUnknownTags('${type}', message.unknownTags, version);`;
   if (tagged.length === 0) {
     if (flexibility === 'all') {
       emitter.line('writeUnknownTags(writer, message.unknownTags);');
@@ -167,8 +170,8 @@ function emitTags(emitter: Emitter, message: Message, struct: Struct): void {
   }
   emitter.line('appendUnknownTags(writer, unknownTags);');
   if (flexibility === 'some') {
-    emitter.close('}', `else ${refuse.replace(/ throw .*/, ' {')}`);
-    emitter.line(refuse.replace(/.* throw/, 'throw'));
+    emitter.close('}', 'else {');
+    emitter.line(refuse);
     emitter.close('}');
   }
 }

@@ -33,6 +33,18 @@ export class Emitter {
     else this.open(`${text} ${next}`);
   }
 
+  openFunction(name: string, parameters: readonly string[], returns: string): void {
+    const line = `function ${name}(${parameters.join(', ')}): ${returns} {`;
+    if (line.length <= LINE_WIDTH) {
+      this.open(line);
+      return;
+    }
+    this.open(`function ${name}(`);
+    for (const parameter of parameters) this.line(`${parameter},`);
+    this.#indent--;
+    this.open(`): ${returns} {`);
+  }
+
   /** `head { a, b }tail`, over several lines if one would be long. */
   list(head: string, members: readonly string[], tail: string): void {
     const line = members.length === 0 ? `${head}{}${tail}` : `${head}{ ${members.join(', ')} }${tail}`;
