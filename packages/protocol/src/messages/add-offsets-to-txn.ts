@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -73,7 +73,7 @@ function writeAddOffsetsToTxnRequest(writer: Writer, message: Writable<AddOffset
   const groupId = message.groupId ?? '';
   if (flexible) writer.compactString(groupId); else writer.string(groupId);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddOffsetsToTxnRequest.unknownTags', version);
+  else refuseUnknownTags('AddOffsetsToTxnRequest', message.unknownTags, version);
 }
 
 function readAddOffsetsToTxnResponse(reader: Reader, version: number): AddOffsetsToTxnResponse {
@@ -92,5 +92,5 @@ function writeAddOffsetsToTxnResponse(writer: Writer, message: Writable<AddOffse
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddOffsetsToTxnResponse.unknownTags', version);
+  else refuseUnknownTags('AddOffsetsToTxnResponse', message.unknownTags, version);
 }

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -101,7 +102,6 @@ function readAddPartitionsToTxnRequest(reader: Reader, version: number): AddPart
   let transactions: AddPartitionsToTxnTransaction[] = [];
   if (version >= 4) {
     const transactionsLength = reader.compactArrayLength(14);
-    transactions = [];
     for (let i = 0; i < transactionsLength; i++) transactions.push(readAddPartitionsToTxnTransaction(reader, version));
   }
   const v3AndBelowTransactionalId = version <= 3 ? (flexible ? reader.compactString() : reader.string()) : '';
@@ -110,7 +110,6 @@ function readAddPartitionsToTxnRequest(reader: Reader, version: number): AddPart
   let v3AndBelowTopics: AddPartitionsToTxnTopic[] = [];
   if (version <= 3) {
     const v3AndBelowTopicsLength = flexible ? reader.compactArrayLength(3) : reader.arrayLength(6);
-    v3AndBelowTopics = [];
     for (let i = 0; i < v3AndBelowTopicsLength; i++) v3AndBelowTopics.push(readAddPartitionsToTxnTopic(reader, version));
   }
   const message: AddPartitionsToTxnRequest = {
@@ -184,10 +183,14 @@ function writeAddPartitionsToTxnRequest(writer: Writer, message: Writable<AddPar
     throw unsupportedField('AddPartitionsToTxnRequest.v3AndBelowTopics', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddPartitionsToTxnRequest.unknownTags', version);
+  else refuseUnknownTags('AddPartitionsToTxnRequest', message.unknownTags, version);
 }
 
-function writeAddPartitionsToTxnTransaction(writer: Writer, message: Writable<AddPartitionsToTxnTransaction>, version: number): void {
+function writeAddPartitionsToTxnTransaction(
+  writer: Writer,
+  message: Writable<AddPartitionsToTxnTransaction>,
+  version: number,
+): void {
   writer.compactString(message.transactionalId ?? '');
   writer.int64(message.producerId ?? 0);
   writer.int16(message.producerEpoch ?? 0);
@@ -206,7 +209,7 @@ function writeAddPartitionsToTxnTopic(writer: Writer, message: Writable<AddParti
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddPartitionsToTxnTopic.unknownTags', version);
+  else refuseUnknownTags('AddPartitionsToTxnTopic', message.unknownTags, version);
 }
 
 function readAddPartitionsToTxnResponse(reader: Reader, version: number): AddPartitionsToTxnResponse {
@@ -217,13 +220,11 @@ function readAddPartitionsToTxnResponse(reader: Reader, version: number): AddPar
   let resultsByTransaction: AddPartitionsToTxnResult[] = [];
   if (version >= 4) {
     const resultsByTransactionLength = reader.compactArrayLength(3);
-    resultsByTransaction = [];
     for (let i = 0; i < resultsByTransactionLength; i++) resultsByTransaction.push(readAddPartitionsToTxnResult(reader, version));
   }
   let resultsByTopicV3AndBelow: AddPartitionsToTxnTopicResult[] = [];
   if (version <= 3) {
     const resultsByTopicV3AndBelowLength = flexible ? reader.compactArrayLength(3) : reader.arrayLength(6);
-    resultsByTopicV3AndBelow = [];
     for (let i = 0; i < resultsByTopicV3AndBelowLength; i++) resultsByTopicV3AndBelow.push(readAddPartitionsToTxnTopicResult(reader, version));
   }
   const message: AddPartitionsToTxnResponse = { throttleTimeMs, errorCode, resultsByTransaction, resultsByTopicV3AndBelow };
@@ -281,7 +282,7 @@ function writeAddPartitionsToTxnResponse(writer: Writer, message: Writable<AddPa
     throw unsupportedField('AddPartitionsToTxnResponse.resultsByTopicV3AndBelow', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddPartitionsToTxnResponse.unknownTags', version);
+  else refuseUnknownTags('AddPartitionsToTxnResponse', message.unknownTags, version);
 }
 
 function writeAddPartitionsToTxnResult(writer: Writer, message: Writable<AddPartitionsToTxnResult>, version: number): void {
@@ -292,7 +293,11 @@ function writeAddPartitionsToTxnResult(writer: Writer, message: Writable<AddPart
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAddPartitionsToTxnTopicResult(writer: Writer, message: Writable<AddPartitionsToTxnTopicResult>, version: number): void {
+function writeAddPartitionsToTxnTopicResult(
+  writer: Writer,
+  message: Writable<AddPartitionsToTxnTopicResult>,
+  version: number,
+): void {
   const flexible = version >= 3;
   const name = message.name ?? '';
   if (flexible) writer.compactString(name); else writer.string(name);
@@ -300,13 +305,17 @@ function writeAddPartitionsToTxnTopicResult(writer: Writer, message: Writable<Ad
   if (flexible) writer.compactArrayLength(resultsByPartition.length); else writer.arrayLength(resultsByPartition.length);
   for (const element of resultsByPartition) writeAddPartitionsToTxnPartitionResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddPartitionsToTxnTopicResult.unknownTags', version);
+  else refuseUnknownTags('AddPartitionsToTxnTopicResult', message.unknownTags, version);
 }
 
-function writeAddPartitionsToTxnPartitionResult(writer: Writer, message: Writable<AddPartitionsToTxnPartitionResult>, version: number): void {
+function writeAddPartitionsToTxnPartitionResult(
+  writer: Writer,
+  message: Writable<AddPartitionsToTxnPartitionResult>,
+  version: number,
+): void {
   const flexible = version >= 3;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.partitionErrorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AddPartitionsToTxnPartitionResult.unknownTags', version);
+  else refuseUnknownTags('AddPartitionsToTxnPartitionResult', message.unknownTags, version);
 }

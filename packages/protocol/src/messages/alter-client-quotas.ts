@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -133,10 +133,14 @@ function writeAlterClientQuotasRequest(writer: Writer, message: Writable<AlterCl
   for (const element of entries) writeAlterClientQuotasRequestEntryData(writer, element, version);
   writer.bool(message.validateOnly ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasRequest.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasRequest', message.unknownTags, version);
 }
 
-function writeAlterClientQuotasRequestEntryData(writer: Writer, message: Writable<AlterClientQuotasRequestEntryData>, version: number): void {
+function writeAlterClientQuotasRequestEntryData(
+  writer: Writer,
+  message: Writable<AlterClientQuotasRequestEntryData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const entity = message.entity ?? [];
   if (flexible) writer.compactArrayLength(entity.length); else writer.arrayLength(entity.length);
@@ -145,7 +149,7 @@ function writeAlterClientQuotasRequestEntryData(writer: Writer, message: Writabl
   if (flexible) writer.compactArrayLength(ops.length); else writer.arrayLength(ops.length);
   for (const element of ops) writeOpData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasRequestEntryData.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasRequestEntryData', message.unknownTags, version);
 }
 
 function writeOpData(writer: Writer, message: Writable<OpData>, version: number): void {
@@ -155,17 +159,21 @@ function writeOpData(writer: Writer, message: Writable<OpData>, version: number)
   writer.float64(message.value ?? 0);
   writer.bool(message.remove ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OpData.unknownTags', version);
+  else refuseUnknownTags('OpData', message.unknownTags, version);
 }
 
-function writeAlterClientQuotasRequestEntityData(writer: Writer, message: Writable<AlterClientQuotasRequestEntityData>, version: number): void {
+function writeAlterClientQuotasRequestEntityData(
+  writer: Writer,
+  message: Writable<AlterClientQuotasRequestEntityData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const entityType = message.entityType ?? '';
   if (flexible) writer.compactString(entityType); else writer.string(entityType);
   const entityName = message.entityName === undefined ? '' : message.entityName;
   if (flexible) writer.compactNullableString(entityName); else writer.nullableString(entityName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasRequestEntityData.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasRequestEntityData', message.unknownTags, version);
 }
 
 function readAlterClientQuotasResponse(reader: Reader, version: number): AlterClientQuotasResponse {
@@ -209,10 +217,14 @@ function writeAlterClientQuotasResponse(writer: Writer, message: Writable<AlterC
   if (flexible) writer.compactArrayLength(entries.length); else writer.arrayLength(entries.length);
   for (const element of entries) writeAlterClientQuotasResponseEntryData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasResponse.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasResponse', message.unknownTags, version);
 }
 
-function writeAlterClientQuotasResponseEntryData(writer: Writer, message: Writable<AlterClientQuotasResponseEntryData>, version: number): void {
+function writeAlterClientQuotasResponseEntryData(
+  writer: Writer,
+  message: Writable<AlterClientQuotasResponseEntryData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int16(message.errorCode ?? 0);
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
@@ -221,15 +233,19 @@ function writeAlterClientQuotasResponseEntryData(writer: Writer, message: Writab
   if (flexible) writer.compactArrayLength(entity.length); else writer.arrayLength(entity.length);
   for (const element of entity) writeAlterClientQuotasResponseEntityData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasResponseEntryData.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasResponseEntryData', message.unknownTags, version);
 }
 
-function writeAlterClientQuotasResponseEntityData(writer: Writer, message: Writable<AlterClientQuotasResponseEntityData>, version: number): void {
+function writeAlterClientQuotasResponseEntityData(
+  writer: Writer,
+  message: Writable<AlterClientQuotasResponseEntityData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const entityType = message.entityType ?? '';
   if (flexible) writer.compactString(entityType); else writer.string(entityType);
   const entityName = message.entityName === undefined ? '' : message.entityName;
   if (flexible) writer.compactNullableString(entityName); else writer.nullableString(entityName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterClientQuotasResponseEntityData.unknownTags', version);
+  else refuseUnknownTags('AlterClientQuotasResponseEntityData', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -111,7 +111,7 @@ function writeAlterConfigsRequest(writer: Writer, message: Writable<AlterConfigs
   for (const element of resources) writeAlterConfigsResource(writer, element, version);
   writer.bool(message.validateOnly ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsRequest.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsRequest', message.unknownTags, version);
 }
 
 function writeAlterConfigsResource(writer: Writer, message: Writable<AlterConfigsResource>, version: number): void {
@@ -123,7 +123,7 @@ function writeAlterConfigsResource(writer: Writer, message: Writable<AlterConfig
   if (flexible) writer.compactArrayLength(configs.length); else writer.arrayLength(configs.length);
   for (const element of configs) writeAlterableConfig(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsResource.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsResource', message.unknownTags, version);
 }
 
 function writeAlterableConfig(writer: Writer, message: Writable<AlterableConfig>, version: number): void {
@@ -133,7 +133,7 @@ function writeAlterableConfig(writer: Writer, message: Writable<AlterableConfig>
   const value = message.value === undefined ? '' : message.value;
   if (flexible) writer.compactNullableString(value); else writer.nullableString(value);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterableConfig.unknownTags', version);
+  else refuseUnknownTags('AlterableConfig', message.unknownTags, version);
 }
 
 function readAlterConfigsResponse(reader: Reader, version: number): AlterConfigsResponse {
@@ -167,10 +167,14 @@ function writeAlterConfigsResponse(writer: Writer, message: Writable<AlterConfig
   if (flexible) writer.compactArrayLength(responses.length); else writer.arrayLength(responses.length);
   for (const element of responses) writeAlterConfigsResourceResponse(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsResponse.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsResponse', message.unknownTags, version);
 }
 
-function writeAlterConfigsResourceResponse(writer: Writer, message: Writable<AlterConfigsResourceResponse>, version: number): void {
+function writeAlterConfigsResourceResponse(
+  writer: Writer,
+  message: Writable<AlterConfigsResourceResponse>,
+  version: number,
+): void {
   const flexible = version >= 2;
   writer.int16(message.errorCode ?? 0);
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
@@ -179,5 +183,5 @@ function writeAlterConfigsResourceResponse(writer: Writer, message: Writable<Alt
   const resourceName = message.resourceName ?? '';
   if (flexible) writer.compactString(resourceName); else writer.string(resourceName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsResourceResponse.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsResourceResponse', message.unknownTags, version);
 }

@@ -113,7 +113,11 @@ function readReassignablePartition(reader: Reader): ReassignablePartition {
   return message;
 }
 
-function writeAlterPartitionReassignmentsRequest(writer: Writer, message: Writable<AlterPartitionReassignmentsRequest>, version: number): void {
+function writeAlterPartitionReassignmentsRequest(
+  writer: Writer,
+  message: Writable<AlterPartitionReassignmentsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('AlterPartitionReassignmentsRequest', version);
   writer.int32(message.timeoutMs ?? 60000);
   const allowReplicationFactorChange = message.allowReplicationFactorChange ?? true;
@@ -139,7 +143,7 @@ function writeReassignableTopic(writer: Writer, message: Writable<ReassignableTo
 function writeReassignablePartition(writer: Writer, message: Writable<ReassignablePartition>): void {
   writer.int32(message.partitionIndex ?? 0);
   const replicas = message.replicas ?? null;
-  writer.compactArrayLength(replicas === null ? -1 : replicas.length);
+  writer.compactArrayLength(replicas?.length ?? -1);
   if (replicas !== null) {
     for (const element of replicas) writer.int32(element);
   }
@@ -185,7 +189,11 @@ function readReassignablePartitionResponse(reader: Reader): ReassignablePartitio
   return message;
 }
 
-function writeAlterPartitionReassignmentsResponse(writer: Writer, message: Writable<AlterPartitionReassignmentsResponse>, version: number): void {
+function writeAlterPartitionReassignmentsResponse(
+  writer: Writer,
+  message: Writable<AlterPartitionReassignmentsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('AlterPartitionReassignmentsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   if (version >= 1) writer.bool(message.allowReplicationFactorChange ?? true);

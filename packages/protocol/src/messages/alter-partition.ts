@@ -123,13 +123,11 @@ function readAlterPartitionRequestPartitionData(reader: Reader, version: number)
   let newIsr: number[] = [];
   if (version === 2) {
     const newIsrLength = reader.compactArrayLength(4);
-    newIsr = [];
     for (let i = 0; i < newIsrLength; i++) newIsr.push(reader.int32());
   }
   let newIsrWithEpochs: BrokerState[] = [];
   if (version >= 3) {
     const newIsrWithEpochsLength = reader.compactArrayLength(13);
-    newIsrWithEpochs = [];
     for (let i = 0; i < newIsrWithEpochsLength; i++) newIsrWithEpochs.push(readBrokerState(reader));
   }
   const leaderRecoveryState = reader.int8();
@@ -164,7 +162,11 @@ function writeAlterPartitionRequest(writer: Writer, message: Writable<AlterParti
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAlterPartitionRequestTopicData(writer: Writer, message: Writable<AlterPartitionRequestTopicData>, version: number): void {
+function writeAlterPartitionRequestTopicData(
+  writer: Writer,
+  message: Writable<AlterPartitionRequestTopicData>,
+  version: number,
+): void {
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -172,7 +174,11 @@ function writeAlterPartitionRequestTopicData(writer: Writer, message: Writable<A
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAlterPartitionRequestPartitionData(writer: Writer, message: Writable<AlterPartitionRequestPartitionData>, version: number): void {
+function writeAlterPartitionRequestPartitionData(
+  writer: Writer,
+  message: Writable<AlterPartitionRequestPartitionData>,
+  version: number,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int32(message.leaderEpoch ?? 0);
   const newIsr = message.newIsr ?? [];

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -112,7 +112,7 @@ function writeAlterReplicaLogDirsRequest(writer: Writer, message: Writable<Alter
   if (flexible) writer.compactArrayLength(dirs.length); else writer.arrayLength(dirs.length);
   for (const element of dirs) writeAlterReplicaLogDir(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDirsRequest.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDirsRequest', message.unknownTags, version);
 }
 
 function writeAlterReplicaLogDir(writer: Writer, message: Writable<AlterReplicaLogDir>, version: number): void {
@@ -123,7 +123,7 @@ function writeAlterReplicaLogDir(writer: Writer, message: Writable<AlterReplicaL
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeAlterReplicaLogDirTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDir.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDir', message.unknownTags, version);
 }
 
 function writeAlterReplicaLogDirTopic(writer: Writer, message: Writable<AlterReplicaLogDirTopic>, version: number): void {
@@ -134,7 +134,7 @@ function writeAlterReplicaLogDirTopic(writer: Writer, message: Writable<AlterRep
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDirTopic.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDirTopic', message.unknownTags, version);
 }
 
 function readAlterReplicaLogDirsResponse(reader: Reader, version: number): AlterReplicaLogDirsResponse {
@@ -177,10 +177,14 @@ function writeAlterReplicaLogDirsResponse(writer: Writer, message: Writable<Alte
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeAlterReplicaLogDirTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDirsResponse.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDirsResponse', message.unknownTags, version);
 }
 
-function writeAlterReplicaLogDirTopicResult(writer: Writer, message: Writable<AlterReplicaLogDirTopicResult>, version: number): void {
+function writeAlterReplicaLogDirTopicResult(
+  writer: Writer,
+  message: Writable<AlterReplicaLogDirTopicResult>,
+  version: number,
+): void {
   const flexible = version >= 2;
   const topicName = message.topicName ?? '';
   if (flexible) writer.compactString(topicName); else writer.string(topicName);
@@ -188,13 +192,17 @@ function writeAlterReplicaLogDirTopicResult(writer: Writer, message: Writable<Al
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeAlterReplicaLogDirPartitionResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDirTopicResult.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDirTopicResult', message.unknownTags, version);
 }
 
-function writeAlterReplicaLogDirPartitionResult(writer: Writer, message: Writable<AlterReplicaLogDirPartitionResult>, version: number): void {
+function writeAlterReplicaLogDirPartitionResult(
+  writer: Writer,
+  message: Writable<AlterReplicaLogDirPartitionResult>,
+  version: number,
+): void {
   const flexible = version >= 2;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterReplicaLogDirPartitionResult.unknownTags', version);
+  else refuseUnknownTags('AlterReplicaLogDirPartitionResult', message.unknownTags, version);
 }

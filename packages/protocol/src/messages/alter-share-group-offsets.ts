@@ -99,7 +99,11 @@ function readAlterShareGroupOffsetsRequestPartition(reader: Reader): AlterShareG
   return message;
 }
 
-function writeAlterShareGroupOffsetsRequest(writer: Writer, message: Writable<AlterShareGroupOffsetsRequest>, version: number): void {
+function writeAlterShareGroupOffsetsRequest(
+  writer: Writer,
+  message: Writable<AlterShareGroupOffsetsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('AlterShareGroupOffsetsRequest', version);
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
@@ -116,7 +120,10 @@ function writeAlterShareGroupOffsetsRequestTopic(writer: Writer, message: Writab
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAlterShareGroupOffsetsRequestPartition(writer: Writer, message: Writable<AlterShareGroupOffsetsRequestPartition>): void {
+function writeAlterShareGroupOffsetsRequestPartition(
+  writer: Writer,
+  message: Writable<AlterShareGroupOffsetsRequestPartition>,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.startOffset ?? 0);
   writeUnknownTags(writer, message.unknownTags);
@@ -155,7 +162,11 @@ function readAlterShareGroupOffsetsResponsePartition(reader: Reader): AlterShare
   return message;
 }
 
-function writeAlterShareGroupOffsetsResponse(writer: Writer, message: Writable<AlterShareGroupOffsetsResponse>, version: number): void {
+function writeAlterShareGroupOffsetsResponse(
+  writer: Writer,
+  message: Writable<AlterShareGroupOffsetsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('AlterShareGroupOffsetsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -175,7 +186,10 @@ function writeAlterShareGroupOffsetsResponseTopic(writer: Writer, message: Writa
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAlterShareGroupOffsetsResponsePartition(writer: Writer, message: Writable<AlterShareGroupOffsetsResponsePartition>): void {
+function writeAlterShareGroupOffsetsResponsePartition(
+  writer: Writer,
+  message: Writable<AlterShareGroupOffsetsResponsePartition>,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   writer.compactNullableString(message.errorMessage ?? null);

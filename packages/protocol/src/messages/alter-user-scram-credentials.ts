@@ -103,7 +103,11 @@ function readScramCredentialDeletion(reader: Reader): ScramCredentialDeletion {
   return message;
 }
 
-function writeAlterUserScramCredentialsRequest(writer: Writer, message: Writable<AlterUserScramCredentialsRequest>, version: number): void {
+function writeAlterUserScramCredentialsRequest(
+  writer: Writer,
+  message: Writable<AlterUserScramCredentialsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('AlterUserScramCredentialsRequest', version);
   const deletions = message.deletions ?? [];
   writer.compactArrayLength(deletions.length);
@@ -149,7 +153,11 @@ function readAlterUserScramCredentialsResult(reader: Reader): AlterUserScramCred
   return message;
 }
 
-function writeAlterUserScramCredentialsResponse(writer: Writer, message: Writable<AlterUserScramCredentialsResponse>, version: number): void {
+function writeAlterUserScramCredentialsResponse(
+  writer: Writer,
+  message: Writable<AlterUserScramCredentialsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('AlterUserScramCredentialsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const results = message.results ?? [];

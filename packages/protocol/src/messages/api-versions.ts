@@ -6,7 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   withUnknownTag,
   writeUnknownTags,
@@ -101,7 +101,7 @@ function writeApiVersionsRequest(writer: Writer, message: Writable<ApiVersionsRe
   if (version >= 3) writer.compactString(message.clientSoftwareName ?? '');
   if (version >= 3) writer.compactString(message.clientSoftwareVersion ?? '');
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ApiVersionsRequest.unknownTags', version);
+  else refuseUnknownTags('ApiVersionsRequest', message.unknownTags, version);
 }
 
 function readApiVersionsResponse(reader: Reader, version: number): ApiVersionsResponse {
@@ -239,8 +239,8 @@ function writeApiVersionsResponse(writer: Writer, message: Writable<ApiVersionsR
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('ApiVersionsResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('ApiVersionsResponse', message.unknownTags, version);
   }
 }
 
@@ -264,5 +264,5 @@ function writeApiVersion(writer: Writer, message: Writable<ApiVersion>, version:
   writer.int16(message.minVersion ?? 0);
   writer.int16(message.maxVersion ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ApiVersion.unknownTags', version);
+  else refuseUnknownTags('ApiVersion', message.unknownTags, version);
 }

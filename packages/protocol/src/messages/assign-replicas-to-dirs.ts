@@ -129,7 +129,10 @@ function writeAssignReplicasToDirsRequest(writer: Writer, message: Writable<Assi
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsRequestDirectoryData(writer: Writer, message: Writable<AssignReplicasToDirsRequestDirectoryData>): void {
+function writeAssignReplicasToDirsRequestDirectoryData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsRequestDirectoryData>,
+): void {
   writer.uuid(message.id ?? ZERO_UUID);
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);
@@ -137,7 +140,10 @@ function writeAssignReplicasToDirsRequestDirectoryData(writer: Writer, message: 
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsRequestTopicData(writer: Writer, message: Writable<AssignReplicasToDirsRequestTopicData>): void {
+function writeAssignReplicasToDirsRequestTopicData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsRequestTopicData>,
+): void {
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -145,7 +151,10 @@ function writeAssignReplicasToDirsRequestTopicData(writer: Writer, message: Writ
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsRequestPartitionData(writer: Writer, message: Writable<AssignReplicasToDirsRequestPartitionData>): void {
+function writeAssignReplicasToDirsRequestPartitionData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsRequestPartitionData>,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writeUnknownTags(writer, message.unknownTags);
 }
@@ -190,7 +199,11 @@ function readAssignReplicasToDirsResponsePartitionData(reader: Reader): AssignRe
   return message;
 }
 
-function writeAssignReplicasToDirsResponse(writer: Writer, message: Writable<AssignReplicasToDirsResponse>, version: number): void {
+function writeAssignReplicasToDirsResponse(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('AssignReplicasToDirsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -200,7 +213,10 @@ function writeAssignReplicasToDirsResponse(writer: Writer, message: Writable<Ass
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsResponseDirectoryData(writer: Writer, message: Writable<AssignReplicasToDirsResponseDirectoryData>): void {
+function writeAssignReplicasToDirsResponseDirectoryData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsResponseDirectoryData>,
+): void {
   writer.uuid(message.id ?? ZERO_UUID);
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);
@@ -208,7 +224,10 @@ function writeAssignReplicasToDirsResponseDirectoryData(writer: Writer, message:
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsResponseTopicData(writer: Writer, message: Writable<AssignReplicasToDirsResponseTopicData>): void {
+function writeAssignReplicasToDirsResponseTopicData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsResponseTopicData>,
+): void {
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -216,7 +235,10 @@ function writeAssignReplicasToDirsResponseTopicData(writer: Writer, message: Wri
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeAssignReplicasToDirsResponsePartitionData(writer: Writer, message: Writable<AssignReplicasToDirsResponsePartitionData>): void {
+function writeAssignReplicasToDirsResponsePartitionData(
+  writer: Writer,
+  message: Writable<AssignReplicasToDirsResponsePartitionData>,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   writeUnknownTags(writer, message.unknownTags);

@@ -6,6 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   withUnknownTag,
@@ -113,7 +114,6 @@ function readBeginQuorumEpochRequest(reader: Reader, version: number): BeginQuor
   let leaderEndpoints: LeaderEndpoint[] = [];
   if (version >= 1) {
     const leaderEndpointsLength = reader.compactArrayLength(5);
-    leaderEndpoints = [];
     for (let i = 0; i < leaderEndpointsLength; i++) leaderEndpoints.push(readLeaderEndpoint(reader));
   }
   const message: BeginQuorumEpochRequest = { clusterId, voterId, topics, leaderEndpoints };
@@ -167,7 +167,7 @@ function writeBeginQuorumEpochRequest(writer: Writer, message: Writable<BeginQuo
     for (const element of leaderEndpoints) writeLeaderEndpoint(writer, element);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BeginQuorumEpochRequest.unknownTags', version);
+  else refuseUnknownTags('BeginQuorumEpochRequest', message.unknownTags, version);
 }
 
 function writeLeaderEndpoint(writer: Writer, message: Writable<LeaderEndpoint>): void {
@@ -177,7 +177,11 @@ function writeLeaderEndpoint(writer: Writer, message: Writable<LeaderEndpoint>):
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeBeginQuorumEpochRequestTopicData(writer: Writer, message: Writable<BeginQuorumEpochRequestTopicData>, version: number): void {
+function writeBeginQuorumEpochRequestTopicData(
+  writer: Writer,
+  message: Writable<BeginQuorumEpochRequestTopicData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const topicName = message.topicName ?? '';
   if (flexible) writer.compactString(topicName); else writer.string(topicName);
@@ -185,17 +189,21 @@ function writeBeginQuorumEpochRequestTopicData(writer: Writer, message: Writable
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeBeginQuorumEpochRequestPartitionData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BeginQuorumEpochRequestTopicData.unknownTags', version);
+  else refuseUnknownTags('BeginQuorumEpochRequestTopicData', message.unknownTags, version);
 }
 
-function writeBeginQuorumEpochRequestPartitionData(writer: Writer, message: Writable<BeginQuorumEpochRequestPartitionData>, version: number): void {
+function writeBeginQuorumEpochRequestPartitionData(
+  writer: Writer,
+  message: Writable<BeginQuorumEpochRequestPartitionData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int32(message.partitionIndex ?? 0);
   if (version >= 1) writer.uuid(message.voterDirectoryId ?? ZERO_UUID);
   writer.int32(message.leaderId ?? 0);
   writer.int32(message.leaderEpoch ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BeginQuorumEpochRequestPartitionData.unknownTags', version);
+  else refuseUnknownTags('BeginQuorumEpochRequestPartitionData', message.unknownTags, version);
 }
 
 function readBeginQuorumEpochResponse(reader: Reader, version: number): BeginQuorumEpochResponse {
@@ -282,8 +290,8 @@ function writeBeginQuorumEpochResponse(writer: Writer, message: Writable<BeginQu
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('BeginQuorumEpochResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('BeginQuorumEpochResponse', message.unknownTags, version);
   }
 }
 
@@ -294,7 +302,11 @@ function writeNodeEndpoint(writer: Writer, message: Writable<NodeEndpoint>): voi
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeBeginQuorumEpochResponseTopicData(writer: Writer, message: Writable<BeginQuorumEpochResponseTopicData>, version: number): void {
+function writeBeginQuorumEpochResponseTopicData(
+  writer: Writer,
+  message: Writable<BeginQuorumEpochResponseTopicData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const topicName = message.topicName ?? '';
   if (flexible) writer.compactString(topicName); else writer.string(topicName);
@@ -302,15 +314,19 @@ function writeBeginQuorumEpochResponseTopicData(writer: Writer, message: Writabl
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeBeginQuorumEpochResponsePartitionData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BeginQuorumEpochResponseTopicData.unknownTags', version);
+  else refuseUnknownTags('BeginQuorumEpochResponseTopicData', message.unknownTags, version);
 }
 
-function writeBeginQuorumEpochResponsePartitionData(writer: Writer, message: Writable<BeginQuorumEpochResponsePartitionData>, version: number): void {
+function writeBeginQuorumEpochResponsePartitionData(
+  writer: Writer,
+  message: Writable<BeginQuorumEpochResponsePartitionData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   writer.int32(message.leaderId ?? 0);
   writer.int32(message.leaderEpoch ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BeginQuorumEpochResponsePartitionData.unknownTags', version);
+  else refuseUnknownTags('BeginQuorumEpochResponsePartitionData', message.unknownTags, version);
 }

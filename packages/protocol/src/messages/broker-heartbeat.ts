@@ -139,7 +139,7 @@ function writeBrokerHeartbeatRequest(writer: Writer, message: Writable<BrokerHea
   }
   if (cordonedLogDirsIsSet) {
     const start = writer.beginTag(1);
-    writer.compactArrayLength(cordonedLogDirs === null ? -1 : cordonedLogDirs.length);
+    writer.compactArrayLength(cordonedLogDirs?.length ?? -1);
     if (cordonedLogDirs !== null) {
       for (const element of cordonedLogDirs) writer.uuid(element);
     }

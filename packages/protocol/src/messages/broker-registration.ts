@@ -93,7 +93,6 @@ function readBrokerRegistrationRequest(reader: Reader, version: number): BrokerR
   let logDirs: Uuid[] = [];
   if (version >= 2) {
     const logDirsLength = reader.compactArrayLength(16);
-    logDirs = [];
     for (let i = 0; i < logDirsLength; i++) logDirs.push(reader.uuid());
   }
   const previousBrokerEpoch = version >= 3 ? reader.int64() : -1;

@@ -95,7 +95,11 @@ function readConsumerGroupDescribeRequest(reader: Reader, version: number): Cons
   return message;
 }
 
-function writeConsumerGroupDescribeRequest(writer: Writer, message: Writable<ConsumerGroupDescribeRequest>, version: number): void {
+function writeConsumerGroupDescribeRequest(
+  writer: Writer,
+  message: Writable<ConsumerGroupDescribeRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ConsumerGroupDescribeRequest', version);
   const groupIds = message.groupIds ?? [];
   writer.compactArrayLength(groupIds.length);
@@ -193,7 +197,11 @@ function readTopicPartitions(reader: Reader): TopicPartitions {
   return message;
 }
 
-function writeConsumerGroupDescribeResponse(writer: Writer, message: Writable<ConsumerGroupDescribeResponse>, version: number): void {
+function writeConsumerGroupDescribeResponse(
+  writer: Writer,
+  message: Writable<ConsumerGroupDescribeResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ConsumerGroupDescribeResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const groups = message.groups ?? [];

@@ -124,7 +124,11 @@ function readConsumerGroupHeartbeatRequestTopicPartitions(reader: Reader): Consu
   return message;
 }
 
-function writeConsumerGroupHeartbeatRequest(writer: Writer, message: Writable<ConsumerGroupHeartbeatRequest>, version: number): void {
+function writeConsumerGroupHeartbeatRequest(
+  writer: Writer,
+  message: Writable<ConsumerGroupHeartbeatRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ConsumerGroupHeartbeatRequest', version);
   writer.compactString(message.groupId ?? '');
   writer.compactString(message.memberId ?? '');
@@ -133,7 +137,7 @@ function writeConsumerGroupHeartbeatRequest(writer: Writer, message: Writable<Co
   writer.compactNullableString(message.rackId ?? null);
   writer.int32(message.rebalanceTimeoutMs ?? -1);
   const subscribedTopicNames = message.subscribedTopicNames ?? null;
-  writer.compactArrayLength(subscribedTopicNames === null ? -1 : subscribedTopicNames.length);
+  writer.compactArrayLength(subscribedTopicNames?.length ?? -1);
   if (subscribedTopicNames !== null) {
     for (const element of subscribedTopicNames) writer.compactString(element);
   }
@@ -145,14 +149,17 @@ function writeConsumerGroupHeartbeatRequest(writer: Writer, message: Writable<Co
   }
   writer.compactNullableString(message.serverAssignor ?? null);
   const topicPartitions = message.topicPartitions ?? null;
-  writer.compactArrayLength(topicPartitions === null ? -1 : topicPartitions.length);
+  writer.compactArrayLength(topicPartitions?.length ?? -1);
   if (topicPartitions !== null) {
     for (const element of topicPartitions) writeConsumerGroupHeartbeatRequestTopicPartitions(writer, element);
   }
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeConsumerGroupHeartbeatRequestTopicPartitions(writer: Writer, message: Writable<ConsumerGroupHeartbeatRequestTopicPartitions>): void {
+function writeConsumerGroupHeartbeatRequestTopicPartitions(
+  writer: Writer,
+  message: Writable<ConsumerGroupHeartbeatRequestTopicPartitions>,
+): void {
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -201,7 +208,11 @@ function readConsumerGroupHeartbeatResponseTopicPartitions(reader: Reader): Cons
   return message;
 }
 
-function writeConsumerGroupHeartbeatResponse(writer: Writer, message: Writable<ConsumerGroupHeartbeatResponse>, version: number): void {
+function writeConsumerGroupHeartbeatResponse(
+  writer: Writer,
+  message: Writable<ConsumerGroupHeartbeatResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ConsumerGroupHeartbeatResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -226,7 +237,10 @@ function writeAssignment(writer: Writer, message: Writable<Assignment>): void {
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeConsumerGroupHeartbeatResponseTopicPartitions(writer: Writer, message: Writable<ConsumerGroupHeartbeatResponseTopicPartitions>): void {
+function writeConsumerGroupHeartbeatResponseTopicPartitions(
+  writer: Writer,
+  message: Writable<ConsumerGroupHeartbeatResponseTopicPartitions>,
+): void {
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);

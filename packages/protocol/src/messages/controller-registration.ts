@@ -96,7 +96,11 @@ function readListener(reader: Reader): Listener {
   return message;
 }
 
-function writeControllerRegistrationRequest(writer: Writer, message: Writable<ControllerRegistrationRequest>, version: number): void {
+function writeControllerRegistrationRequest(
+  writer: Writer,
+  message: Writable<ControllerRegistrationRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ControllerRegistrationRequest', version);
   writer.int32(message.controllerId ?? 0);
   writer.uuid(message.incarnationId ?? ZERO_UUID);
@@ -135,7 +139,11 @@ function readControllerRegistrationResponse(reader: Reader, version: number): Co
   return message;
 }
 
-function writeControllerRegistrationResponse(writer: Writer, message: Writable<ControllerRegistrationResponse>, version: number): void {
+function writeControllerRegistrationResponse(
+  writer: Writer,
+  message: Writable<ControllerRegistrationResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ControllerRegistrationResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -98,7 +98,7 @@ function writeCreateAclsRequest(writer: Writer, message: Writable<CreateAclsRequ
   if (flexible) writer.compactArrayLength(creations.length); else writer.arrayLength(creations.length);
   for (const element of creations) writeAclCreation(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateAclsRequest.unknownTags', version);
+  else refuseUnknownTags('CreateAclsRequest', message.unknownTags, version);
 }
 
 function writeAclCreation(writer: Writer, message: Writable<AclCreation>, version: number): void {
@@ -114,7 +114,7 @@ function writeAclCreation(writer: Writer, message: Writable<AclCreation>, versio
   writer.int8(message.operation ?? 0);
   writer.int8(message.permissionType ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AclCreation.unknownTags', version);
+  else refuseUnknownTags('AclCreation', message.unknownTags, version);
 }
 
 function readCreateAclsResponse(reader: Reader, version: number): CreateAclsResponse {
@@ -146,7 +146,7 @@ function writeCreateAclsResponse(writer: Writer, message: Writable<CreateAclsRes
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeAclCreationResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateAclsResponse.unknownTags', version);
+  else refuseUnknownTags('CreateAclsResponse', message.unknownTags, version);
 }
 
 function writeAclCreationResult(writer: Writer, message: Writable<AclCreationResult>, version: number): void {
@@ -155,5 +155,5 @@ function writeAclCreationResult(writer: Writer, message: Writable<AclCreationRes
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
   if (flexible) writer.compactNullableString(errorMessage); else writer.nullableString(errorMessage);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AclCreationResult.unknownTags', version);
+  else refuseUnknownTags('AclCreationResult', message.unknownTags, version);
 }

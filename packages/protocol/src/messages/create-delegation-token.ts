@@ -5,6 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -94,7 +95,11 @@ function readCreatableRenewers(reader: Reader, version: number): CreatableRenewe
   return message;
 }
 
-function writeCreateDelegationTokenRequest(writer: Writer, message: Writable<CreateDelegationTokenRequest>, version: number): void {
+function writeCreateDelegationTokenRequest(
+  writer: Writer,
+  message: Writable<CreateDelegationTokenRequest>,
+  version: number,
+): void {
   if (version < 1 || version > 3) throw unsupportedVersion('CreateDelegationTokenRequest', version);
   const flexible = version >= 2;
   const ownerPrincipalType = message.ownerPrincipalType === undefined ? '' : message.ownerPrincipalType;
@@ -114,7 +119,7 @@ function writeCreateDelegationTokenRequest(writer: Writer, message: Writable<Cre
   for (const element of renewers) writeCreatableRenewers(writer, element, version);
   writer.int64(message.maxLifetimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateDelegationTokenRequest.unknownTags', version);
+  else refuseUnknownTags('CreateDelegationTokenRequest', message.unknownTags, version);
 }
 
 function writeCreatableRenewers(writer: Writer, message: Writable<CreatableRenewers>, version: number): void {
@@ -124,7 +129,7 @@ function writeCreatableRenewers(writer: Writer, message: Writable<CreatableRenew
   const principalName = message.principalName ?? '';
   if (flexible) writer.compactString(principalName); else writer.string(principalName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatableRenewers.unknownTags', version);
+  else refuseUnknownTags('CreatableRenewers', message.unknownTags, version);
 }
 
 function readCreateDelegationTokenResponse(reader: Reader, version: number): CreateDelegationTokenResponse {
@@ -158,7 +163,11 @@ function readCreateDelegationTokenResponse(reader: Reader, version: number): Cre
   return message;
 }
 
-function writeCreateDelegationTokenResponse(writer: Writer, message: Writable<CreateDelegationTokenResponse>, version: number): void {
+function writeCreateDelegationTokenResponse(
+  writer: Writer,
+  message: Writable<CreateDelegationTokenResponse>,
+  version: number,
+): void {
   if (version < 1 || version > 3) throw unsupportedVersion('CreateDelegationTokenResponse', version);
   const flexible = version >= 2;
   writer.int16(message.errorCode ?? 0);
@@ -187,5 +196,5 @@ function writeCreateDelegationTokenResponse(writer: Writer, message: Writable<Cr
   if (flexible) writer.compactBytes(hmac); else writer.sizedBytes(hmac);
   writer.int32(message.throttleTimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateDelegationTokenResponse.unknownTags', version);
+  else refuseUnknownTags('CreateDelegationTokenResponse', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -113,7 +113,7 @@ function writeCreatePartitionsRequest(writer: Writer, message: Writable<CreatePa
   writer.int32(message.timeoutMs ?? 0);
   writer.bool(message.validateOnly ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatePartitionsRequest.unknownTags', version);
+  else refuseUnknownTags('CreatePartitionsRequest', message.unknownTags, version);
 }
 
 function writeCreatePartitionsTopic(writer: Writer, message: Writable<CreatePartitionsTopic>, version: number): void {
@@ -122,12 +122,12 @@ function writeCreatePartitionsTopic(writer: Writer, message: Writable<CreatePart
   if (flexible) writer.compactString(name); else writer.string(name);
   writer.int32(message.count ?? 0);
   const assignments = message.assignments === undefined ? [] : message.assignments;
-  if (flexible) writer.compactArrayLength(assignments === null ? -1 : assignments.length); else writer.arrayLength(assignments === null ? -1 : assignments.length);
+  if (flexible) writer.compactArrayLength(assignments?.length ?? -1); else writer.arrayLength(assignments?.length ?? -1);
   if (assignments !== null) {
     for (const element of assignments) writeCreatePartitionsAssignment(writer, element, version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatePartitionsTopic.unknownTags', version);
+  else refuseUnknownTags('CreatePartitionsTopic', message.unknownTags, version);
 }
 
 function writeCreatePartitionsAssignment(writer: Writer, message: Writable<CreatePartitionsAssignment>, version: number): void {
@@ -136,7 +136,7 @@ function writeCreatePartitionsAssignment(writer: Writer, message: Writable<Creat
   if (flexible) writer.compactArrayLength(brokerIds.length); else writer.arrayLength(brokerIds.length);
   for (const element of brokerIds) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatePartitionsAssignment.unknownTags', version);
+  else refuseUnknownTags('CreatePartitionsAssignment', message.unknownTags, version);
 }
 
 function readCreatePartitionsResponse(reader: Reader, version: number): CreatePartitionsResponse {
@@ -169,7 +169,7 @@ function writeCreatePartitionsResponse(writer: Writer, message: Writable<CreateP
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeCreatePartitionsTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatePartitionsResponse.unknownTags', version);
+  else refuseUnknownTags('CreatePartitionsResponse', message.unknownTags, version);
 }
 
 function writeCreatePartitionsTopicResult(writer: Writer, message: Writable<CreatePartitionsTopicResult>, version: number): void {
@@ -180,5 +180,5 @@ function writeCreatePartitionsTopicResult(writer: Writer, message: Writable<Crea
   const errorMessage = message.errorMessage ?? null;
   if (flexible) writer.compactNullableString(errorMessage); else writer.nullableString(errorMessage);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatePartitionsTopicResult.unknownTags', version);
+  else refuseUnknownTags('CreatePartitionsTopicResult', message.unknownTags, version);
 }

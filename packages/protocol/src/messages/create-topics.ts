@@ -6,7 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   withUnknownTag,
   writeUnknownTags,
@@ -161,7 +161,7 @@ function writeCreateTopicsRequest(writer: Writer, message: Writable<CreateTopics
   writer.int32(message.timeoutMs ?? 60000);
   writer.bool(message.validateOnly ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateTopicsRequest.unknownTags', version);
+  else refuseUnknownTags('CreateTopicsRequest', message.unknownTags, version);
 }
 
 function writeCreatableTopic(writer: Writer, message: Writable<CreatableTopic>, version: number): void {
@@ -177,7 +177,7 @@ function writeCreatableTopic(writer: Writer, message: Writable<CreatableTopic>, 
   if (flexible) writer.compactArrayLength(configs.length); else writer.arrayLength(configs.length);
   for (const element of configs) writeCreatableTopicConfig(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatableTopic.unknownTags', version);
+  else refuseUnknownTags('CreatableTopic', message.unknownTags, version);
 }
 
 function writeCreatableTopicConfig(writer: Writer, message: Writable<CreatableTopicConfig>, version: number): void {
@@ -187,7 +187,7 @@ function writeCreatableTopicConfig(writer: Writer, message: Writable<CreatableTo
   const value = message.value === undefined ? '' : message.value;
   if (flexible) writer.compactNullableString(value); else writer.nullableString(value);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatableTopicConfig.unknownTags', version);
+  else refuseUnknownTags('CreatableTopicConfig', message.unknownTags, version);
 }
 
 function writeCreatableReplicaAssignment(writer: Writer, message: Writable<CreatableReplicaAssignment>, version: number): void {
@@ -197,7 +197,7 @@ function writeCreatableReplicaAssignment(writer: Writer, message: Writable<Creat
   if (flexible) writer.compactArrayLength(brokerIds.length); else writer.arrayLength(brokerIds.length);
   for (const element of brokerIds) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreatableReplicaAssignment.unknownTags', version);
+  else refuseUnknownTags('CreatableReplicaAssignment', message.unknownTags, version);
 }
 
 function readCreateTopicsResponse(reader: Reader, version: number): CreateTopicsResponse {
@@ -276,7 +276,7 @@ function writeCreateTopicsResponse(writer: Writer, message: Writable<CreateTopic
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeCreatableTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('CreateTopicsResponse.unknownTags', version);
+  else refuseUnknownTags('CreateTopicsResponse', message.unknownTags, version);
 }
 
 function writeCreatableTopicResult(writer: Writer, message: Writable<CreatableTopicResult>, version: number): void {
@@ -291,7 +291,7 @@ function writeCreatableTopicResult(writer: Writer, message: Writable<CreatableTo
   if (version >= 5) writer.int16(message.replicationFactor ?? -1);
   const configs = message.configs === undefined ? [] : message.configs;
   if (version >= 5) {
-    writer.compactArrayLength(configs === null ? -1 : configs.length);
+    writer.compactArrayLength(configs?.length ?? -1);
     if (configs !== null) {
       for (const element of configs) writeCreatableTopicConfigs(writer, element);
     }
@@ -309,8 +309,8 @@ function writeCreatableTopicResult(writer: Writer, message: Writable<CreatableTo
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('CreatableTopicResult.unknownTags', version);
+  } else {
+    refuseUnknownTags('CreatableTopicResult', message.unknownTags, version);
   }
 }
 

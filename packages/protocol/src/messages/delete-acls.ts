@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -121,7 +121,7 @@ function writeDeleteAclsRequest(writer: Writer, message: Writable<DeleteAclsRequ
   if (flexible) writer.compactArrayLength(filters.length); else writer.arrayLength(filters.length);
   for (const element of filters) writeDeleteAclsFilter(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteAclsRequest.unknownTags', version);
+  else refuseUnknownTags('DeleteAclsRequest', message.unknownTags, version);
 }
 
 function writeDeleteAclsFilter(writer: Writer, message: Writable<DeleteAclsFilter>, version: number): void {
@@ -137,7 +137,7 @@ function writeDeleteAclsFilter(writer: Writer, message: Writable<DeleteAclsFilte
   writer.int8(message.operation ?? 0);
   writer.int8(message.permissionType ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteAclsFilter.unknownTags', version);
+  else refuseUnknownTags('DeleteAclsFilter', message.unknownTags, version);
 }
 
 function readDeleteAclsResponse(reader: Reader, version: number): DeleteAclsResponse {
@@ -198,7 +198,7 @@ function writeDeleteAclsResponse(writer: Writer, message: Writable<DeleteAclsRes
   if (flexible) writer.compactArrayLength(filterResults.length); else writer.arrayLength(filterResults.length);
   for (const element of filterResults) writeDeleteAclsFilterResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteAclsResponse.unknownTags', version);
+  else refuseUnknownTags('DeleteAclsResponse', message.unknownTags, version);
 }
 
 function writeDeleteAclsFilterResult(writer: Writer, message: Writable<DeleteAclsFilterResult>, version: number): void {
@@ -210,7 +210,7 @@ function writeDeleteAclsFilterResult(writer: Writer, message: Writable<DeleteAcl
   if (flexible) writer.compactArrayLength(matchingAcls.length); else writer.arrayLength(matchingAcls.length);
   for (const element of matchingAcls) writeDeleteAclsMatchingAcl(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteAclsFilterResult.unknownTags', version);
+  else refuseUnknownTags('DeleteAclsFilterResult', message.unknownTags, version);
 }
 
 function writeDeleteAclsMatchingAcl(writer: Writer, message: Writable<DeleteAclsMatchingAcl>, version: number): void {
@@ -229,5 +229,5 @@ function writeDeleteAclsMatchingAcl(writer: Writer, message: Writable<DeleteAcls
   writer.int8(message.operation ?? 0);
   writer.int8(message.permissionType ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteAclsMatchingAcl.unknownTags', version);
+  else refuseUnknownTags('DeleteAclsMatchingAcl', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -72,7 +72,7 @@ function writeDeleteGroupsRequest(writer: Writer, message: Writable<DeleteGroups
   if (flexible) writer.compactArrayLength(groupsNames.length); else writer.arrayLength(groupsNames.length);
   for (const element of groupsNames) if (flexible) writer.compactString(element); else writer.string(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteGroupsRequest.unknownTags', version);
+  else refuseUnknownTags('DeleteGroupsRequest', message.unknownTags, version);
 }
 
 function readDeleteGroupsResponse(reader: Reader, version: number): DeleteGroupsResponse {
@@ -104,7 +104,7 @@ function writeDeleteGroupsResponse(writer: Writer, message: Writable<DeleteGroup
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeDeletableGroupResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteGroupsResponse.unknownTags', version);
+  else refuseUnknownTags('DeleteGroupsResponse', message.unknownTags, version);
 }
 
 function writeDeletableGroupResult(writer: Writer, message: Writable<DeletableGroupResult>, version: number): void {
@@ -113,5 +113,5 @@ function writeDeletableGroupResult(writer: Writer, message: Writable<DeletableGr
   if (flexible) writer.compactString(groupId); else writer.string(groupId);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeletableGroupResult.unknownTags', version);
+  else refuseUnknownTags('DeletableGroupResult', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -114,7 +114,7 @@ function writeDeleteRecordsRequest(writer: Writer, message: Writable<DeleteRecor
   for (const element of topics) writeDeleteRecordsTopic(writer, element, version);
   writer.int32(message.timeoutMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsRequest.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsRequest', message.unknownTags, version);
 }
 
 function writeDeleteRecordsTopic(writer: Writer, message: Writable<DeleteRecordsTopic>, version: number): void {
@@ -125,7 +125,7 @@ function writeDeleteRecordsTopic(writer: Writer, message: Writable<DeleteRecords
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeDeleteRecordsPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsTopic.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsTopic', message.unknownTags, version);
 }
 
 function writeDeleteRecordsPartition(writer: Writer, message: Writable<DeleteRecordsPartition>, version: number): void {
@@ -133,7 +133,7 @@ function writeDeleteRecordsPartition(writer: Writer, message: Writable<DeleteRec
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.offset ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsPartition.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsPartition', message.unknownTags, version);
 }
 
 function readDeleteRecordsResponse(reader: Reader, version: number): DeleteRecordsResponse {
@@ -177,7 +177,7 @@ function writeDeleteRecordsResponse(writer: Writer, message: Writable<DeleteReco
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeDeleteRecordsTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsResponse.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsResponse', message.unknownTags, version);
 }
 
 function writeDeleteRecordsTopicResult(writer: Writer, message: Writable<DeleteRecordsTopicResult>, version: number): void {
@@ -188,14 +188,18 @@ function writeDeleteRecordsTopicResult(writer: Writer, message: Writable<DeleteR
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeDeleteRecordsPartitionResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsTopicResult.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsTopicResult', message.unknownTags, version);
 }
 
-function writeDeleteRecordsPartitionResult(writer: Writer, message: Writable<DeleteRecordsPartitionResult>, version: number): void {
+function writeDeleteRecordsPartitionResult(
+  writer: Writer,
+  message: Writable<DeleteRecordsPartitionResult>,
+  version: number,
+): void {
   const flexible = version >= 2;
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.lowWatermark ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteRecordsPartitionResult.unknownTags', version);
+  else refuseUnknownTags('DeleteRecordsPartitionResult', message.unknownTags, version);
 }

@@ -75,7 +75,11 @@ function readDeleteShareGroupOffsetsRequestTopic(reader: Reader): DeleteShareGro
   return message;
 }
 
-function writeDeleteShareGroupOffsetsRequest(writer: Writer, message: Writable<DeleteShareGroupOffsetsRequest>, version: number): void {
+function writeDeleteShareGroupOffsetsRequest(
+  writer: Writer,
+  message: Writable<DeleteShareGroupOffsetsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DeleteShareGroupOffsetsRequest', version);
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
@@ -112,7 +116,11 @@ function readDeleteShareGroupOffsetsResponseTopic(reader: Reader): DeleteShareGr
   return message;
 }
 
-function writeDeleteShareGroupOffsetsResponse(writer: Writer, message: Writable<DeleteShareGroupOffsetsResponse>, version: number): void {
+function writeDeleteShareGroupOffsetsResponse(
+  writer: Writer,
+  message: Writable<DeleteShareGroupOffsetsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DeleteShareGroupOffsetsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -123,7 +131,10 @@ function writeDeleteShareGroupOffsetsResponse(writer: Writer, message: Writable<
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDeleteShareGroupOffsetsResponseTopic(writer: Writer, message: Writable<DeleteShareGroupOffsetsResponseTopic>): void {
+function writeDeleteShareGroupOffsetsResponseTopic(
+  writer: Writer,
+  message: Writable<DeleteShareGroupOffsetsResponseTopic>,
+): void {
   writer.compactString(message.topicName ?? '');
   writer.uuid(message.topicId ?? ZERO_UUID);
   writer.int16(message.errorCode ?? 0);

@@ -93,7 +93,11 @@ function readPartitionData(reader: Reader): PartitionData {
   return message;
 }
 
-function writeDeleteShareGroupStateRequest(writer: Writer, message: Writable<DeleteShareGroupStateRequest>, version: number): void {
+function writeDeleteShareGroupStateRequest(
+  writer: Writer,
+  message: Writable<DeleteShareGroupStateRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DeleteShareGroupStateRequest', version);
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
@@ -144,7 +148,11 @@ function readPartitionResult(reader: Reader): PartitionResult {
   return message;
 }
 
-function writeDeleteShareGroupStateResponse(writer: Writer, message: Writable<DeleteShareGroupStateResponse>, version: number): void {
+function writeDeleteShareGroupStateResponse(
+  writer: Writer,
+  message: Writable<DeleteShareGroupStateResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DeleteShareGroupStateResponse', version);
   const results = message.results ?? [];
   writer.compactArrayLength(results.length);

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedNull,
   unsupportedField,
   unsupportedVersion,
@@ -77,13 +78,11 @@ function readDeleteTopicsRequest(reader: Reader, version: number): DeleteTopicsR
   let topics: DeleteTopicState[] = [];
   if (version >= 6) {
     const topicsLength = reader.compactArrayLength(18);
-    topics = [];
     for (let i = 0; i < topicsLength; i++) topics.push(readDeleteTopicState(reader));
   }
   let topicNames: string[] = [];
   if (version <= 5) {
     const topicNamesLength = flexible ? reader.compactArrayLength(1) : reader.arrayLength(2);
-    topicNames = [];
     for (let i = 0; i < topicNamesLength; i++) topicNames.push(flexible ? reader.compactString() : reader.string());
   }
   const timeoutMs = reader.int32();
@@ -117,7 +116,7 @@ function writeDeleteTopicsRequest(writer: Writer, message: Writable<DeleteTopics
   }
   writer.int32(message.timeoutMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteTopicsRequest.unknownTags', version);
+  else refuseUnknownTags('DeleteTopicsRequest', message.unknownTags, version);
 }
 
 function writeDeleteTopicState(writer: Writer, message: Writable<DeleteTopicState>): void {
@@ -157,7 +156,7 @@ function writeDeleteTopicsResponse(writer: Writer, message: Writable<DeleteTopic
   if (flexible) writer.compactArrayLength(responses.length); else writer.arrayLength(responses.length);
   for (const element of responses) writeDeletableTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeleteTopicsResponse.unknownTags', version);
+  else refuseUnknownTags('DeleteTopicsResponse', message.unknownTags, version);
 }
 
 function writeDeletableTopicResult(writer: Writer, message: Writable<DeletableTopicResult>, version: number): void {
@@ -169,5 +168,5 @@ function writeDeletableTopicResult(writer: Writer, message: Writable<DeletableTo
   writer.int16(message.errorCode ?? 0);
   if (version >= 5) writer.compactNullableString(message.errorMessage ?? null);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DeletableTopicResult.unknownTags', version);
+  else refuseUnknownTags('DeletableTopicResult', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -111,7 +111,7 @@ function writeDescribeAclsRequest(writer: Writer, message: Writable<DescribeAcls
   writer.int8(message.operation ?? 0);
   writer.int8(message.permissionType ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeAclsRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeAclsRequest', message.unknownTags, version);
 }
 
 function readDescribeAclsResponse(reader: Reader, version: number): DescribeAclsResponse {
@@ -163,7 +163,7 @@ function writeDescribeAclsResponse(writer: Writer, message: Writable<DescribeAcl
   if (flexible) writer.compactArrayLength(resources.length); else writer.arrayLength(resources.length);
   for (const element of resources) writeDescribeAclsResource(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeAclsResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeAclsResponse', message.unknownTags, version);
 }
 
 function writeDescribeAclsResource(writer: Writer, message: Writable<DescribeAclsResource>, version: number): void {
@@ -176,7 +176,7 @@ function writeDescribeAclsResource(writer: Writer, message: Writable<DescribeAcl
   if (flexible) writer.compactArrayLength(acls.length); else writer.arrayLength(acls.length);
   for (const element of acls) writeAclDescription(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeAclsResource.unknownTags', version);
+  else refuseUnknownTags('DescribeAclsResource', message.unknownTags, version);
 }
 
 function writeAclDescription(writer: Writer, message: Writable<AclDescription>, version: number): void {
@@ -188,5 +188,5 @@ function writeAclDescription(writer: Writer, message: Writable<AclDescription>, 
   writer.int8(message.operation ?? 0);
   writer.int8(message.permissionType ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AclDescription.unknownTags', version);
+  else refuseUnknownTags('AclDescription', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -106,7 +106,7 @@ function writeDescribeClientQuotasRequest(writer: Writer, message: Writable<Desc
   for (const element of components) writeComponentData(writer, element, version);
   writer.bool(message.strict ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeClientQuotasRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeClientQuotasRequest', message.unknownTags, version);
 }
 
 function writeComponentData(writer: Writer, message: Writable<ComponentData>, version: number): void {
@@ -117,7 +117,7 @@ function writeComponentData(writer: Writer, message: Writable<ComponentData>, ve
   const match = message.match === undefined ? '' : message.match;
   if (flexible) writer.compactNullableString(match); else writer.nullableString(match);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ComponentData.unknownTags', version);
+  else refuseUnknownTags('ComponentData', message.unknownTags, version);
 }
 
 function readDescribeClientQuotasResponse(reader: Reader, version: number): DescribeClientQuotasResponse {
@@ -165,7 +165,11 @@ function readEntityData(reader: Reader, version: number): EntityData {
   return message;
 }
 
-function writeDescribeClientQuotasResponse(writer: Writer, message: Writable<DescribeClientQuotasResponse>, version: number): void {
+function writeDescribeClientQuotasResponse(
+  writer: Writer,
+  message: Writable<DescribeClientQuotasResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('DescribeClientQuotasResponse', version);
   const flexible = version >= 1;
   writer.int32(message.throttleTimeMs ?? 0);
@@ -173,12 +177,12 @@ function writeDescribeClientQuotasResponse(writer: Writer, message: Writable<Des
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
   if (flexible) writer.compactNullableString(errorMessage); else writer.nullableString(errorMessage);
   const entries = message.entries === undefined ? [] : message.entries;
-  if (flexible) writer.compactArrayLength(entries === null ? -1 : entries.length); else writer.arrayLength(entries === null ? -1 : entries.length);
+  if (flexible) writer.compactArrayLength(entries?.length ?? -1); else writer.arrayLength(entries?.length ?? -1);
   if (entries !== null) {
     for (const element of entries) writeEntryData(writer, element, version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeClientQuotasResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeClientQuotasResponse', message.unknownTags, version);
 }
 
 function writeEntryData(writer: Writer, message: Writable<EntryData>, version: number): void {
@@ -190,7 +194,7 @@ function writeEntryData(writer: Writer, message: Writable<EntryData>, version: n
   if (flexible) writer.compactArrayLength(values.length); else writer.arrayLength(values.length);
   for (const element of values) writeValueData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EntryData.unknownTags', version);
+  else refuseUnknownTags('EntryData', message.unknownTags, version);
 }
 
 function writeValueData(writer: Writer, message: Writable<ValueData>, version: number): void {
@@ -199,7 +203,7 @@ function writeValueData(writer: Writer, message: Writable<ValueData>, version: n
   if (flexible) writer.compactString(key); else writer.string(key);
   writer.float64(message.value ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ValueData.unknownTags', version);
+  else refuseUnknownTags('ValueData', message.unknownTags, version);
 }
 
 function writeEntityData(writer: Writer, message: Writable<EntityData>, version: number): void {
@@ -209,5 +213,5 @@ function writeEntityData(writer: Writer, message: Writable<EntityData>, version:
   const entityName = message.entityName === undefined ? '' : message.entityName;
   if (flexible) writer.compactNullableString(entityName); else writer.nullableString(entityName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EntityData.unknownTags', version);
+  else refuseUnknownTags('EntityData', message.unknownTags, version);
 }

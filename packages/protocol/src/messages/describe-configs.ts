@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -128,7 +129,7 @@ function writeDescribeConfigsRequest(writer: Writer, message: Writable<DescribeC
     throw unsupportedField('DescribeConfigsRequest.includeDocumentation', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsRequest', message.unknownTags, version);
 }
 
 function writeDescribeConfigsResource(writer: Writer, message: Writable<DescribeConfigsResource>, version: number): void {
@@ -137,12 +138,12 @@ function writeDescribeConfigsResource(writer: Writer, message: Writable<Describe
   const resourceName = message.resourceName ?? '';
   if (flexible) writer.compactString(resourceName); else writer.string(resourceName);
   const configurationKeys = message.configurationKeys === undefined ? [] : message.configurationKeys;
-  if (flexible) writer.compactArrayLength(configurationKeys === null ? -1 : configurationKeys.length); else writer.arrayLength(configurationKeys === null ? -1 : configurationKeys.length);
+  if (flexible) writer.compactArrayLength(configurationKeys?.length ?? -1); else writer.arrayLength(configurationKeys?.length ?? -1);
   if (configurationKeys !== null) {
     for (const element of configurationKeys) if (flexible) writer.compactString(element); else writer.string(element);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsResource.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsResource', message.unknownTags, version);
 }
 
 function readDescribeConfigsResponse(reader: Reader, version: number): DescribeConfigsResponse {
@@ -215,7 +216,7 @@ function writeDescribeConfigsResponse(writer: Writer, message: Writable<Describe
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeDescribeConfigsResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsResponse', message.unknownTags, version);
 }
 
 function writeDescribeConfigsResult(writer: Writer, message: Writable<DescribeConfigsResult>, version: number): void {
@@ -230,10 +231,14 @@ function writeDescribeConfigsResult(writer: Writer, message: Writable<DescribeCo
   if (flexible) writer.compactArrayLength(configs.length); else writer.arrayLength(configs.length);
   for (const element of configs) writeDescribeConfigsResourceResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsResult.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsResult', message.unknownTags, version);
 }
 
-function writeDescribeConfigsResourceResult(writer: Writer, message: Writable<DescribeConfigsResourceResult>, version: number): void {
+function writeDescribeConfigsResourceResult(
+  writer: Writer,
+  message: Writable<DescribeConfigsResourceResult>,
+  version: number,
+): void {
   const flexible = version >= 4;
   const name = message.name ?? '';
   if (flexible) writer.compactString(name); else writer.string(name);
@@ -251,7 +256,7 @@ function writeDescribeConfigsResourceResult(writer: Writer, message: Writable<De
     if (flexible) writer.compactNullableString(documentation); else writer.nullableString(documentation);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsResourceResult.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsResourceResult', message.unknownTags, version);
 }
 
 function writeDescribeConfigsSynonym(writer: Writer, message: Writable<DescribeConfigsSynonym>, version: number): void {
@@ -262,5 +267,5 @@ function writeDescribeConfigsSynonym(writer: Writer, message: Writable<DescribeC
   if (flexible) writer.compactNullableString(value); else writer.nullableString(value);
   writer.int8(message.source ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeConfigsSynonym.unknownTags', version);
+  else refuseUnknownTags('DescribeConfigsSynonym', message.unknownTags, version);
 }

@@ -5,6 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -98,26 +99,34 @@ function readDescribeDelegationTokenOwner(reader: Reader, version: number): Desc
   return message;
 }
 
-function writeDescribeDelegationTokenRequest(writer: Writer, message: Writable<DescribeDelegationTokenRequest>, version: number): void {
+function writeDescribeDelegationTokenRequest(
+  writer: Writer,
+  message: Writable<DescribeDelegationTokenRequest>,
+  version: number,
+): void {
   if (version < 1 || version > 3) throw unsupportedVersion('DescribeDelegationTokenRequest', version);
   const flexible = version >= 2;
   const owners = message.owners === undefined ? [] : message.owners;
-  if (flexible) writer.compactArrayLength(owners === null ? -1 : owners.length); else writer.arrayLength(owners === null ? -1 : owners.length);
+  if (flexible) writer.compactArrayLength(owners?.length ?? -1); else writer.arrayLength(owners?.length ?? -1);
   if (owners !== null) {
     for (const element of owners) writeDescribeDelegationTokenOwner(writer, element, version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeDelegationTokenRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeDelegationTokenRequest', message.unknownTags, version);
 }
 
-function writeDescribeDelegationTokenOwner(writer: Writer, message: Writable<DescribeDelegationTokenOwner>, version: number): void {
+function writeDescribeDelegationTokenOwner(
+  writer: Writer,
+  message: Writable<DescribeDelegationTokenOwner>,
+  version: number,
+): void {
   const flexible = version >= 2;
   const principalType = message.principalType ?? '';
   if (flexible) writer.compactString(principalType); else writer.string(principalType);
   const principalName = message.principalName ?? '';
   if (flexible) writer.compactString(principalName); else writer.string(principalName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeDelegationTokenOwner.unknownTags', version);
+  else refuseUnknownTags('DescribeDelegationTokenOwner', message.unknownTags, version);
 }
 
 function readDescribeDelegationTokenResponse(reader: Reader, version: number): DescribeDelegationTokenResponse {
@@ -172,7 +181,11 @@ function readDescribedDelegationTokenRenewer(reader: Reader, version: number): D
   return message;
 }
 
-function writeDescribeDelegationTokenResponse(writer: Writer, message: Writable<DescribeDelegationTokenResponse>, version: number): void {
+function writeDescribeDelegationTokenResponse(
+  writer: Writer,
+  message: Writable<DescribeDelegationTokenResponse>,
+  version: number,
+): void {
   if (version < 1 || version > 3) throw unsupportedVersion('DescribeDelegationTokenResponse', version);
   const flexible = version >= 2;
   writer.int16(message.errorCode ?? 0);
@@ -181,7 +194,7 @@ function writeDescribeDelegationTokenResponse(writer: Writer, message: Writable<
   for (const element of tokens) writeDescribedDelegationToken(writer, element, version);
   writer.int32(message.throttleTimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeDelegationTokenResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeDelegationTokenResponse', message.unknownTags, version);
 }
 
 function writeDescribedDelegationToken(writer: Writer, message: Writable<DescribedDelegationToken>, version: number): void {
@@ -213,15 +226,19 @@ function writeDescribedDelegationToken(writer: Writer, message: Writable<Describ
   if (flexible) writer.compactArrayLength(renewers.length); else writer.arrayLength(renewers.length);
   for (const element of renewers) writeDescribedDelegationTokenRenewer(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribedDelegationToken.unknownTags', version);
+  else refuseUnknownTags('DescribedDelegationToken', message.unknownTags, version);
 }
 
-function writeDescribedDelegationTokenRenewer(writer: Writer, message: Writable<DescribedDelegationTokenRenewer>, version: number): void {
+function writeDescribedDelegationTokenRenewer(
+  writer: Writer,
+  message: Writable<DescribedDelegationTokenRenewer>,
+  version: number,
+): void {
   const flexible = version >= 2;
   const principalType = message.principalType ?? '';
   if (flexible) writer.compactString(principalType); else writer.string(principalType);
   const principalName = message.principalName ?? '';
   if (flexible) writer.compactString(principalName); else writer.string(principalName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribedDelegationTokenRenewer.unknownTags', version);
+  else refuseUnknownTags('DescribedDelegationTokenRenewer', message.unknownTags, version);
 }

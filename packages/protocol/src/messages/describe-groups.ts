@@ -5,6 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -102,7 +103,7 @@ function writeDescribeGroupsRequest(writer: Writer, message: Writable<DescribeGr
     throw unsupportedField('DescribeGroupsRequest.includeAuthorizedOperations', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeGroupsRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeGroupsRequest', message.unknownTags, version);
 }
 
 function readDescribeGroupsResponse(reader: Reader, version: number): DescribeGroupsResponse {
@@ -164,7 +165,7 @@ function writeDescribeGroupsResponse(writer: Writer, message: Writable<DescribeG
   if (flexible) writer.compactArrayLength(groups.length); else writer.arrayLength(groups.length);
   for (const element of groups) writeDescribedGroup(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeGroupsResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeGroupsResponse', message.unknownTags, version);
 }
 
 function writeDescribedGroup(writer: Writer, message: Writable<DescribedGroup>, version: number): void {
@@ -194,7 +195,7 @@ function writeDescribedGroup(writer: Writer, message: Writable<DescribedGroup>, 
     throw unsupportedField('DescribedGroup.authorizedOperations', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribedGroup.unknownTags', version);
+  else refuseUnknownTags('DescribedGroup', message.unknownTags, version);
 }
 
 function writeDescribedGroupMember(writer: Writer, message: Writable<DescribedGroupMember>, version: number): void {
@@ -214,5 +215,5 @@ function writeDescribedGroupMember(writer: Writer, message: Writable<DescribedGr
   const memberAssignment = message.memberAssignment ?? NO_BYTES;
   if (flexible) writer.compactBytes(memberAssignment); else writer.sizedBytes(memberAssignment);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribedGroupMember.unknownTags', version);
+  else refuseUnknownTags('DescribedGroupMember', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -109,12 +109,12 @@ function writeDescribeLogDirsRequest(writer: Writer, message: Writable<DescribeL
   if (version < 1 || version > 5) throw unsupportedVersion('DescribeLogDirsRequest', version);
   const flexible = version >= 2;
   const topics = message.topics === undefined ? [] : message.topics;
-  if (flexible) writer.compactArrayLength(topics === null ? -1 : topics.length); else writer.arrayLength(topics === null ? -1 : topics.length);
+  if (flexible) writer.compactArrayLength(topics?.length ?? -1); else writer.arrayLength(topics?.length ?? -1);
   if (topics !== null) {
     for (const element of topics) writeDescribableLogDirTopic(writer, element, version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeLogDirsRequest.unknownTags', version);
+  else refuseUnknownTags('DescribeLogDirsRequest', message.unknownTags, version);
 }
 
 function writeDescribableLogDirTopic(writer: Writer, message: Writable<DescribableLogDirTopic>, version: number): void {
@@ -125,7 +125,7 @@ function writeDescribableLogDirTopic(writer: Writer, message: Writable<Describab
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribableLogDirTopic.unknownTags', version);
+  else refuseUnknownTags('DescribableLogDirTopic', message.unknownTags, version);
 }
 
 function readDescribeLogDirsResponse(reader: Reader, version: number): DescribeLogDirsResponse {
@@ -187,7 +187,7 @@ function writeDescribeLogDirsResponse(writer: Writer, message: Writable<Describe
   if (flexible) writer.compactArrayLength(results.length); else writer.arrayLength(results.length);
   for (const element of results) writeDescribeLogDirsResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeLogDirsResponse.unknownTags', version);
+  else refuseUnknownTags('DescribeLogDirsResponse', message.unknownTags, version);
 }
 
 function writeDescribeLogDirsResult(writer: Writer, message: Writable<DescribeLogDirsResult>, version: number): void {
@@ -202,7 +202,7 @@ function writeDescribeLogDirsResult(writer: Writer, message: Writable<DescribeLo
   if (version >= 4) writer.int64(message.usableBytes ?? -1);
   if (version >= 5) writer.bool(message.isCordoned ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeLogDirsResult.unknownTags', version);
+  else refuseUnknownTags('DescribeLogDirsResult', message.unknownTags, version);
 }
 
 function writeDescribeLogDirsTopic(writer: Writer, message: Writable<DescribeLogDirsTopic>, version: number): void {
@@ -213,7 +213,7 @@ function writeDescribeLogDirsTopic(writer: Writer, message: Writable<DescribeLog
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeDescribeLogDirsPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeLogDirsTopic.unknownTags', version);
+  else refuseUnknownTags('DescribeLogDirsTopic', message.unknownTags, version);
 }
 
 function writeDescribeLogDirsPartition(writer: Writer, message: Writable<DescribeLogDirsPartition>, version: number): void {
@@ -223,5 +223,5 @@ function writeDescribeLogDirsPartition(writer: Writer, message: Writable<Describ
   writer.int64(message.offsetLag ?? 0);
   writer.bool(message.isFutureKey ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('DescribeLogDirsPartition.unknownTags', version);
+  else refuseUnknownTags('DescribeLogDirsPartition', message.unknownTags, version);
 }

@@ -166,7 +166,6 @@ function readDescribeQuorumResponse(reader: Reader, version: number): DescribeQu
   let nodes: Node[] = [];
   if (version >= 2) {
     const nodesLength = reader.compactArrayLength(6);
-    nodes = [];
     for (let i = 0; i < nodesLength; i++) nodes.push(readNode(reader));
   }
   const message: DescribeQuorumResponse = { errorCode, errorMessage, topics, nodes };
@@ -273,7 +272,11 @@ function writeListener(writer: Writer, message: Writable<Listener>): void {
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeQuorumResponseTopicData(writer: Writer, message: Writable<DescribeQuorumResponseTopicData>, version: number): void {
+function writeDescribeQuorumResponseTopicData(
+  writer: Writer,
+  message: Writable<DescribeQuorumResponseTopicData>,
+  version: number,
+): void {
   writer.compactString(message.topicName ?? '');
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -281,7 +284,11 @@ function writeDescribeQuorumResponseTopicData(writer: Writer, message: Writable<
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeQuorumResponsePartitionData(writer: Writer, message: Writable<DescribeQuorumResponsePartitionData>, version: number): void {
+function writeDescribeQuorumResponsePartitionData(
+  writer: Writer,
+  message: Writable<DescribeQuorumResponsePartitionData>,
+  version: number,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (version >= 2) writer.compactNullableString(message.errorMessage === undefined ? '' : message.errorMessage);

@@ -109,7 +109,11 @@ function readDescribeShareGroupOffsetsRequestTopic(reader: Reader): DescribeShar
   return message;
 }
 
-function writeDescribeShareGroupOffsetsRequest(writer: Writer, message: Writable<DescribeShareGroupOffsetsRequest>, version: number): void {
+function writeDescribeShareGroupOffsetsRequest(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('DescribeShareGroupOffsetsRequest', version);
   const groups = message.groups ?? [];
   writer.compactArrayLength(groups.length);
@@ -117,17 +121,23 @@ function writeDescribeShareGroupOffsetsRequest(writer: Writer, message: Writable
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeShareGroupOffsetsRequestGroup(writer: Writer, message: Writable<DescribeShareGroupOffsetsRequestGroup>): void {
+function writeDescribeShareGroupOffsetsRequestGroup(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsRequestGroup>,
+): void {
   writer.compactString(message.groupId ?? '');
   const topics = message.topics === undefined ? [] : message.topics;
-  writer.compactArrayLength(topics === null ? -1 : topics.length);
+  writer.compactArrayLength(topics?.length ?? -1);
   if (topics !== null) {
     for (const element of topics) writeDescribeShareGroupOffsetsRequestTopic(writer, element);
   }
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeShareGroupOffsetsRequestTopic(writer: Writer, message: Writable<DescribeShareGroupOffsetsRequestTopic>): void {
+function writeDescribeShareGroupOffsetsRequestTopic(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsRequestTopic>,
+): void {
   writer.compactString(message.topicName ?? '');
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -169,7 +179,10 @@ function readDescribeShareGroupOffsetsResponseTopic(reader: Reader, version: num
   return message;
 }
 
-function readDescribeShareGroupOffsetsResponsePartition(reader: Reader, version: number): DescribeShareGroupOffsetsResponsePartition {
+function readDescribeShareGroupOffsetsResponsePartition(
+  reader: Reader,
+  version: number,
+): DescribeShareGroupOffsetsResponsePartition {
   const partitionIndex = reader.int32();
   const startOffset = reader.int64();
   const leaderEpoch = reader.int32();
@@ -188,7 +201,11 @@ function readDescribeShareGroupOffsetsResponsePartition(reader: Reader, version:
   return message;
 }
 
-function writeDescribeShareGroupOffsetsResponse(writer: Writer, message: Writable<DescribeShareGroupOffsetsResponse>, version: number): void {
+function writeDescribeShareGroupOffsetsResponse(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('DescribeShareGroupOffsetsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const groups = message.groups ?? [];
@@ -197,7 +214,11 @@ function writeDescribeShareGroupOffsetsResponse(writer: Writer, message: Writabl
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeShareGroupOffsetsResponseGroup(writer: Writer, message: Writable<DescribeShareGroupOffsetsResponseGroup>, version: number): void {
+function writeDescribeShareGroupOffsetsResponseGroup(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsResponseGroup>,
+  version: number,
+): void {
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);
@@ -207,7 +228,11 @@ function writeDescribeShareGroupOffsetsResponseGroup(writer: Writer, message: Wr
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeShareGroupOffsetsResponseTopic(writer: Writer, message: Writable<DescribeShareGroupOffsetsResponseTopic>, version: number): void {
+function writeDescribeShareGroupOffsetsResponseTopic(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsResponseTopic>,
+  version: number,
+): void {
   writer.compactString(message.topicName ?? '');
   writer.uuid(message.topicId ?? ZERO_UUID);
   const partitions = message.partitions ?? [];
@@ -216,7 +241,11 @@ function writeDescribeShareGroupOffsetsResponseTopic(writer: Writer, message: Wr
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeShareGroupOffsetsResponsePartition(writer: Writer, message: Writable<DescribeShareGroupOffsetsResponsePartition>, version: number): void {
+function writeDescribeShareGroupOffsetsResponsePartition(
+  writer: Writer,
+  message: Writable<DescribeShareGroupOffsetsResponsePartition>,
+  version: number,
+): void {
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.startOffset ?? 0);
   writer.int32(message.leaderEpoch ?? 0);

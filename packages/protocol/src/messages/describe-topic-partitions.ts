@@ -114,7 +114,11 @@ function readTopicRequest(reader: Reader): TopicRequest {
   return message;
 }
 
-function writeDescribeTopicPartitionsRequest(writer: Writer, message: Writable<DescribeTopicPartitionsRequest>, version: number): void {
+function writeDescribeTopicPartitionsRequest(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DescribeTopicPartitionsRequest', version);
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);
@@ -130,7 +134,10 @@ function writeDescribeTopicPartitionsRequest(writer: Writer, message: Writable<D
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeTopicPartitionsRequestCursor(writer: Writer, message: Writable<DescribeTopicPartitionsRequestCursor>): void {
+function writeDescribeTopicPartitionsRequestCursor(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsRequestCursor>,
+): void {
   writer.compactString(message.topicName ?? '');
   writer.int32(message.partitionIndex ?? 0);
   writeUnknownTags(writer, message.unknownTags);
@@ -217,7 +224,11 @@ function readDescribeTopicPartitionsResponsePartition(reader: Reader): DescribeT
   return message;
 }
 
-function writeDescribeTopicPartitionsResponse(writer: Writer, message: Writable<DescribeTopicPartitionsResponse>, version: number): void {
+function writeDescribeTopicPartitionsResponse(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DescribeTopicPartitionsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const topics = message.topics ?? [];
@@ -233,13 +244,19 @@ function writeDescribeTopicPartitionsResponse(writer: Writer, message: Writable<
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeTopicPartitionsResponseCursor(writer: Writer, message: Writable<DescribeTopicPartitionsResponseCursor>): void {
+function writeDescribeTopicPartitionsResponseCursor(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsResponseCursor>,
+): void {
   writer.compactString(message.topicName ?? '');
   writer.int32(message.partitionIndex ?? 0);
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeTopicPartitionsResponseTopic(writer: Writer, message: Writable<DescribeTopicPartitionsResponseTopic>): void {
+function writeDescribeTopicPartitionsResponseTopic(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsResponseTopic>,
+): void {
   writer.int16(message.errorCode ?? 0);
   writer.compactNullableString(message.name === undefined ? '' : message.name);
   writer.uuid(message.topicId ?? ZERO_UUID);
@@ -251,7 +268,10 @@ function writeDescribeTopicPartitionsResponseTopic(writer: Writer, message: Writ
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeDescribeTopicPartitionsResponsePartition(writer: Writer, message: Writable<DescribeTopicPartitionsResponsePartition>): void {
+function writeDescribeTopicPartitionsResponsePartition(
+  writer: Writer,
+  message: Writable<DescribeTopicPartitionsResponsePartition>,
+): void {
   writer.int16(message.errorCode ?? 0);
   writer.int32(message.partitionIndex ?? 0);
   writer.int32(message.leaderId ?? 0);
@@ -263,12 +283,12 @@ function writeDescribeTopicPartitionsResponsePartition(writer: Writer, message: 
   writer.compactArrayLength(isrNodes.length);
   for (const element of isrNodes) writer.int32(element);
   const eligibleLeaderReplicas = message.eligibleLeaderReplicas ?? null;
-  writer.compactArrayLength(eligibleLeaderReplicas === null ? -1 : eligibleLeaderReplicas.length);
+  writer.compactArrayLength(eligibleLeaderReplicas?.length ?? -1);
   if (eligibleLeaderReplicas !== null) {
     for (const element of eligibleLeaderReplicas) writer.int32(element);
   }
   const lastKnownElr = message.lastKnownElr ?? null;
-  writer.compactArrayLength(lastKnownElr === null ? -1 : lastKnownElr.length);
+  writer.compactArrayLength(lastKnownElr?.length ?? -1);
   if (lastKnownElr !== null) {
     for (const element of lastKnownElr) writer.int32(element);
   }

@@ -122,7 +122,11 @@ function readTopicData(reader: Reader): TopicData {
   return message;
 }
 
-function writeDescribeTransactionsResponse(writer: Writer, message: Writable<DescribeTransactionsResponse>, version: number): void {
+function writeDescribeTransactionsResponse(
+  writer: Writer,
+  message: Writable<DescribeTransactionsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DescribeTransactionsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const transactionStates = message.transactionStates ?? [];

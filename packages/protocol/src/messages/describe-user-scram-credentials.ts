@@ -78,10 +78,14 @@ function readUserName(reader: Reader): UserName {
   return message;
 }
 
-function writeDescribeUserScramCredentialsRequest(writer: Writer, message: Writable<DescribeUserScramCredentialsRequest>, version: number): void {
+function writeDescribeUserScramCredentialsRequest(
+  writer: Writer,
+  message: Writable<DescribeUserScramCredentialsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DescribeUserScramCredentialsRequest', version);
   const users = message.users === undefined ? [] : message.users;
-  writer.compactArrayLength(users === null ? -1 : users.length);
+  writer.compactArrayLength(users?.length ?? -1);
   if (users !== null) {
     for (const element of users) writeUserName(writer, element);
   }
@@ -126,7 +130,11 @@ function readCredentialInfo(reader: Reader): CredentialInfo {
   return message;
 }
 
-function writeDescribeUserScramCredentialsResponse(writer: Writer, message: Writable<DescribeUserScramCredentialsResponse>, version: number): void {
+function writeDescribeUserScramCredentialsResponse(
+  writer: Writer,
+  message: Writable<DescribeUserScramCredentialsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('DescribeUserScramCredentialsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -107,13 +108,13 @@ function writeElectLeadersRequest(writer: Writer, message: Writable<ElectLeaders
     throw unsupportedField('ElectLeadersRequest.electionType', version);
   }
   const topicPartitions = message.topicPartitions === undefined ? [] : message.topicPartitions;
-  if (flexible) writer.compactArrayLength(topicPartitions === null ? -1 : topicPartitions.length); else writer.arrayLength(topicPartitions === null ? -1 : topicPartitions.length);
+  if (flexible) writer.compactArrayLength(topicPartitions?.length ?? -1); else writer.arrayLength(topicPartitions?.length ?? -1);
   if (topicPartitions !== null) {
     for (const element of topicPartitions) writeTopicPartitions(writer, element, version);
   }
   writer.int32(message.timeoutMs ?? 60000);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ElectLeadersRequest.unknownTags', version);
+  else refuseUnknownTags('ElectLeadersRequest', message.unknownTags, version);
 }
 
 function writeTopicPartitions(writer: Writer, message: Writable<TopicPartitions>, version: number): void {
@@ -124,7 +125,7 @@ function writeTopicPartitions(writer: Writer, message: Writable<TopicPartitions>
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TopicPartitions.unknownTags', version);
+  else refuseUnknownTags('TopicPartitions', message.unknownTags, version);
 }
 
 function readElectLeadersResponse(reader: Reader, version: number): ElectLeadersResponse {
@@ -175,7 +176,7 @@ function writeElectLeadersResponse(writer: Writer, message: Writable<ElectLeader
   if (flexible) writer.compactArrayLength(replicaElectionResults.length); else writer.arrayLength(replicaElectionResults.length);
   for (const element of replicaElectionResults) writeReplicaElectionResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ElectLeadersResponse.unknownTags', version);
+  else refuseUnknownTags('ElectLeadersResponse', message.unknownTags, version);
 }
 
 function writeReplicaElectionResult(writer: Writer, message: Writable<ReplicaElectionResult>, version: number): void {
@@ -186,7 +187,7 @@ function writeReplicaElectionResult(writer: Writer, message: Writable<ReplicaEle
   if (flexible) writer.compactArrayLength(partitionResult.length); else writer.arrayLength(partitionResult.length);
   for (const element of partitionResult) writePartitionResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ReplicaElectionResult.unknownTags', version);
+  else refuseUnknownTags('ReplicaElectionResult', message.unknownTags, version);
 }
 
 function writePartitionResult(writer: Writer, message: Writable<PartitionResult>, version: number): void {
@@ -196,5 +197,5 @@ function writePartitionResult(writer: Writer, message: Writable<PartitionResult>
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
   if (flexible) writer.compactNullableString(errorMessage); else writer.nullableString(errorMessage);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('PartitionResult.unknownTags', version);
+  else refuseUnknownTags('PartitionResult', message.unknownTags, version);
 }

@@ -6,6 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   withUnknownTag,
@@ -118,7 +119,6 @@ function readEndQuorumEpochRequest(reader: Reader, version: number): EndQuorumEp
   let leaderEndpoints: LeaderEndpoint[] = [];
   if (version >= 1) {
     const leaderEndpointsLength = reader.compactArrayLength(5);
-    leaderEndpoints = [];
     for (let i = 0; i < leaderEndpointsLength; i++) leaderEndpoints.push(readLeaderEndpoint(reader));
   }
   const message: EndQuorumEpochRequest = { clusterId, topics, leaderEndpoints };
@@ -154,13 +154,11 @@ function readEndQuorumEpochRequestPartitionData(reader: Reader, version: number)
   let preferredSuccessors: number[] = [];
   if (version === 0) {
     const preferredSuccessorsLength = reader.arrayLength(4);
-    preferredSuccessors = [];
     for (let i = 0; i < preferredSuccessorsLength; i++) preferredSuccessors.push(reader.int32());
   }
   let preferredCandidates: ReplicaInfo[] = [];
   if (version >= 1) {
     const preferredCandidatesLength = reader.compactArrayLength(21);
-    preferredCandidates = [];
     for (let i = 0; i < preferredCandidatesLength; i++) preferredCandidates.push(readReplicaInfo(reader));
   }
   const message: EndQuorumEpochRequestPartitionData = {
@@ -196,7 +194,7 @@ function writeEndQuorumEpochRequest(writer: Writer, message: Writable<EndQuorumE
     for (const element of leaderEndpoints) writeLeaderEndpoint(writer, element);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndQuorumEpochRequest.unknownTags', version);
+  else refuseUnknownTags('EndQuorumEpochRequest', message.unknownTags, version);
 }
 
 function writeLeaderEndpoint(writer: Writer, message: Writable<LeaderEndpoint>): void {
@@ -206,7 +204,11 @@ function writeLeaderEndpoint(writer: Writer, message: Writable<LeaderEndpoint>):
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeEndQuorumEpochRequestTopicData(writer: Writer, message: Writable<EndQuorumEpochRequestTopicData>, version: number): void {
+function writeEndQuorumEpochRequestTopicData(
+  writer: Writer,
+  message: Writable<EndQuorumEpochRequestTopicData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const topicName = message.topicName ?? '';
   if (flexible) writer.compactString(topicName); else writer.string(topicName);
@@ -214,10 +216,14 @@ function writeEndQuorumEpochRequestTopicData(writer: Writer, message: Writable<E
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeEndQuorumEpochRequestPartitionData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndQuorumEpochRequestTopicData.unknownTags', version);
+  else refuseUnknownTags('EndQuorumEpochRequestTopicData', message.unknownTags, version);
 }
 
-function writeEndQuorumEpochRequestPartitionData(writer: Writer, message: Writable<EndQuorumEpochRequestPartitionData>, version: number): void {
+function writeEndQuorumEpochRequestPartitionData(
+  writer: Writer,
+  message: Writable<EndQuorumEpochRequestPartitionData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int32(message.partitionIndex ?? 0);
   writer.int32(message.leaderId ?? 0);
@@ -233,7 +239,7 @@ function writeEndQuorumEpochRequestPartitionData(writer: Writer, message: Writab
     for (const element of preferredCandidates) writeReplicaInfo(writer, element);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndQuorumEpochRequestPartitionData.unknownTags', version);
+  else refuseUnknownTags('EndQuorumEpochRequestPartitionData', message.unknownTags, version);
 }
 
 function writeReplicaInfo(writer: Writer, message: Writable<ReplicaInfo>): void {
@@ -326,8 +332,8 @@ function writeEndQuorumEpochResponse(writer: Writer, message: Writable<EndQuorum
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('EndQuorumEpochResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('EndQuorumEpochResponse', message.unknownTags, version);
   }
 }
 
@@ -338,7 +344,11 @@ function writeNodeEndpoint(writer: Writer, message: Writable<NodeEndpoint>): voi
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeEndQuorumEpochResponseTopicData(writer: Writer, message: Writable<EndQuorumEpochResponseTopicData>, version: number): void {
+function writeEndQuorumEpochResponseTopicData(
+  writer: Writer,
+  message: Writable<EndQuorumEpochResponseTopicData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   const topicName = message.topicName ?? '';
   if (flexible) writer.compactString(topicName); else writer.string(topicName);
@@ -346,15 +356,19 @@ function writeEndQuorumEpochResponseTopicData(writer: Writer, message: Writable<
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeEndQuorumEpochResponsePartitionData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndQuorumEpochResponseTopicData.unknownTags', version);
+  else refuseUnknownTags('EndQuorumEpochResponseTopicData', message.unknownTags, version);
 }
 
-function writeEndQuorumEpochResponsePartitionData(writer: Writer, message: Writable<EndQuorumEpochResponsePartitionData>, version: number): void {
+function writeEndQuorumEpochResponsePartitionData(
+  writer: Writer,
+  message: Writable<EndQuorumEpochResponsePartitionData>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   writer.int32(message.leaderId ?? 0);
   writer.int32(message.leaderEpoch ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndQuorumEpochResponsePartitionData.unknownTags', version);
+  else refuseUnknownTags('EndQuorumEpochResponsePartitionData', message.unknownTags, version);
 }

@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -76,7 +76,7 @@ function writeEndTxnRequest(writer: Writer, message: Writable<EndTxnRequest>, ve
   writer.int16(message.producerEpoch ?? 0);
   writer.bool(message.committed ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndTxnRequest.unknownTags', version);
+  else refuseUnknownTags('EndTxnRequest', message.unknownTags, version);
 }
 
 function readEndTxnResponse(reader: Reader, version: number): EndTxnResponse {
@@ -99,5 +99,5 @@ function writeEndTxnResponse(writer: Writer, message: Writable<EndTxnResponse>, 
   if (version >= 5) writer.int64(message.producerId ?? -1);
   if (version >= 5) writer.int16(message.producerEpoch ?? -1);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EndTxnResponse.unknownTags', version);
+  else refuseUnknownTags('EndTxnResponse', message.unknownTags, version);
 }

@@ -5,7 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -61,14 +61,18 @@ function readExpireDelegationTokenRequest(reader: Reader, version: number): Expi
   return message;
 }
 
-function writeExpireDelegationTokenRequest(writer: Writer, message: Writable<ExpireDelegationTokenRequest>, version: number): void {
+function writeExpireDelegationTokenRequest(
+  writer: Writer,
+  message: Writable<ExpireDelegationTokenRequest>,
+  version: number,
+): void {
   if (version < 1 || version > 2) throw unsupportedVersion('ExpireDelegationTokenRequest', version);
   const flexible = version >= 2;
   const hmac = message.hmac ?? NO_BYTES;
   if (flexible) writer.compactBytes(hmac); else writer.sizedBytes(hmac);
   writer.int64(message.expiryTimePeriodMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ExpireDelegationTokenRequest.unknownTags', version);
+  else refuseUnknownTags('ExpireDelegationTokenRequest', message.unknownTags, version);
 }
 
 function readExpireDelegationTokenResponse(reader: Reader, version: number): ExpireDelegationTokenResponse {
@@ -82,12 +86,16 @@ function readExpireDelegationTokenResponse(reader: Reader, version: number): Exp
   return message;
 }
 
-function writeExpireDelegationTokenResponse(writer: Writer, message: Writable<ExpireDelegationTokenResponse>, version: number): void {
+function writeExpireDelegationTokenResponse(
+  writer: Writer,
+  message: Writable<ExpireDelegationTokenResponse>,
+  version: number,
+): void {
   if (version < 1 || version > 2) throw unsupportedVersion('ExpireDelegationTokenResponse', version);
   const flexible = version >= 2;
   writer.int16(message.errorCode ?? 0);
   writer.int64(message.expiryTimestampMs ?? 0);
   writer.int32(message.throttleTimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ExpireDelegationTokenResponse.unknownTags', version);
+  else refuseUnknownTags('ExpireDelegationTokenResponse', message.unknownTags, version);
 }

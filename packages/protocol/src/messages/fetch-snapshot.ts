@@ -220,7 +220,11 @@ function writeFetchSnapshotRequest(writer: Writer, message: Writable<FetchSnapsh
   appendUnknownTags(writer, unknownTags);
 }
 
-function writeFetchSnapshotRequestTopicSnapshot(writer: Writer, message: Writable<FetchSnapshotRequestTopicSnapshot>, version: number): void {
+function writeFetchSnapshotRequestTopicSnapshot(
+  writer: Writer,
+  message: Writable<FetchSnapshotRequestTopicSnapshot>,
+  version: number,
+): void {
   writer.compactString(message.name ?? '');
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);
@@ -228,7 +232,11 @@ function writeFetchSnapshotRequestTopicSnapshot(writer: Writer, message: Writabl
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeFetchSnapshotRequestPartitionSnapshot(writer: Writer, message: Writable<FetchSnapshotRequestPartitionSnapshot>, version: number): void {
+function writeFetchSnapshotRequestPartitionSnapshot(
+  writer: Writer,
+  message: Writable<FetchSnapshotRequestPartitionSnapshot>,
+  version: number,
+): void {
   writer.int32(message.partition ?? 0);
   writer.int32(message.currentLeaderEpoch ?? 0);
   const snapshotId = message.snapshotId ?? {};
@@ -392,7 +400,10 @@ function writeFetchSnapshotResponseTopicSnapshot(writer: Writer, message: Writab
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeFetchSnapshotResponsePartitionSnapshot(writer: Writer, message: Writable<FetchSnapshotResponsePartitionSnapshot>): void {
+function writeFetchSnapshotResponsePartitionSnapshot(
+  writer: Writer,
+  message: Writable<FetchSnapshotResponsePartitionSnapshot>,
+): void {
   writer.int32(message.index ?? 0);
   writer.int16(message.errorCode ?? 0);
   const snapshotId = message.snapshotId ?? {};

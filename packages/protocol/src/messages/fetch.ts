@@ -6,6 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedTag,
   unsupportedField,
   unsupportedVersion,
@@ -205,7 +206,6 @@ function readFetchRequest(reader: Reader, version: number): FetchRequest {
   let forgottenTopicsData: ForgottenTopic[] = [];
   if (version >= 7) {
     const forgottenTopicsDataLength = flexible ? reader.compactArrayLength(3) : reader.arrayLength(6);
-    forgottenTopicsData = [];
     for (let i = 0; i < forgottenTopicsDataLength; i++) forgottenTopicsData.push(readForgottenTopic(reader, version));
   }
   const rackId = version >= 11 ? (flexible ? reader.compactString() : reader.string()) : '';
@@ -381,8 +381,8 @@ function writeFetchRequest(writer: Writer, message: Writable<FetchRequest>, vers
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('FetchRequest.unknownTags', version);
+  } else {
+    refuseUnknownTags('FetchRequest', message.unknownTags, version);
   }
 }
 
@@ -397,7 +397,7 @@ function writeForgottenTopic(writer: Writer, message: Writable<ForgottenTopic>, 
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ForgottenTopic.unknownTags', version);
+  else refuseUnknownTags('ForgottenTopic', message.unknownTags, version);
 }
 
 function writeFetchTopic(writer: Writer, message: Writable<FetchTopic>, version: number): void {
@@ -411,7 +411,7 @@ function writeFetchTopic(writer: Writer, message: Writable<FetchTopic>, version:
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeFetchPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('FetchTopic.unknownTags', version);
+  else refuseUnknownTags('FetchTopic', message.unknownTags, version);
 }
 
 function writeFetchPartition(writer: Writer, message: Writable<FetchPartition>, version: number): void {
@@ -448,8 +448,8 @@ function writeFetchPartition(writer: Writer, message: Writable<FetchPartition>, 
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('FetchPartition.unknownTags', version);
+  } else {
+    refuseUnknownTags('FetchPartition', message.unknownTags, version);
   }
 }
 
@@ -635,8 +635,8 @@ function writeFetchResponse(writer: Writer, message: Writable<FetchResponse>, ve
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('FetchResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('FetchResponse', message.unknownTags, version);
   }
 }
 
@@ -659,7 +659,7 @@ function writeFetchableTopicResponse(writer: Writer, message: Writable<Fetchable
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writePartitionData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('FetchableTopicResponse.unknownTags', version);
+  else refuseUnknownTags('FetchableTopicResponse', message.unknownTags, version);
 }
 
 function writePartitionData(writer: Writer, message: Writable<PartitionData>, version: number): void {
@@ -670,7 +670,7 @@ function writePartitionData(writer: Writer, message: Writable<PartitionData>, ve
   writer.int64(message.lastStableOffset ?? -1);
   if (version >= 5) writer.int64(message.logStartOffset ?? -1);
   const abortedTransactions = message.abortedTransactions === undefined ? [] : message.abortedTransactions;
-  if (flexible) writer.compactArrayLength(abortedTransactions === null ? -1 : abortedTransactions.length); else writer.arrayLength(abortedTransactions === null ? -1 : abortedTransactions.length);
+  if (flexible) writer.compactArrayLength(abortedTransactions?.length ?? -1); else writer.arrayLength(abortedTransactions?.length ?? -1);
   if (abortedTransactions !== null) {
     for (const element of abortedTransactions) writeAbortedTransaction(writer, element, version);
   }
@@ -714,8 +714,8 @@ function writePartitionData(writer: Writer, message: Writable<PartitionData>, ve
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('PartitionData.unknownTags', version);
+  } else {
+    refuseUnknownTags('PartitionData', message.unknownTags, version);
   }
 }
 
@@ -724,7 +724,7 @@ function writeAbortedTransaction(writer: Writer, message: Writable<AbortedTransa
   writer.int64(message.producerId ?? 0);
   writer.int64(message.firstOffset ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AbortedTransaction.unknownTags', version);
+  else refuseUnknownTags('AbortedTransaction', message.unknownTags, version);
 }
 
 function writeSnapshotId(writer: Writer, message: Writable<SnapshotId>): void {

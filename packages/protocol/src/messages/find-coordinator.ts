@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -83,7 +84,6 @@ function readFindCoordinatorRequest(reader: Reader, version: number): FindCoordi
   let coordinatorKeys: string[] = [];
   if (version >= 4) {
     const coordinatorKeysLength = reader.compactArrayLength(1);
-    coordinatorKeys = [];
     for (let i = 0; i < coordinatorKeysLength; i++) coordinatorKeys.push(reader.compactString());
   }
   const message: FindCoordinatorRequest = { key, keyType, coordinatorKeys };
@@ -114,7 +114,7 @@ function writeFindCoordinatorRequest(writer: Writer, message: Writable<FindCoord
     throw unsupportedField('FindCoordinatorRequest.coordinatorKeys', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('FindCoordinatorRequest.unknownTags', version);
+  else refuseUnknownTags('FindCoordinatorRequest', message.unknownTags, version);
 }
 
 function readFindCoordinatorResponse(reader: Reader, version: number): FindCoordinatorResponse {
@@ -129,7 +129,6 @@ function readFindCoordinatorResponse(reader: Reader, version: number): FindCoord
   let coordinators: Coordinator[] = [];
   if (version >= 4) {
     const coordinatorsLength = reader.compactArrayLength(14);
-    coordinators = [];
     for (let i = 0; i < coordinatorsLength; i++) coordinators.push(readCoordinator(reader));
   }
   const message: FindCoordinatorResponse = { throttleTimeMs, errorCode, errorMessage, nodeId, host, port, coordinators };
@@ -189,7 +188,7 @@ function writeFindCoordinatorResponse(writer: Writer, message: Writable<FindCoor
     throw unsupportedField('FindCoordinatorResponse.coordinators', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('FindCoordinatorResponse.unknownTags', version);
+  else refuseUnknownTags('FindCoordinatorResponse', message.unknownTags, version);
 }
 
 function writeCoordinator(writer: Writer, message: Writable<Coordinator>): void {

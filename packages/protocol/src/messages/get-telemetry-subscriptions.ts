@@ -56,7 +56,11 @@ function readGetTelemetrySubscriptionsRequest(reader: Reader, version: number): 
   return message;
 }
 
-function writeGetTelemetrySubscriptionsRequest(writer: Writer, message: Writable<GetTelemetrySubscriptionsRequest>, version: number): void {
+function writeGetTelemetrySubscriptionsRequest(
+  writer: Writer,
+  message: Writable<GetTelemetrySubscriptionsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('GetTelemetrySubscriptionsRequest', version);
   writer.uuid(message.clientInstanceId ?? ZERO_UUID);
   writeUnknownTags(writer, message.unknownTags);
@@ -92,7 +96,11 @@ function readGetTelemetrySubscriptionsResponse(reader: Reader, version: number):
   return message;
 }
 
-function writeGetTelemetrySubscriptionsResponse(writer: Writer, message: Writable<GetTelemetrySubscriptionsResponse>, version: number): void {
+function writeGetTelemetrySubscriptionsResponse(
+  writer: Writer,
+  message: Writable<GetTelemetrySubscriptionsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('GetTelemetrySubscriptionsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);

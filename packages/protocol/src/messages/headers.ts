@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -62,7 +62,7 @@ function writeRequestHeader(writer: Writer, message: Writable<RequestHeader>, ve
   writer.int32(message.correlationId ?? 0);
   writer.nullableString(message.clientId === undefined ? '' : message.clientId);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('RequestHeader.unknownTags', version);
+  else refuseUnknownTags('RequestHeader', message.unknownTags, version);
 }
 
 function readResponseHeader(reader: Reader, version: number): ResponseHeader {
@@ -79,5 +79,5 @@ function writeResponseHeader(writer: Writer, message: Writable<ResponseHeader>, 
   const flexible = version >= 1;
   writer.int32(message.correlationId ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ResponseHeader.unknownTags', version);
+  else refuseUnknownTags('ResponseHeader', message.unknownTags, version);
 }

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -80,7 +81,7 @@ function writeHeartbeatRequest(writer: Writer, message: Writable<HeartbeatReques
     throw unsupportedField('HeartbeatRequest.groupInstanceId', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('HeartbeatRequest.unknownTags', version);
+  else refuseUnknownTags('HeartbeatRequest', message.unknownTags, version);
 }
 
 function readHeartbeatResponse(reader: Reader, version: number): HeartbeatResponse {
@@ -99,5 +100,5 @@ function writeHeartbeatResponse(writer: Writer, message: Writable<HeartbeatRespo
   if (version >= 1) writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('HeartbeatResponse.unknownTags', version);
+  else refuseUnknownTags('HeartbeatResponse', message.unknownTags, version);
 }

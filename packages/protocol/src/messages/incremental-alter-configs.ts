@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -105,7 +105,11 @@ function readAlterableConfig(reader: Reader, version: number): AlterableConfig {
   return message;
 }
 
-function writeIncrementalAlterConfigsRequest(writer: Writer, message: Writable<IncrementalAlterConfigsRequest>, version: number): void {
+function writeIncrementalAlterConfigsRequest(
+  writer: Writer,
+  message: Writable<IncrementalAlterConfigsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('IncrementalAlterConfigsRequest', version);
   const flexible = version >= 1;
   const resources = message.resources ?? [];
@@ -113,7 +117,7 @@ function writeIncrementalAlterConfigsRequest(writer: Writer, message: Writable<I
   for (const element of resources) writeAlterConfigsResource(writer, element, version);
   writer.bool(message.validateOnly ?? false);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('IncrementalAlterConfigsRequest.unknownTags', version);
+  else refuseUnknownTags('IncrementalAlterConfigsRequest', message.unknownTags, version);
 }
 
 function writeAlterConfigsResource(writer: Writer, message: Writable<AlterConfigsResource>, version: number): void {
@@ -125,7 +129,7 @@ function writeAlterConfigsResource(writer: Writer, message: Writable<AlterConfig
   if (flexible) writer.compactArrayLength(configs.length); else writer.arrayLength(configs.length);
   for (const element of configs) writeAlterableConfig(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsResource.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsResource', message.unknownTags, version);
 }
 
 function writeAlterableConfig(writer: Writer, message: Writable<AlterableConfig>, version: number): void {
@@ -136,7 +140,7 @@ function writeAlterableConfig(writer: Writer, message: Writable<AlterableConfig>
   const value = message.value === undefined ? '' : message.value;
   if (flexible) writer.compactNullableString(value); else writer.nullableString(value);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterableConfig.unknownTags', version);
+  else refuseUnknownTags('AlterableConfig', message.unknownTags, version);
 }
 
 function readIncrementalAlterConfigsResponse(reader: Reader, version: number): IncrementalAlterConfigsResponse {
@@ -162,7 +166,11 @@ function readAlterConfigsResourceResponse(reader: Reader, version: number): Alte
   return message;
 }
 
-function writeIncrementalAlterConfigsResponse(writer: Writer, message: Writable<IncrementalAlterConfigsResponse>, version: number): void {
+function writeIncrementalAlterConfigsResponse(
+  writer: Writer,
+  message: Writable<IncrementalAlterConfigsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('IncrementalAlterConfigsResponse', version);
   const flexible = version >= 1;
   writer.int32(message.throttleTimeMs ?? 0);
@@ -170,10 +178,14 @@ function writeIncrementalAlterConfigsResponse(writer: Writer, message: Writable<
   if (flexible) writer.compactArrayLength(responses.length); else writer.arrayLength(responses.length);
   for (const element of responses) writeAlterConfigsResourceResponse(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('IncrementalAlterConfigsResponse.unknownTags', version);
+  else refuseUnknownTags('IncrementalAlterConfigsResponse', message.unknownTags, version);
 }
 
-function writeAlterConfigsResourceResponse(writer: Writer, message: Writable<AlterConfigsResourceResponse>, version: number): void {
+function writeAlterConfigsResourceResponse(
+  writer: Writer,
+  message: Writable<AlterConfigsResourceResponse>,
+  version: number,
+): void {
   const flexible = version >= 1;
   writer.int16(message.errorCode ?? 0);
   const errorMessage = message.errorMessage === undefined ? '' : message.errorMessage;
@@ -182,5 +194,5 @@ function writeAlterConfigsResourceResponse(writer: Writer, message: Writable<Alt
   const resourceName = message.resourceName ?? '';
   if (flexible) writer.compactString(resourceName); else writer.string(resourceName);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('AlterConfigsResourceResponse.unknownTags', version);
+  else refuseUnknownTags('AlterConfigsResourceResponse', message.unknownTags, version);
 }

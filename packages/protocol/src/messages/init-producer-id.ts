@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -116,7 +117,7 @@ function writeInitProducerIdRequest(writer: Writer, message: Writable<InitProduc
     throw unsupportedField('InitProducerIdRequest.keepPreparedTxn', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('InitProducerIdRequest.unknownTags', version);
+  else refuseUnknownTags('InitProducerIdRequest', message.unknownTags, version);
 }
 
 function readInitProducerIdResponse(reader: Reader, version: number): InitProducerIdResponse {
@@ -160,5 +161,5 @@ function writeInitProducerIdResponse(writer: Writer, message: Writable<InitProdu
     throw unsupportedField('InitProducerIdResponse.ongoingTxnProducerEpoch', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('InitProducerIdResponse.unknownTags', version);
+  else refuseUnknownTags('InitProducerIdResponse', message.unknownTags, version);
 }

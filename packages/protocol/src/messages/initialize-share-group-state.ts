@@ -97,7 +97,11 @@ function readPartitionData(reader: Reader): PartitionData {
   return message;
 }
 
-function writeInitializeShareGroupStateRequest(writer: Writer, message: Writable<InitializeShareGroupStateRequest>, version: number): void {
+function writeInitializeShareGroupStateRequest(
+  writer: Writer,
+  message: Writable<InitializeShareGroupStateRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('InitializeShareGroupStateRequest', version);
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
@@ -150,7 +154,11 @@ function readPartitionResult(reader: Reader): PartitionResult {
   return message;
 }
 
-function writeInitializeShareGroupStateResponse(writer: Writer, message: Writable<InitializeShareGroupStateResponse>, version: number): void {
+function writeInitializeShareGroupStateResponse(
+  writer: Writer,
+  message: Writable<InitializeShareGroupStateResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('InitializeShareGroupStateResponse', version);
   const results = message.results ?? [];
   writer.compactArrayLength(results.length);

@@ -5,6 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedNull,
   unsupportedField,
   unsupportedVersion,
@@ -144,7 +145,7 @@ function writeJoinGroupRequest(writer: Writer, message: Writable<JoinGroupReques
   for (const element of protocols) writeJoinGroupRequestProtocol(writer, element, version);
   if (version >= 8) writer.compactNullableString(message.reason ?? null);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('JoinGroupRequest.unknownTags', version);
+  else refuseUnknownTags('JoinGroupRequest', message.unknownTags, version);
 }
 
 function writeJoinGroupRequestProtocol(writer: Writer, message: Writable<JoinGroupRequestProtocol>, version: number): void {
@@ -154,7 +155,7 @@ function writeJoinGroupRequestProtocol(writer: Writer, message: Writable<JoinGro
   const metadata = message.metadata ?? NO_BYTES;
   if (flexible) writer.compactBytes(metadata); else writer.sizedBytes(metadata);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('JoinGroupRequestProtocol.unknownTags', version);
+  else refuseUnknownTags('JoinGroupRequestProtocol', message.unknownTags, version);
 }
 
 function readJoinGroupResponse(reader: Reader, version: number): JoinGroupResponse {
@@ -220,7 +221,7 @@ function writeJoinGroupResponse(writer: Writer, message: Writable<JoinGroupRespo
   if (flexible) writer.compactArrayLength(members.length); else writer.arrayLength(members.length);
   for (const element of members) writeJoinGroupResponseMember(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('JoinGroupResponse.unknownTags', version);
+  else refuseUnknownTags('JoinGroupResponse', message.unknownTags, version);
 }
 
 function writeJoinGroupResponseMember(writer: Writer, message: Writable<JoinGroupResponseMember>, version: number): void {
@@ -234,5 +235,5 @@ function writeJoinGroupResponseMember(writer: Writer, message: Writable<JoinGrou
   const metadata = message.metadata ?? NO_BYTES;
   if (flexible) writer.compactBytes(metadata); else writer.sizedBytes(metadata);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('JoinGroupResponseMember.unknownTags', version);
+  else refuseUnknownTags('JoinGroupResponseMember', message.unknownTags, version);
 }

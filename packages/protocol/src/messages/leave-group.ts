@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -78,7 +79,6 @@ function readLeaveGroupRequest(reader: Reader, version: number): LeaveGroupReque
   let members: MemberIdentity[] = [];
   if (version >= 3) {
     const membersLength = flexible ? reader.compactArrayLength(3) : reader.arrayLength(4);
-    members = [];
     for (let i = 0; i < membersLength; i++) members.push(readMemberIdentity(reader, version));
   }
   const message: LeaveGroupRequest = { groupId, memberId, members };
@@ -115,7 +115,7 @@ function writeLeaveGroupRequest(writer: Writer, message: Writable<LeaveGroupRequ
     throw unsupportedField('LeaveGroupRequest.members', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('LeaveGroupRequest.unknownTags', version);
+  else refuseUnknownTags('LeaveGroupRequest', message.unknownTags, version);
 }
 
 function writeMemberIdentity(writer: Writer, message: Writable<MemberIdentity>, version: number): void {
@@ -126,7 +126,7 @@ function writeMemberIdentity(writer: Writer, message: Writable<MemberIdentity>, 
   if (flexible) writer.compactNullableString(groupInstanceId); else writer.nullableString(groupInstanceId);
   if (version >= 5) writer.compactNullableString(message.reason ?? null);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MemberIdentity.unknownTags', version);
+  else refuseUnknownTags('MemberIdentity', message.unknownTags, version);
 }
 
 function readLeaveGroupResponse(reader: Reader, version: number): LeaveGroupResponse {
@@ -137,7 +137,6 @@ function readLeaveGroupResponse(reader: Reader, version: number): LeaveGroupResp
   let members: MemberResponse[] = [];
   if (version >= 3) {
     const membersLength = flexible ? reader.compactArrayLength(5) : reader.arrayLength(6);
-    members = [];
     for (let i = 0; i < membersLength; i++) members.push(readMemberResponse(reader, version));
   }
   const message: LeaveGroupResponse = { throttleTimeMs, errorCode, members };
@@ -168,7 +167,7 @@ function writeLeaveGroupResponse(writer: Writer, message: Writable<LeaveGroupRes
     throw unsupportedField('LeaveGroupResponse.members', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('LeaveGroupResponse.unknownTags', version);
+  else refuseUnknownTags('LeaveGroupResponse', message.unknownTags, version);
 }
 
 function writeMemberResponse(writer: Writer, message: Writable<MemberResponse>, version: number): void {
@@ -179,5 +178,5 @@ function writeMemberResponse(writer: Writer, message: Writable<MemberResponse>, 
   if (flexible) writer.compactNullableString(groupInstanceId); else writer.nullableString(groupInstanceId);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MemberResponse.unknownTags', version);
+  else refuseUnknownTags('MemberResponse', message.unknownTags, version);
 }

@@ -62,7 +62,6 @@ function readListConfigResourcesRequest(reader: Reader, version: number): ListCo
   let resourceTypes: number[] = [];
   if (version >= 1) {
     const resourceTypesLength = reader.compactArrayLength(1);
-    resourceTypes = [];
     for (let i = 0; i < resourceTypesLength; i++) resourceTypes.push(reader.int8());
   }
   const message: ListConfigResourcesRequest = { resourceTypes };

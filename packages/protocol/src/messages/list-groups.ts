@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -69,13 +70,11 @@ function readListGroupsRequest(reader: Reader, version: number): ListGroupsReque
   let statesFilter: string[] = [];
   if (version >= 4) {
     const statesFilterLength = reader.compactArrayLength(1);
-    statesFilter = [];
     for (let i = 0; i < statesFilterLength; i++) statesFilter.push(reader.compactString());
   }
   let typesFilter: string[] = [];
   if (version >= 5) {
     const typesFilterLength = reader.compactArrayLength(1);
-    typesFilter = [];
     for (let i = 0; i < typesFilterLength; i++) typesFilter.push(reader.compactString());
   }
   const message: ListGroupsRequest = { statesFilter, typesFilter };
@@ -101,7 +100,7 @@ function writeListGroupsRequest(writer: Writer, message: Writable<ListGroupsRequ
     throw unsupportedField('ListGroupsRequest.typesFilter', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListGroupsRequest.unknownTags', version);
+  else refuseUnknownTags('ListGroupsRequest', message.unknownTags, version);
 }
 
 function readListGroupsResponse(reader: Reader, version: number): ListGroupsResponse {
@@ -137,7 +136,7 @@ function writeListGroupsResponse(writer: Writer, message: Writable<ListGroupsRes
   if (flexible) writer.compactArrayLength(groups.length); else writer.arrayLength(groups.length);
   for (const element of groups) writeListedGroup(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListGroupsResponse.unknownTags', version);
+  else refuseUnknownTags('ListGroupsResponse', message.unknownTags, version);
 }
 
 function writeListedGroup(writer: Writer, message: Writable<ListedGroup>, version: number): void {
@@ -149,5 +148,5 @@ function writeListedGroup(writer: Writer, message: Writable<ListedGroup>, versio
   if (version >= 4) writer.compactString(message.groupState ?? '');
   if (version >= 5) writer.compactString(message.groupType ?? '');
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListedGroup.unknownTags', version);
+  else refuseUnknownTags('ListedGroup', message.unknownTags, version);
 }

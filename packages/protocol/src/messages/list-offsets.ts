@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -136,7 +137,7 @@ function writeListOffsetsRequest(writer: Writer, message: Writable<ListOffsetsRe
   for (const element of topics) writeListOffsetsTopic(writer, element, version);
   if (version >= 10) writer.int32(message.timeoutMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsRequest.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsRequest', message.unknownTags, version);
 }
 
 function writeListOffsetsTopic(writer: Writer, message: Writable<ListOffsetsTopic>, version: number): void {
@@ -147,7 +148,7 @@ function writeListOffsetsTopic(writer: Writer, message: Writable<ListOffsetsTopi
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeListOffsetsPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsTopic.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsTopic', message.unknownTags, version);
 }
 
 function writeListOffsetsPartition(writer: Writer, message: Writable<ListOffsetsPartition>, version: number): void {
@@ -156,7 +157,7 @@ function writeListOffsetsPartition(writer: Writer, message: Writable<ListOffsets
   if (version >= 4) writer.int32(message.currentLeaderEpoch ?? -1);
   writer.int64(message.timestamp ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsPartition.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsPartition', message.unknownTags, version);
 }
 
 function readListOffsetsResponse(reader: Reader, version: number): ListOffsetsResponse {
@@ -202,7 +203,7 @@ function writeListOffsetsResponse(writer: Writer, message: Writable<ListOffsetsR
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeListOffsetsTopicResponse(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsResponse.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsResponse', message.unknownTags, version);
 }
 
 function writeListOffsetsTopicResponse(writer: Writer, message: Writable<ListOffsetsTopicResponse>, version: number): void {
@@ -213,10 +214,14 @@ function writeListOffsetsTopicResponse(writer: Writer, message: Writable<ListOff
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeListOffsetsPartitionResponse(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsTopicResponse.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsTopicResponse', message.unknownTags, version);
 }
 
-function writeListOffsetsPartitionResponse(writer: Writer, message: Writable<ListOffsetsPartitionResponse>, version: number): void {
+function writeListOffsetsPartitionResponse(
+  writer: Writer,
+  message: Writable<ListOffsetsPartitionResponse>,
+  version: number,
+): void {
   const flexible = version >= 6;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -229,5 +234,5 @@ function writeListOffsetsPartitionResponse(writer: Writer, message: Writable<Lis
     throw unsupportedField('ListOffsetsPartitionResponse.leaderEpoch', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ListOffsetsPartitionResponse.unknownTags', version);
+  else refuseUnknownTags('ListOffsetsPartitionResponse', message.unknownTags, version);
 }

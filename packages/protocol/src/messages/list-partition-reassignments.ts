@@ -85,11 +85,15 @@ function readListPartitionReassignmentsTopics(reader: Reader): ListPartitionReas
   return message;
 }
 
-function writeListPartitionReassignmentsRequest(writer: Writer, message: Writable<ListPartitionReassignmentsRequest>, version: number): void {
+function writeListPartitionReassignmentsRequest(
+  writer: Writer,
+  message: Writable<ListPartitionReassignmentsRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ListPartitionReassignmentsRequest', version);
   writer.int32(message.timeoutMs ?? 60000);
   const topics = message.topics ?? null;
-  writer.compactArrayLength(topics === null ? -1 : topics.length);
+  writer.compactArrayLength(topics?.length ?? -1);
   if (topics !== null) {
     for (const element of topics) writeListPartitionReassignmentsTopics(writer, element);
   }
@@ -143,7 +147,11 @@ function readOngoingPartitionReassignment(reader: Reader): OngoingPartitionReass
   return message;
 }
 
-function writeListPartitionReassignmentsResponse(writer: Writer, message: Writable<ListPartitionReassignmentsResponse>, version: number): void {
+function writeListPartitionReassignmentsResponse(
+  writer: Writer,
+  message: Writable<ListPartitionReassignmentsResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ListPartitionReassignmentsResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);

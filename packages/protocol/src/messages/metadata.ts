@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedNull,
   unsupportedField,
   unsupportedVersion,
@@ -144,7 +145,7 @@ function writeMetadataRequest(writer: Writer, message: Writable<MetadataRequest>
   const flexible = version >= 9;
   const topics = message.topics === undefined ? [] : message.topics;
   if (topics === null && version < 1) throw unexpectedNull('MetadataRequest.topics', version);
-  if (flexible) writer.compactArrayLength(topics === null ? -1 : topics.length); else writer.arrayLength(topics === null ? -1 : topics.length);
+  if (flexible) writer.compactArrayLength(topics?.length ?? -1); else writer.arrayLength(topics?.length ?? -1);
   if (topics !== null) {
     for (const element of topics) writeMetadataRequestTopic(writer, element, version);
   }
@@ -167,7 +168,7 @@ function writeMetadataRequest(writer: Writer, message: Writable<MetadataRequest>
     throw unsupportedField('MetadataRequest.includeTopicAuthorizedOperations', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataRequest.unknownTags', version);
+  else refuseUnknownTags('MetadataRequest', message.unknownTags, version);
 }
 
 function writeMetadataRequestTopic(writer: Writer, message: Writable<MetadataRequestTopic>, version: number): void {
@@ -177,7 +178,7 @@ function writeMetadataRequestTopic(writer: Writer, message: Writable<MetadataReq
   if (name === null && version < 10) throw unexpectedNull('MetadataRequestTopic.name', version);
   if (flexible) writer.compactNullableString(name); else writer.nullableString(name);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataRequestTopic.unknownTags', version);
+  else refuseUnknownTags('MetadataRequestTopic', message.unknownTags, version);
 }
 
 function readMetadataResponse(reader: Reader, version: number): MetadataResponse {
@@ -237,7 +238,6 @@ function readMetadataResponsePartition(reader: Reader, version: number): Metadat
   let offlineReplicas: number[] = [];
   if (version >= 5) {
     const offlineReplicasLength = flexible ? reader.compactArrayLength(4) : reader.arrayLength(4);
-    offlineReplicas = [];
     for (let i = 0; i < offlineReplicasLength; i++) offlineReplicas.push(reader.int32());
   }
   const message: MetadataResponsePartition = {
@@ -287,7 +287,7 @@ function writeMetadataResponse(writer: Writer, message: Writable<MetadataRespons
   }
   if (version >= 13) writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataResponse.unknownTags', version);
+  else refuseUnknownTags('MetadataResponse', message.unknownTags, version);
 }
 
 function writeMetadataResponseTopic(writer: Writer, message: Writable<MetadataResponseTopic>, version: number): void {
@@ -308,7 +308,7 @@ function writeMetadataResponseTopic(writer: Writer, message: Writable<MetadataRe
     throw unsupportedField('MetadataResponseTopic.topicAuthorizedOperations', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataResponseTopic.unknownTags', version);
+  else refuseUnknownTags('MetadataResponseTopic', message.unknownTags, version);
 }
 
 function writeMetadataResponsePartition(writer: Writer, message: Writable<MetadataResponsePartition>, version: number): void {
@@ -329,7 +329,7 @@ function writeMetadataResponsePartition(writer: Writer, message: Writable<Metada
     for (const element of offlineReplicas) writer.int32(element);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataResponsePartition.unknownTags', version);
+  else refuseUnknownTags('MetadataResponsePartition', message.unknownTags, version);
 }
 
 function writeMetadataResponseBroker(writer: Writer, message: Writable<MetadataResponseBroker>, version: number): void {
@@ -343,5 +343,5 @@ function writeMetadataResponseBroker(writer: Writer, message: Writable<MetadataR
     if (flexible) writer.compactNullableString(rack); else writer.nullableString(rack);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MetadataResponseBroker.unknownTags', version);
+  else refuseUnknownTags('MetadataResponseBroker', message.unknownTags, version);
 }

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -149,7 +150,7 @@ function writeOffsetCommitRequest(writer: Writer, message: Writable<OffsetCommit
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeOffsetCommitRequestTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitRequest.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitRequest', message.unknownTags, version);
 }
 
 function writeOffsetCommitRequestTopic(writer: Writer, message: Writable<OffsetCommitRequestTopic>, version: number): void {
@@ -163,10 +164,14 @@ function writeOffsetCommitRequestTopic(writer: Writer, message: Writable<OffsetC
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeOffsetCommitRequestPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitRequestTopic.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitRequestTopic', message.unknownTags, version);
 }
 
-function writeOffsetCommitRequestPartition(writer: Writer, message: Writable<OffsetCommitRequestPartition>, version: number): void {
+function writeOffsetCommitRequestPartition(
+  writer: Writer,
+  message: Writable<OffsetCommitRequestPartition>,
+  version: number,
+): void {
   const flexible = version >= 8;
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.committedOffset ?? 0);
@@ -174,7 +179,7 @@ function writeOffsetCommitRequestPartition(writer: Writer, message: Writable<Off
   const committedMetadata = message.committedMetadata === undefined ? '' : message.committedMetadata;
   if (flexible) writer.compactNullableString(committedMetadata); else writer.nullableString(committedMetadata);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitRequestPartition.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitRequestPartition', message.unknownTags, version);
 }
 
 function readOffsetCommitResponse(reader: Reader, version: number): OffsetCommitResponse {
@@ -218,7 +223,7 @@ function writeOffsetCommitResponse(writer: Writer, message: Writable<OffsetCommi
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeOffsetCommitResponseTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitResponse.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitResponse', message.unknownTags, version);
 }
 
 function writeOffsetCommitResponseTopic(writer: Writer, message: Writable<OffsetCommitResponseTopic>, version: number): void {
@@ -232,13 +237,17 @@ function writeOffsetCommitResponseTopic(writer: Writer, message: Writable<Offset
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeOffsetCommitResponsePartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitResponseTopic.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitResponseTopic', message.unknownTags, version);
 }
 
-function writeOffsetCommitResponsePartition(writer: Writer, message: Writable<OffsetCommitResponsePartition>, version: number): void {
+function writeOffsetCommitResponsePartition(
+  writer: Writer,
+  message: Writable<OffsetCommitResponsePartition>,
+  version: number,
+): void {
   const flexible = version >= 8;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetCommitResponsePartition.unknownTags', version);
+  else refuseUnknownTags('OffsetCommitResponsePartition', message.unknownTags, version);
 }

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedNull,
   unsupportedField,
   unsupportedVersion,
@@ -143,7 +144,6 @@ function readOffsetFetchRequest(reader: Reader, version: number): OffsetFetchReq
   let groups: OffsetFetchRequestGroup[] = [];
   if (version >= 8) {
     const groupsLength = reader.compactArrayLength(3);
-    groups = [];
     for (let i = 0; i < groupsLength; i++) groups.push(readOffsetFetchRequestGroup(reader, version));
   }
   const requireStable = version >= 7 ? reader.bool() : false;
@@ -198,7 +198,7 @@ function writeOffsetFetchRequest(writer: Writer, message: Writable<OffsetFetchRe
   const topics = message.topics === undefined ? [] : message.topics;
   if (version <= 7) {
     if (topics === null && version < 2) throw unexpectedNull('OffsetFetchRequest.topics', version);
-    if (flexible) writer.compactArrayLength(topics === null ? -1 : topics.length); else writer.arrayLength(topics === null ? -1 : topics.length);
+    if (flexible) writer.compactArrayLength(topics?.length ?? -1); else writer.arrayLength(topics?.length ?? -1);
     if (topics !== null) {
       for (const element of topics) writeOffsetFetchRequestTopic(writer, element, version);
     }
@@ -219,7 +219,7 @@ function writeOffsetFetchRequest(writer: Writer, message: Writable<OffsetFetchRe
     throw unsupportedField('OffsetFetchRequest.requireStable', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetFetchRequest.unknownTags', version);
+  else refuseUnknownTags('OffsetFetchRequest', message.unknownTags, version);
 }
 
 function writeOffsetFetchRequestGroup(writer: Writer, message: Writable<OffsetFetchRequestGroup>, version: number): void {
@@ -227,7 +227,7 @@ function writeOffsetFetchRequestGroup(writer: Writer, message: Writable<OffsetFe
   if (version >= 9) writer.compactNullableString(message.memberId ?? null);
   if (version >= 9) writer.int32(message.memberEpoch ?? -1);
   const topics = message.topics === undefined ? [] : message.topics;
-  writer.compactArrayLength(topics === null ? -1 : topics.length);
+  writer.compactArrayLength(topics?.length ?? -1);
   if (topics !== null) {
     for (const element of topics) writeOffsetFetchRequestTopics(writer, element, version);
   }
@@ -251,7 +251,7 @@ function writeOffsetFetchRequestTopic(writer: Writer, message: Writable<OffsetFe
   if (flexible) writer.compactArrayLength(partitionIndexes.length); else writer.arrayLength(partitionIndexes.length);
   for (const element of partitionIndexes) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetFetchRequestTopic.unknownTags', version);
+  else refuseUnknownTags('OffsetFetchRequestTopic', message.unknownTags, version);
 }
 
 function readOffsetFetchResponse(reader: Reader, version: number): OffsetFetchResponse {
@@ -261,14 +261,12 @@ function readOffsetFetchResponse(reader: Reader, version: number): OffsetFetchRe
   let topics: OffsetFetchResponseTopic[] = [];
   if (version <= 7) {
     const topicsLength = flexible ? reader.compactArrayLength(3) : reader.arrayLength(6);
-    topics = [];
     for (let i = 0; i < topicsLength; i++) topics.push(readOffsetFetchResponseTopic(reader, version));
   }
   const errorCode = version >= 2 && version <= 7 ? reader.int16() : 0;
   let groups: OffsetFetchResponseGroup[] = [];
   if (version >= 8) {
     const groupsLength = reader.compactArrayLength(5);
-    groups = [];
     for (let i = 0; i < groupsLength; i++) groups.push(readOffsetFetchResponseGroup(reader, version));
   }
   const message: OffsetFetchResponse = { throttleTimeMs, topics, errorCode, groups };
@@ -352,7 +350,7 @@ function writeOffsetFetchResponse(writer: Writer, message: Writable<OffsetFetchR
     throw unsupportedField('OffsetFetchResponse.groups', version);
   }
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetFetchResponse.unknownTags', version);
+  else refuseUnknownTags('OffsetFetchResponse', message.unknownTags, version);
 }
 
 function writeOffsetFetchResponseGroup(writer: Writer, message: Writable<OffsetFetchResponseGroup>, version: number): void {
@@ -390,10 +388,14 @@ function writeOffsetFetchResponseTopic(writer: Writer, message: Writable<OffsetF
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeOffsetFetchResponsePartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetFetchResponseTopic.unknownTags', version);
+  else refuseUnknownTags('OffsetFetchResponseTopic', message.unknownTags, version);
 }
 
-function writeOffsetFetchResponsePartition(writer: Writer, message: Writable<OffsetFetchResponsePartition>, version: number): void {
+function writeOffsetFetchResponsePartition(
+  writer: Writer,
+  message: Writable<OffsetFetchResponsePartition>,
+  version: number,
+): void {
   const flexible = version >= 6;
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.committedOffset ?? 0);
@@ -402,5 +404,5 @@ function writeOffsetFetchResponsePartition(writer: Writer, message: Writable<Off
   if (flexible) writer.compactNullableString(metadata); else writer.nullableString(metadata);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetFetchResponsePartition.unknownTags', version);
+  else refuseUnknownTags('OffsetFetchResponsePartition', message.unknownTags, version);
 }

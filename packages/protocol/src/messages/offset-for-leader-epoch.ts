@@ -4,7 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -121,7 +121,7 @@ function writeOffsetForLeaderEpochRequest(writer: Writer, message: Writable<Offs
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeOffsetForLeaderTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetForLeaderEpochRequest.unknownTags', version);
+  else refuseUnknownTags('OffsetForLeaderEpochRequest', message.unknownTags, version);
 }
 
 function writeOffsetForLeaderTopic(writer: Writer, message: Writable<OffsetForLeaderTopic>, version: number): void {
@@ -132,7 +132,7 @@ function writeOffsetForLeaderTopic(writer: Writer, message: Writable<OffsetForLe
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeOffsetForLeaderPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetForLeaderTopic.unknownTags', version);
+  else refuseUnknownTags('OffsetForLeaderTopic', message.unknownTags, version);
 }
 
 function writeOffsetForLeaderPartition(writer: Writer, message: Writable<OffsetForLeaderPartition>, version: number): void {
@@ -141,7 +141,7 @@ function writeOffsetForLeaderPartition(writer: Writer, message: Writable<OffsetF
   writer.int32(message.currentLeaderEpoch ?? -1);
   writer.int32(message.leaderEpoch ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetForLeaderPartition.unknownTags', version);
+  else refuseUnknownTags('OffsetForLeaderPartition', message.unknownTags, version);
 }
 
 function readOffsetForLeaderEpochResponse(reader: Reader, version: number): OffsetForLeaderEpochResponse {
@@ -178,7 +178,11 @@ function readEpochEndOffset(reader: Reader, version: number): EpochEndOffset {
   return message;
 }
 
-function writeOffsetForLeaderEpochResponse(writer: Writer, message: Writable<OffsetForLeaderEpochResponse>, version: number): void {
+function writeOffsetForLeaderEpochResponse(
+  writer: Writer,
+  message: Writable<OffsetForLeaderEpochResponse>,
+  version: number,
+): void {
   if (version < 2 || version > 4) throw unsupportedVersion('OffsetForLeaderEpochResponse', version);
   const flexible = version >= 4;
   writer.int32(message.throttleTimeMs ?? 0);
@@ -186,7 +190,7 @@ function writeOffsetForLeaderEpochResponse(writer: Writer, message: Writable<Off
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeOffsetForLeaderTopicResult(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetForLeaderEpochResponse.unknownTags', version);
+  else refuseUnknownTags('OffsetForLeaderEpochResponse', message.unknownTags, version);
 }
 
 function writeOffsetForLeaderTopicResult(writer: Writer, message: Writable<OffsetForLeaderTopicResult>, version: number): void {
@@ -197,7 +201,7 @@ function writeOffsetForLeaderTopicResult(writer: Writer, message: Writable<Offse
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeEpochEndOffset(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('OffsetForLeaderTopicResult.unknownTags', version);
+  else refuseUnknownTags('OffsetForLeaderTopicResult', message.unknownTags, version);
 }
 
 function writeEpochEndOffset(writer: Writer, message: Writable<EpochEndOffset>, version: number): void {
@@ -207,5 +211,5 @@ function writeEpochEndOffset(writer: Writer, message: Writable<EpochEndOffset>, 
   writer.int32(message.leaderEpoch ?? -1);
   writer.int64(message.endOffset ?? -1);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('EpochEndOffset.unknownTags', version);
+  else refuseUnknownTags('EpochEndOffset', message.unknownTags, version);
 }

@@ -6,6 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
+  refuseUnknownTags,
   unexpectedTag,
   unsupportedField,
   unsupportedVersion,
@@ -167,7 +168,7 @@ function writeProduceRequest(writer: Writer, message: Writable<ProduceRequest>, 
   if (flexible) writer.compactArrayLength(topicData.length); else writer.arrayLength(topicData.length);
   for (const element of topicData) writeTopicProduceData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('ProduceRequest.unknownTags', version);
+  else refuseUnknownTags('ProduceRequest', message.unknownTags, version);
 }
 
 function writeTopicProduceData(writer: Writer, message: Writable<TopicProduceData>, version: number): void {
@@ -181,7 +182,7 @@ function writeTopicProduceData(writer: Writer, message: Writable<TopicProduceDat
   if (flexible) writer.compactArrayLength(partitionData.length); else writer.arrayLength(partitionData.length);
   for (const element of partitionData) writePartitionProduceData(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TopicProduceData.unknownTags', version);
+  else refuseUnknownTags('TopicProduceData', message.unknownTags, version);
 }
 
 function writePartitionProduceData(writer: Writer, message: Writable<PartitionProduceData>, version: number): void {
@@ -190,7 +191,7 @@ function writePartitionProduceData(writer: Writer, message: Writable<PartitionPr
   const records = message.records ?? null;
   if (flexible) writer.compactNullableBytes(records); else writer.nullableBytes(records);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('PartitionProduceData.unknownTags', version);
+  else refuseUnknownTags('PartitionProduceData', message.unknownTags, version);
 }
 
 function readProduceResponse(reader: Reader, version: number): ProduceResponse {
@@ -257,7 +258,6 @@ function readPartitionProduceResponse(reader: Reader, version: number): Partitio
   let recordErrors: BatchIndexAndErrorMessage[] = [];
   if (version >= 8) {
     const recordErrorsLength = flexible ? reader.compactArrayLength(6) : reader.arrayLength(6);
-    recordErrors = [];
     for (let i = 0; i < recordErrorsLength; i++) recordErrors.push(readBatchIndexAndErrorMessage(reader, version));
   }
   const errorMessage = version >= 8 ? (flexible ? reader.compactNullableString() : reader.nullableString()) : null;
@@ -332,8 +332,8 @@ function writeProduceResponse(writer: Writer, message: Writable<ProduceResponse>
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('ProduceResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('ProduceResponse', message.unknownTags, version);
   }
 }
 
@@ -356,7 +356,7 @@ function writeTopicProduceResponse(writer: Writer, message: Writable<TopicProduc
   if (flexible) writer.compactArrayLength(partitionResponses.length); else writer.arrayLength(partitionResponses.length);
   for (const element of partitionResponses) writePartitionProduceResponse(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TopicProduceResponse.unknownTags', version);
+  else refuseUnknownTags('TopicProduceResponse', message.unknownTags, version);
 }
 
 function writePartitionProduceResponse(writer: Writer, message: Writable<PartitionProduceResponse>, version: number): void {
@@ -389,8 +389,8 @@ function writePartitionProduceResponse(writer: Writer, message: Writable<Partiti
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('PartitionProduceResponse.unknownTags', version);
+  } else {
+    refuseUnknownTags('PartitionProduceResponse', message.unknownTags, version);
   }
 }
 
@@ -406,7 +406,7 @@ function writeBatchIndexAndErrorMessage(writer: Writer, message: Writable<BatchI
   const batchIndexErrorMessage = message.batchIndexErrorMessage ?? null;
   if (flexible) writer.compactNullableString(batchIndexErrorMessage); else writer.nullableString(batchIndexErrorMessage);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('BatchIndexAndErrorMessage.unknownTags', version);
+  else refuseUnknownTags('BatchIndexAndErrorMessage', message.unknownTags, version);
 }
 
 function defaultLeaderIdAndEpoch(): LeaderIdAndEpoch {

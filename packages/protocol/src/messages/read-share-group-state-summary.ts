@@ -100,7 +100,11 @@ function readPartitionData(reader: Reader): PartitionData {
   return message;
 }
 
-function writeReadShareGroupStateSummaryRequest(writer: Writer, message: Writable<ReadShareGroupStateSummaryRequest>, version: number): void {
+function writeReadShareGroupStateSummaryRequest(
+  writer: Writer,
+  message: Writable<ReadShareGroupStateSummaryRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ReadShareGroupStateSummaryRequest', version);
   writer.compactString(message.groupId ?? '');
   const topics = message.topics ?? [];
@@ -164,7 +168,11 @@ function readPartitionResult(reader: Reader, version: number): PartitionResult {
   return message;
 }
 
-function writeReadShareGroupStateSummaryResponse(writer: Writer, message: Writable<ReadShareGroupStateSummaryResponse>, version: number): void {
+function writeReadShareGroupStateSummaryResponse(
+  writer: Writer,
+  message: Writable<ReadShareGroupStateSummaryResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('ReadShareGroupStateSummaryResponse', version);
   const results = message.results ?? [];
   writer.compactArrayLength(results.length);

@@ -5,7 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -68,7 +68,7 @@ function writeRenewDelegationTokenRequest(writer: Writer, message: Writable<Rene
   if (flexible) writer.compactBytes(hmac); else writer.sizedBytes(hmac);
   writer.int64(message.renewPeriodMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('RenewDelegationTokenRequest.unknownTags', version);
+  else refuseUnknownTags('RenewDelegationTokenRequest', message.unknownTags, version);
 }
 
 function readRenewDelegationTokenResponse(reader: Reader, version: number): RenewDelegationTokenResponse {
@@ -82,12 +82,16 @@ function readRenewDelegationTokenResponse(reader: Reader, version: number): Rene
   return message;
 }
 
-function writeRenewDelegationTokenResponse(writer: Writer, message: Writable<RenewDelegationTokenResponse>, version: number): void {
+function writeRenewDelegationTokenResponse(
+  writer: Writer,
+  message: Writable<RenewDelegationTokenResponse>,
+  version: number,
+): void {
   if (version < 1 || version > 2) throw unsupportedVersion('RenewDelegationTokenResponse', version);
   const flexible = version >= 2;
   writer.int16(message.errorCode ?? 0);
   writer.int64(message.expiryTimestampMs ?? 0);
   writer.int32(message.throttleTimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('RenewDelegationTokenResponse.unknownTags', version);
+  else refuseUnknownTags('RenewDelegationTokenResponse', message.unknownTags, version);
 }

@@ -5,7 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../codec.ts';
@@ -67,7 +67,7 @@ function writeSaslAuthenticateRequest(writer: Writer, message: Writable<SaslAuth
   const authBytes = message.authBytes ?? NO_BYTES;
   if (flexible) writer.compactBytes(authBytes); else writer.sizedBytes(authBytes);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('SaslAuthenticateRequest.unknownTags', version);
+  else refuseUnknownTags('SaslAuthenticateRequest', message.unknownTags, version);
 }
 
 function readSaslAuthenticateResponse(reader: Reader, version: number): SaslAuthenticateResponse {
@@ -92,5 +92,5 @@ function writeSaslAuthenticateResponse(writer: Writer, message: Writable<SaslAut
   if (flexible) writer.compactBytes(authBytes); else writer.sizedBytes(authBytes);
   if (version >= 1) writer.int64(message.sessionLifetimeMs ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('SaslAuthenticateResponse.unknownTags', version);
+  else refuseUnknownTags('SaslAuthenticateResponse', message.unknownTags, version);
 }

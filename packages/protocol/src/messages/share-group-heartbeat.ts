@@ -82,7 +82,7 @@ function writeShareGroupHeartbeatRequest(writer: Writer, message: Writable<Share
   writer.int32(message.memberEpoch ?? 0);
   writer.compactNullableString(message.rackId ?? null);
   const subscribedTopicNames = message.subscribedTopicNames ?? null;
-  writer.compactArrayLength(subscribedTopicNames === null ? -1 : subscribedTopicNames.length);
+  writer.compactArrayLength(subscribedTopicNames?.length ?? -1);
   if (subscribedTopicNames !== null) {
     for (const element of subscribedTopicNames) writer.compactString(element);
   }

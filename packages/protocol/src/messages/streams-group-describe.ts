@@ -327,7 +327,11 @@ function readKeyValue(reader: Reader): KeyValue {
   return message;
 }
 
-function writeStreamsGroupDescribeResponse(writer: Writer, message: Writable<StreamsGroupDescribeResponse>, version: number): void {
+function writeStreamsGroupDescribeResponse(
+  writer: Writer,
+  message: Writable<StreamsGroupDescribeResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupDescribeResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   const groups = message.groups ?? [];
@@ -427,7 +431,7 @@ function writeEndpoint(writer: Writer, message: Writable<Endpoint>): void {
 function writeTopology(writer: Writer, message: Writable<Topology>): void {
   writer.int32(message.epoch ?? 0);
   const subtopologies = message.subtopologies ?? null;
-  writer.compactArrayLength(subtopologies === null ? -1 : subtopologies.length);
+  writer.compactArrayLength(subtopologies?.length ?? -1);
   if (subtopologies !== null) {
     for (const element of subtopologies) writeSubtopology(writer, element);
   }

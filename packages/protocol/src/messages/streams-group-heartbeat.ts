@@ -316,7 +316,11 @@ function readKeyValue(reader: Reader): KeyValue {
   return message;
 }
 
-function writeStreamsGroupHeartbeatRequest(writer: Writer, message: Writable<StreamsGroupHeartbeatRequest>, version: number): void {
+function writeStreamsGroupHeartbeatRequest(
+  writer: Writer,
+  message: Writable<StreamsGroupHeartbeatRequest>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupHeartbeatRequest', version);
   writer.compactString(message.groupId ?? '');
   writer.compactString(message.memberId ?? '');
@@ -333,17 +337,17 @@ function writeStreamsGroupHeartbeatRequest(writer: Writer, message: Writable<Str
     writeTopology(writer, topology);
   }
   const activeTasks = message.activeTasks ?? null;
-  writer.compactArrayLength(activeTasks === null ? -1 : activeTasks.length);
+  writer.compactArrayLength(activeTasks?.length ?? -1);
   if (activeTasks !== null) {
     for (const element of activeTasks) writeStreamsGroupHeartbeatRequestTaskIds(writer, element);
   }
   const standbyTasks = message.standbyTasks ?? null;
-  writer.compactArrayLength(standbyTasks === null ? -1 : standbyTasks.length);
+  writer.compactArrayLength(standbyTasks?.length ?? -1);
   if (standbyTasks !== null) {
     for (const element of standbyTasks) writeStreamsGroupHeartbeatRequestTaskIds(writer, element);
   }
   const warmupTasks = message.warmupTasks ?? null;
-  writer.compactArrayLength(warmupTasks === null ? -1 : warmupTasks.length);
+  writer.compactArrayLength(warmupTasks?.length ?? -1);
   if (warmupTasks !== null) {
     for (const element of warmupTasks) writeStreamsGroupHeartbeatRequestTaskIds(writer, element);
   }
@@ -356,17 +360,17 @@ function writeStreamsGroupHeartbeatRequest(writer: Writer, message: Writable<Str
     writeStreamsGroupHeartbeatRequestEndpoint(writer, userEndpoint);
   }
   const clientTags = message.clientTags ?? null;
-  writer.compactArrayLength(clientTags === null ? -1 : clientTags.length);
+  writer.compactArrayLength(clientTags?.length ?? -1);
   if (clientTags !== null) {
     for (const element of clientTags) writeKeyValue(writer, element);
   }
   const taskOffsets = message.taskOffsets ?? null;
-  writer.compactArrayLength(taskOffsets === null ? -1 : taskOffsets.length);
+  writer.compactArrayLength(taskOffsets?.length ?? -1);
   if (taskOffsets !== null) {
     for (const element of taskOffsets) writeTaskOffset(writer, element);
   }
   const taskEndOffsets = message.taskEndOffsets ?? null;
-  writer.compactArrayLength(taskEndOffsets === null ? -1 : taskEndOffsets.length);
+  writer.compactArrayLength(taskEndOffsets?.length ?? -1);
   if (taskEndOffsets !== null) {
     for (const element of taskEndOffsets) writeTaskOffset(writer, element);
   }
@@ -381,7 +385,10 @@ function writeTaskOffset(writer: Writer, message: Writable<TaskOffset>): void {
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeStreamsGroupHeartbeatRequestEndpoint(writer: Writer, message: Writable<StreamsGroupHeartbeatRequestEndpoint>): void {
+function writeStreamsGroupHeartbeatRequestEndpoint(
+  writer: Writer,
+  message: Writable<StreamsGroupHeartbeatRequestEndpoint>,
+): void {
   writer.compactString(message.host ?? '');
   writer.uint16(message.port ?? 0);
   writeUnknownTags(writer, message.unknownTags);
@@ -550,7 +557,11 @@ function readStatus(reader: Reader): Status {
   return message;
 }
 
-function writeStreamsGroupHeartbeatResponse(writer: Writer, message: Writable<StreamsGroupHeartbeatResponse>, version: number): void {
+function writeStreamsGroupHeartbeatResponse(
+  writer: Writer,
+  message: Writable<StreamsGroupHeartbeatResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupHeartbeatResponse', version);
   writer.int32(message.throttleTimeMs ?? 0);
   writer.int16(message.errorCode ?? 0);
@@ -561,28 +572,28 @@ function writeStreamsGroupHeartbeatResponse(writer: Writer, message: Writable<St
   writer.int32(message.acceptableRecoveryLag ?? 0);
   writer.int32(message.taskOffsetIntervalMs ?? 0);
   const status = message.status === undefined ? [] : message.status;
-  writer.compactArrayLength(status === null ? -1 : status.length);
+  writer.compactArrayLength(status?.length ?? -1);
   if (status !== null) {
     for (const element of status) writeStatus(writer, element);
   }
   const activeTasks = message.activeTasks ?? null;
-  writer.compactArrayLength(activeTasks === null ? -1 : activeTasks.length);
+  writer.compactArrayLength(activeTasks?.length ?? -1);
   if (activeTasks !== null) {
     for (const element of activeTasks) writeStreamsGroupHeartbeatResponseTaskIds(writer, element);
   }
   const standbyTasks = message.standbyTasks ?? null;
-  writer.compactArrayLength(standbyTasks === null ? -1 : standbyTasks.length);
+  writer.compactArrayLength(standbyTasks?.length ?? -1);
   if (standbyTasks !== null) {
     for (const element of standbyTasks) writeStreamsGroupHeartbeatResponseTaskIds(writer, element);
   }
   const warmupTasks = message.warmupTasks ?? null;
-  writer.compactArrayLength(warmupTasks === null ? -1 : warmupTasks.length);
+  writer.compactArrayLength(warmupTasks?.length ?? -1);
   if (warmupTasks !== null) {
     for (const element of warmupTasks) writeStreamsGroupHeartbeatResponseTaskIds(writer, element);
   }
   writer.int32(message.endpointInformationEpoch ?? 0);
   const partitionsByUserEndpoint = message.partitionsByUserEndpoint ?? null;
-  writer.compactArrayLength(partitionsByUserEndpoint === null ? -1 : partitionsByUserEndpoint.length);
+  writer.compactArrayLength(partitionsByUserEndpoint?.length ?? -1);
   if (partitionsByUserEndpoint !== null) {
     for (const element of partitionsByUserEndpoint) writeEndpointToPartitions(writer, element);
   }
@@ -609,13 +620,19 @@ function writeTopicPartition(writer: Writer, message: Writable<TopicPartition>):
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeStreamsGroupHeartbeatResponseEndpoint(writer: Writer, message: Writable<StreamsGroupHeartbeatResponseEndpoint>): void {
+function writeStreamsGroupHeartbeatResponseEndpoint(
+  writer: Writer,
+  message: Writable<StreamsGroupHeartbeatResponseEndpoint>,
+): void {
   writer.compactString(message.host ?? '');
   writer.uint16(message.port ?? 0);
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeStreamsGroupHeartbeatResponseTaskIds(writer: Writer, message: Writable<StreamsGroupHeartbeatResponseTaskIds>): void {
+function writeStreamsGroupHeartbeatResponseTaskIds(
+  writer: Writer,
+  message: Writable<StreamsGroupHeartbeatResponseTaskIds>,
+): void {
   writer.compactString(message.subtopologyId ?? '');
   const partitions = message.partitions ?? [];
   writer.compactArrayLength(partitions.length);

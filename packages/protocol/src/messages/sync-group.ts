@@ -5,6 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -116,7 +117,7 @@ function writeSyncGroupRequest(writer: Writer, message: Writable<SyncGroupReques
   if (flexible) writer.compactArrayLength(assignments.length); else writer.arrayLength(assignments.length);
   for (const element of assignments) writeSyncGroupRequestAssignment(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('SyncGroupRequest.unknownTags', version);
+  else refuseUnknownTags('SyncGroupRequest', message.unknownTags, version);
 }
 
 function writeSyncGroupRequestAssignment(writer: Writer, message: Writable<SyncGroupRequestAssignment>, version: number): void {
@@ -126,7 +127,7 @@ function writeSyncGroupRequestAssignment(writer: Writer, message: Writable<SyncG
   const assignment = message.assignment ?? NO_BYTES;
   if (flexible) writer.compactBytes(assignment); else writer.sizedBytes(assignment);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('SyncGroupRequestAssignment.unknownTags', version);
+  else refuseUnknownTags('SyncGroupRequestAssignment', message.unknownTags, version);
 }
 
 function readSyncGroupResponse(reader: Reader, version: number): SyncGroupResponse {
@@ -152,5 +153,5 @@ function writeSyncGroupResponse(writer: Writer, message: Writable<SyncGroupRespo
   const assignment = message.assignment ?? NO_BYTES;
   if (flexible) writer.compactBytes(assignment); else writer.sizedBytes(assignment);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('SyncGroupResponse.unknownTags', version);
+  else refuseUnknownTags('SyncGroupResponse', message.unknownTags, version);
 }

@@ -4,6 +4,7 @@ import {
   type UnknownTag,
   type Writable,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   writeUnknownTags,
@@ -165,7 +166,7 @@ function writeTxnOffsetCommitRequest(writer: Writer, message: Writable<TxnOffset
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeTxnOffsetCommitRequestTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitRequest.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitRequest', message.unknownTags, version);
 }
 
 function writeTxnOffsetCommitRequestTopic(writer: Writer, message: Writable<TxnOffsetCommitRequestTopic>, version: number): void {
@@ -176,10 +177,14 @@ function writeTxnOffsetCommitRequestTopic(writer: Writer, message: Writable<TxnO
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeTxnOffsetCommitRequestPartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitRequestTopic.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitRequestTopic', message.unknownTags, version);
 }
 
-function writeTxnOffsetCommitRequestPartition(writer: Writer, message: Writable<TxnOffsetCommitRequestPartition>, version: number): void {
+function writeTxnOffsetCommitRequestPartition(
+  writer: Writer,
+  message: Writable<TxnOffsetCommitRequestPartition>,
+  version: number,
+): void {
   const flexible = version >= 3;
   writer.int32(message.partitionIndex ?? 0);
   writer.int64(message.committedOffset ?? 0);
@@ -187,7 +192,7 @@ function writeTxnOffsetCommitRequestPartition(writer: Writer, message: Writable<
   const committedMetadata = message.committedMetadata === undefined ? '' : message.committedMetadata;
   if (flexible) writer.compactNullableString(committedMetadata); else writer.nullableString(committedMetadata);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitRequestPartition.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitRequestPartition', message.unknownTags, version);
 }
 
 function readTxnOffsetCommitResponse(reader: Reader, version: number): TxnOffsetCommitResponse {
@@ -230,10 +235,14 @@ function writeTxnOffsetCommitResponse(writer: Writer, message: Writable<TxnOffse
   if (flexible) writer.compactArrayLength(topics.length); else writer.arrayLength(topics.length);
   for (const element of topics) writeTxnOffsetCommitResponseTopic(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitResponse.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitResponse', message.unknownTags, version);
 }
 
-function writeTxnOffsetCommitResponseTopic(writer: Writer, message: Writable<TxnOffsetCommitResponseTopic>, version: number): void {
+function writeTxnOffsetCommitResponseTopic(
+  writer: Writer,
+  message: Writable<TxnOffsetCommitResponseTopic>,
+  version: number,
+): void {
   const flexible = version >= 3;
   const name = message.name ?? '';
   if (flexible) writer.compactString(name); else writer.string(name);
@@ -241,13 +250,17 @@ function writeTxnOffsetCommitResponseTopic(writer: Writer, message: Writable<Txn
   if (flexible) writer.compactArrayLength(partitions.length); else writer.arrayLength(partitions.length);
   for (const element of partitions) writeTxnOffsetCommitResponsePartition(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitResponseTopic.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitResponseTopic', message.unknownTags, version);
 }
 
-function writeTxnOffsetCommitResponsePartition(writer: Writer, message: Writable<TxnOffsetCommitResponsePartition>, version: number): void {
+function writeTxnOffsetCommitResponsePartition(
+  writer: Writer,
+  message: Writable<TxnOffsetCommitResponsePartition>,
+  version: number,
+): void {
   const flexible = version >= 3;
   writer.int32(message.partitionIndex ?? 0);
   writer.int16(message.errorCode ?? 0);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('TxnOffsetCommitResponsePartition.unknownTags', version);
+  else refuseUnknownTags('TxnOffsetCommitResponsePartition', message.unknownTags, version);
 }

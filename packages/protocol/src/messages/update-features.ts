@@ -135,7 +135,6 @@ function readUpdateFeaturesResponse(reader: Reader, version: number): UpdateFeat
   let results: UpdatableFeatureResult[] = [];
   if (version <= 1) {
     const resultsLength = reader.compactArrayLength(5);
-    results = [];
     for (let i = 0; i < resultsLength; i++) results.push(readUpdatableFeatureResult(reader));
   }
   const message: UpdateFeaturesResponse = { throttleTimeMs, errorCode, errorMessage, results };

@@ -190,7 +190,11 @@ function readPartitionResult(reader: Reader): PartitionResult {
   return message;
 }
 
-function writeWriteShareGroupStateResponse(writer: Writer, message: Writable<WriteShareGroupStateResponse>, version: number): void {
+function writeWriteShareGroupStateResponse(
+  writer: Writer,
+  message: Writable<WriteShareGroupStateResponse>,
+  version: number,
+): void {
   if (version < 0 || version > 1) throw unsupportedVersion('WriteShareGroupStateResponse', version);
   const results = message.results ?? [];
   writer.compactArrayLength(results.length);

@@ -72,7 +72,10 @@ function writeConsumerProtocolAssignment(writer: Writer, message: Writable<Consu
   writer.nullableBytes(message.userData ?? null);
 }
 
-function writeConsumerProtocolAssignmentTopicPartition(writer: Writer, message: Writable<ConsumerProtocolAssignmentTopicPartition>): void {
+function writeConsumerProtocolAssignmentTopicPartition(
+  writer: Writer,
+  message: Writable<ConsumerProtocolAssignmentTopicPartition>,
+): void {
   writer.string(message.topic ?? '');
   const partitions = message.partitions ?? [];
   writer.arrayLength(partitions.length);
@@ -88,7 +91,6 @@ function readConsumerProtocolSubscription(reader: Reader, version: number): Cons
   let ownedPartitions: ConsumerProtocolSubscriptionTopicPartition[] = [];
   if (version >= 1) {
     const ownedPartitionsLength = reader.arrayLength(6);
-    ownedPartitions = [];
     for (let i = 0; i < ownedPartitionsLength; i++) ownedPartitions.push(readConsumerProtocolSubscriptionTopicPartition(reader));
   }
   const generationId = version >= 2 ? reader.int32() : -1;
@@ -104,7 +106,11 @@ function readConsumerProtocolSubscriptionTopicPartition(reader: Reader): Consume
   return { topic, partitions };
 }
 
-function writeConsumerProtocolSubscription(writer: Writer, message: Writable<ConsumerProtocolSubscription>, version: number): void {
+function writeConsumerProtocolSubscription(
+  writer: Writer,
+  message: Writable<ConsumerProtocolSubscription>,
+  version: number,
+): void {
   if (version < 0 || version > 3) throw unsupportedVersion('ConsumerProtocolSubscription', version);
   const topics = message.topics ?? [];
   writer.arrayLength(topics.length);
@@ -119,7 +125,10 @@ function writeConsumerProtocolSubscription(writer: Writer, message: Writable<Con
   if (version >= 3) writer.nullableString(message.rackId ?? null);
 }
 
-function writeConsumerProtocolSubscriptionTopicPartition(writer: Writer, message: Writable<ConsumerProtocolSubscriptionTopicPartition>): void {
+function writeConsumerProtocolSubscriptionTopicPartition(
+  writer: Writer,
+  message: Writable<ConsumerProtocolSubscriptionTopicPartition>,
+): void {
   writer.string(message.topic ?? '');
   const partitions = message.partitions ?? [];
   writer.arrayLength(partitions.length);

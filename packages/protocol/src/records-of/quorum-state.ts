@@ -95,7 +95,7 @@ function writeQuorumStateData(writer: Writer, message: Writable<QuorumStateData>
   }
   const currentVoters = message.currentVoters === undefined ? [] : message.currentVoters;
   if (version === 0) {
-    writer.compactArrayLength(currentVoters === null ? -1 : currentVoters.length);
+    writer.compactArrayLength(currentVoters?.length ?? -1);
     if (currentVoters !== null) {
       for (const element of currentVoters) writeVoter(writer, element);
     }

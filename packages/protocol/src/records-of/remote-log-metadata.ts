@@ -190,7 +190,9 @@ function readRemoteLogSegmentMetadataRecord(reader: Reader, version: number): Re
   return message;
 }
 
-function readRemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry(reader: Reader): RemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry {
+function readRemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry {
   const leaderEpoch = reader.int32();
   const offset = reader.int64();
   const message: RemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry = { leaderEpoch, offset };
@@ -198,7 +200,9 @@ function readRemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry(reader: Reade
   return message;
 }
 
-function readRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(reader: Reader): RemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry {
+function readRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry {
   const topicIdPartition = readRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(reader);
   const id = reader.uuid();
   const message: RemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry = { topicIdPartition, id };
@@ -206,7 +210,9 @@ function readRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(reader: Reade
   return message;
 }
 
-function readRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(reader: Reader): RemoteLogSegmentMetadataRecordTopicIdPartitionEntry {
+function readRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataRecordTopicIdPartitionEntry {
   const name = reader.compactString();
   const id = reader.uuid();
   const partition = reader.int32();
@@ -215,7 +221,11 @@ function readRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(reader: Reader)
   return message;
 }
 
-function writeRemoteLogSegmentMetadataRecord(writer: Writer, message: Writable<RemoteLogSegmentMetadataRecord>, version: number): void {
+function writeRemoteLogSegmentMetadataRecord(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemoteLogSegmentMetadataRecord', version);
   const remoteLogSegmentId = message.remoteLogSegmentId ?? {};
   writeRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(writer, remoteLogSegmentId);
@@ -244,20 +254,29 @@ function writeRemoteLogSegmentMetadataRecord(writer: Writer, message: Writable<R
   appendUnknownTags(writer, unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry>): void {
+function writeRemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataRecordSegmentLeaderEpochEntry>,
+): void {
   writer.int32(message.leaderEpoch ?? 0);
   writer.int64(message.offset ?? 0);
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry>): void {
+function writeRemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataRecordRemoteLogSegmentIdEntry>,
+): void {
   const topicIdPartition = message.topicIdPartition ?? {};
   writeRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(writer, topicIdPartition);
   writer.uuid(message.id ?? ZERO_UUID);
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataRecordTopicIdPartitionEntry>): void {
+function writeRemoteLogSegmentMetadataRecordTopicIdPartitionEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataRecordTopicIdPartitionEntry>,
+): void {
   writer.compactString(message.name ?? '');
   writer.uuid(message.id ?? ZERO_UUID);
   writer.int32(message.partition ?? 0);
@@ -282,7 +301,9 @@ function readRemoteLogSegmentMetadataUpdateRecord(reader: Reader, version: numbe
   return message;
 }
 
-function readRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(reader: Reader): RemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry {
+function readRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry {
   const topicIdPartition = readRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(reader);
   const id = reader.uuid();
   const message: RemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry = { topicIdPartition, id };
@@ -290,7 +311,9 @@ function readRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(reader:
   return message;
 }
 
-function readRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(reader: Reader): RemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry {
+function readRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry {
   const name = reader.compactString();
   const id = reader.uuid();
   const partition = reader.int32();
@@ -299,7 +322,11 @@ function readRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(reader: R
   return message;
 }
 
-function writeRemoteLogSegmentMetadataUpdateRecord(writer: Writer, message: Writable<RemoteLogSegmentMetadataUpdateRecord>, version: number): void {
+function writeRemoteLogSegmentMetadataUpdateRecord(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataUpdateRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemoteLogSegmentMetadataUpdateRecord', version);
   const remoteLogSegmentId = message.remoteLogSegmentId ?? {};
   writeRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(writer, remoteLogSegmentId);
@@ -310,14 +337,20 @@ function writeRemoteLogSegmentMetadataUpdateRecord(writer: Writer, message: Writ
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry>): void {
+function writeRemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataUpdateRecordRemoteLogSegmentIdEntry>,
+): void {
   const topicIdPartition = message.topicIdPartition ?? {};
   writeRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(writer, topicIdPartition);
   writer.uuid(message.id ?? ZERO_UUID);
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry>): void {
+function writeRemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataUpdateRecordTopicIdPartitionEntry>,
+): void {
   writer.compactString(message.name ?? '');
   writer.uuid(message.id ?? ZERO_UUID);
   writer.int32(message.partition ?? 0);
@@ -340,7 +373,9 @@ function readRemotePartitionDeleteMetadataRecord(reader: Reader, version: number
   return message;
 }
 
-function readRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(reader: Reader): RemotePartitionDeleteMetadataRecordTopicIdPartitionEntry {
+function readRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(
+  reader: Reader,
+): RemotePartitionDeleteMetadataRecordTopicIdPartitionEntry {
   const name = reader.compactString();
   const id = reader.uuid();
   const partition = reader.int32();
@@ -349,7 +384,11 @@ function readRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(reader: Re
   return message;
 }
 
-function writeRemotePartitionDeleteMetadataRecord(writer: Writer, message: Writable<RemotePartitionDeleteMetadataRecord>, version: number): void {
+function writeRemotePartitionDeleteMetadataRecord(
+  writer: Writer,
+  message: Writable<RemotePartitionDeleteMetadataRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemotePartitionDeleteMetadataRecord', version);
   const topicIdPartition = message.topicIdPartition ?? {};
   writeRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(writer, topicIdPartition);
@@ -359,7 +398,10 @@ function writeRemotePartitionDeleteMetadataRecord(writer: Writer, message: Writa
   writeUnknownTags(writer, message.unknownTags);
 }
 
-function writeRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(writer: Writer, message: Writable<RemotePartitionDeleteMetadataRecordTopicIdPartitionEntry>): void {
+function writeRemotePartitionDeleteMetadataRecordTopicIdPartitionEntry(
+  writer: Writer,
+  message: Writable<RemotePartitionDeleteMetadataRecordTopicIdPartitionEntry>,
+): void {
   writer.compactString(message.name ?? '');
   writer.uuid(message.id ?? ZERO_UUID);
   writer.int32(message.partition ?? 0);
@@ -412,7 +454,9 @@ function readRemoteLogSegmentMetadataSnapshotRecord(reader: Reader, version: num
   return message;
 }
 
-function readRemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry(reader: Reader): RemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry {
+function readRemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry(
+  reader: Reader,
+): RemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry {
   const leaderEpoch = reader.int32();
   const offset = reader.int64();
   const message: RemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry = { leaderEpoch, offset };
@@ -420,7 +464,11 @@ function readRemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry(reade
   return message;
 }
 
-function writeRemoteLogSegmentMetadataSnapshotRecord(writer: Writer, message: Writable<RemoteLogSegmentMetadataSnapshotRecord>, version: number): void {
+function writeRemoteLogSegmentMetadataSnapshotRecord(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataSnapshotRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemoteLogSegmentMetadataSnapshotRecord', version);
   writer.uuid(message.segmentId ?? ZERO_UUID);
   writer.int64(message.startOffset ?? 0);
@@ -448,7 +496,10 @@ function writeRemoteLogSegmentMetadataSnapshotRecord(writer: Writer, message: Wr
   appendUnknownTags(writer, unknownTags);
 }
 
-function writeRemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry(writer: Writer, message: Writable<RemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry>): void {
+function writeRemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry(
+  writer: Writer,
+  message: Writable<RemoteLogSegmentMetadataSnapshotRecordSegmentLeaderEpochEntry>,
+): void {
   writer.int32(message.leaderEpoch ?? 0);
   writer.int64(message.offset ?? 0);
   writeUnknownTags(writer, message.unknownTags);

@@ -69,20 +69,17 @@ function readSubscriptionInfoData(reader: Reader, version: number): Subscription
   let prevTasks: TaskId[] = [];
   if (version <= 6) {
     const prevTasksLength = reader.arrayLength(8);
-    prevTasks = [];
     for (let i = 0; i < prevTasksLength; i++) prevTasks.push(readTaskId(reader));
   }
   let standbyTasks: TaskId[] = [];
   if (version <= 6) {
     const standbyTasksLength = reader.arrayLength(8);
-    standbyTasks = [];
     for (let i = 0; i < standbyTasksLength; i++) standbyTasks.push(readTaskId(reader));
   }
   const userEndPoint = version >= 2 ? reader.bytes() : NO_BYTES;
   let taskOffsetSums: TaskOffsetSum[] = [];
   if (version >= 7) {
     const taskOffsetSumsLength = reader.arrayLength(8);
-    taskOffsetSums = [];
     for (let i = 0; i < taskOffsetSumsLength; i++) taskOffsetSums.push(readTaskOffsetSum(reader, version));
   }
   const uniqueField = version >= 8 ? reader.int8() : 0;
@@ -90,7 +87,6 @@ function readSubscriptionInfoData(reader: Reader, version: number): Subscription
   let clientTags: ClientTag[] = [];
   if (version >= 11) {
     const clientTagsLength = reader.arrayLength(8);
-    clientTags = [];
     for (let i = 0; i < clientTagsLength; i++) clientTags.push(readClientTag(reader));
   }
   return {
@@ -121,7 +117,6 @@ function readTaskOffsetSum(reader: Reader, version: number): TaskOffsetSum {
   let partitionToOffsetSum: PartitionToOffsetSum[] = [];
   if (version <= 9) {
     const partitionToOffsetSumLength = reader.arrayLength(12);
-    partitionToOffsetSum = [];
     for (let i = 0; i < partitionToOffsetSumLength; i++) partitionToOffsetSum.push(readPartitionToOffsetSum(reader));
   }
   return { topicGroupId, partition, offsetSum, namedTopology, partitionToOffsetSum };

@@ -61,13 +61,20 @@ function readConsumerGroupCurrentMemberAssignmentKey(reader: Reader, version: nu
   return { groupId, memberId };
 }
 
-function writeConsumerGroupCurrentMemberAssignmentKey(writer: Writer, message: Writable<ConsumerGroupCurrentMemberAssignmentKey>, version: number): void {
+function writeConsumerGroupCurrentMemberAssignmentKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupCurrentMemberAssignmentKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupCurrentMemberAssignmentKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
 }
 
-function readConsumerGroupCurrentMemberAssignmentValue(reader: Reader, version: number): ConsumerGroupCurrentMemberAssignmentValue {
+function readConsumerGroupCurrentMemberAssignmentValue(
+  reader: Reader,
+  version: number,
+): ConsumerGroupCurrentMemberAssignmentValue {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupCurrentMemberAssignmentValue', version);
   const memberEpoch = reader.int32();
   const previousMemberEpoch = reader.int32();
@@ -116,7 +123,11 @@ function readTopicPartitions(reader: Reader): TopicPartitions {
   return message;
 }
 
-function writeConsumerGroupCurrentMemberAssignmentValue(writer: Writer, message: Writable<ConsumerGroupCurrentMemberAssignmentValue>, version: number): void {
+function writeConsumerGroupCurrentMemberAssignmentValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupCurrentMemberAssignmentValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupCurrentMemberAssignmentValue', version);
   writer.int32(message.memberEpoch ?? 0);
   writer.int32(message.previousMemberEpoch ?? 0);
@@ -143,7 +154,7 @@ function writeTopicPartitions(writer: Writer, message: Writable<TopicPartitions>
   writer.uvarint(tags);
   if (assignmentEpochsIsSet) {
     const start = writer.beginTag(0);
-    writer.compactArrayLength(assignmentEpochs === null ? -1 : assignmentEpochs.length);
+    writer.compactArrayLength(assignmentEpochs?.length ?? -1);
     if (assignmentEpochs !== null) {
       for (const element of assignmentEpochs) writer.int32(element);
     }

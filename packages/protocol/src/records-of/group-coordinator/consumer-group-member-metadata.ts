@@ -71,7 +71,11 @@ function readConsumerGroupMemberMetadataKey(reader: Reader, version: number): Co
   return { groupId, memberId };
 }
 
-function writeConsumerGroupMemberMetadataKey(writer: Writer, message: Writable<ConsumerGroupMemberMetadataKey>, version: number): void {
+function writeConsumerGroupMemberMetadataKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupMemberMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupMemberMetadataKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -137,7 +141,11 @@ function readClassicProtocol(reader: Reader): ClassicProtocol {
   return message;
 }
 
-function writeConsumerGroupMemberMetadataValue(writer: Writer, message: Writable<ConsumerGroupMemberMetadataValue>, version: number): void {
+function writeConsumerGroupMemberMetadataValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupMemberMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupMemberMetadataValue', version);
   writer.compactNullableString(message.instanceId === undefined ? '' : message.instanceId);
   writer.compactNullableString(message.rackId === undefined ? '' : message.rackId);

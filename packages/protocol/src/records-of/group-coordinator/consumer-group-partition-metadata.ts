@@ -58,7 +58,11 @@ function readConsumerGroupPartitionMetadataKey(reader: Reader, version: number):
   return { groupId };
 }
 
-function writeConsumerGroupPartitionMetadataKey(writer: Writer, message: Writable<ConsumerGroupPartitionMetadataKey>, version: number): void {
+function writeConsumerGroupPartitionMetadataKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupPartitionMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupPartitionMetadataKey', version);
   writer.string(message.groupId ?? '');
 }
@@ -95,7 +99,11 @@ function readPartitionMetadata(reader: Reader): PartitionMetadata {
   return message;
 }
 
-function writeConsumerGroupPartitionMetadataValue(writer: Writer, message: Writable<ConsumerGroupPartitionMetadataValue>, version: number): void {
+function writeConsumerGroupPartitionMetadataValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupPartitionMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupPartitionMetadataValue', version);
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);

@@ -47,7 +47,11 @@ function readConsumerGroupRegularExpressionKey(reader: Reader, version: number):
   return { groupId, regularExpression };
 }
 
-function writeConsumerGroupRegularExpressionKey(writer: Writer, message: Writable<ConsumerGroupRegularExpressionKey>, version: number): void {
+function writeConsumerGroupRegularExpressionKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupRegularExpressionKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupRegularExpressionKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.regularExpression ?? '');
@@ -65,7 +69,11 @@ function readConsumerGroupRegularExpressionValue(reader: Reader, version: number
   return message;
 }
 
-function writeConsumerGroupRegularExpressionValue(writer: Writer, message: Writable<ConsumerGroupRegularExpressionValue>, version: number): void {
+function writeConsumerGroupRegularExpressionValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupRegularExpressionValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupRegularExpressionValue', version);
   const topics = message.topics ?? [];
   writer.compactArrayLength(topics.length);

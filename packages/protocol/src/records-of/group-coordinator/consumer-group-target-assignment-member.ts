@@ -52,7 +52,11 @@ function readConsumerGroupTargetAssignmentMemberKey(reader: Reader, version: num
   return { groupId, memberId };
 }
 
-function writeConsumerGroupTargetAssignmentMemberKey(writer: Writer, message: Writable<ConsumerGroupTargetAssignmentMemberKey>, version: number): void {
+function writeConsumerGroupTargetAssignmentMemberKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupTargetAssignmentMemberKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupTargetAssignmentMemberKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -78,7 +82,11 @@ function readTopicPartition(reader: Reader): TopicPartition {
   return message;
 }
 
-function writeConsumerGroupTargetAssignmentMemberValue(writer: Writer, message: Writable<ConsumerGroupTargetAssignmentMemberValue>, version: number): void {
+function writeConsumerGroupTargetAssignmentMemberValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupTargetAssignmentMemberValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupTargetAssignmentMemberValue', version);
   const topicPartitions = message.topicPartitions ?? [];
   writer.compactArrayLength(topicPartitions.length);

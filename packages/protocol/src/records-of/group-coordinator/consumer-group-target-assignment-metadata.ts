@@ -46,12 +46,19 @@ function readConsumerGroupTargetAssignmentMetadataKey(reader: Reader, version: n
   return { groupId };
 }
 
-function writeConsumerGroupTargetAssignmentMetadataKey(writer: Writer, message: Writable<ConsumerGroupTargetAssignmentMetadataKey>, version: number): void {
+function writeConsumerGroupTargetAssignmentMetadataKey(
+  writer: Writer,
+  message: Writable<ConsumerGroupTargetAssignmentMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupTargetAssignmentMetadataKey', version);
   writer.string(message.groupId ?? '');
 }
 
-function readConsumerGroupTargetAssignmentMetadataValue(reader: Reader, version: number): ConsumerGroupTargetAssignmentMetadataValue {
+function readConsumerGroupTargetAssignmentMetadataValue(
+  reader: Reader,
+  version: number,
+): ConsumerGroupTargetAssignmentMetadataValue {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupTargetAssignmentMetadataValue', version);
   const assignmentEpoch = reader.int32();
   let assignmentTimestamp: number = 0;
@@ -74,7 +81,11 @@ function readConsumerGroupTargetAssignmentMetadataValue(reader: Reader, version:
   return message;
 }
 
-function writeConsumerGroupTargetAssignmentMetadataValue(writer: Writer, message: Writable<ConsumerGroupTargetAssignmentMetadataValue>, version: number): void {
+function writeConsumerGroupTargetAssignmentMetadataValue(
+  writer: Writer,
+  message: Writable<ConsumerGroupTargetAssignmentMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ConsumerGroupTargetAssignmentMetadataValue', version);
   writer.int32(message.assignmentEpoch ?? 0);
   const assignmentTimestamp = message.assignmentTimestamp ?? 0;

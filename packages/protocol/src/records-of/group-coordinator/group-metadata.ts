@@ -5,7 +5,7 @@ import {
   type Writable,
   NO_BYTES,
   readUnknownTags,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   writeUnknownTags,
 } from '../../codec.ts';
@@ -125,7 +125,7 @@ function writeGroupMetadataValue(writer: Writer, message: Writable<GroupMetadata
   if (flexible) writer.compactArrayLength(members.length); else writer.arrayLength(members.length);
   for (const element of members) writeMemberMetadata(writer, element, version);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('GroupMetadataValue.unknownTags', version);
+  else refuseUnknownTags('GroupMetadataValue', message.unknownTags, version);
 }
 
 function writeMemberMetadata(writer: Writer, message: Writable<MemberMetadata>, version: number): void {
@@ -147,5 +147,5 @@ function writeMemberMetadata(writer: Writer, message: Writable<MemberMetadata>, 
   const assignment = message.assignment ?? NO_BYTES;
   if (flexible) writer.compactBytes(assignment); else writer.sizedBytes(assignment);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('MemberMetadata.unknownTags', version);
+  else refuseUnknownTags('MemberMetadata', message.unknownTags, version);
 }

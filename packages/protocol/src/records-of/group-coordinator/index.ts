@@ -24,7 +24,52 @@ import { StreamsGroupTargetAssignmentMemberKey, StreamsGroupTargetAssignmentMemb
 import { StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue } from './streams-group-current-member-assignment.ts';
 import { StreamsGroupTopologyKey, StreamsGroupTopologyValue } from './streams-group-topology.ts';
 
-export { LegacyOffsetCommitKey, LegacyOffsetCommitValue, OffsetCommitKey, OffsetCommitValue, GroupMetadataKey, GroupMetadataValue, ConsumerGroupMetadataKey, ConsumerGroupMetadataValue, ConsumerGroupPartitionMetadataKey, ConsumerGroupPartitionMetadataValue, ConsumerGroupMemberMetadataKey, ConsumerGroupMemberMetadataValue, ConsumerGroupTargetAssignmentMetadataKey, ConsumerGroupTargetAssignmentMetadataValue, ConsumerGroupTargetAssignmentMemberKey, ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupCurrentMemberAssignmentKey, ConsumerGroupCurrentMemberAssignmentValue, ShareGroupMemberMetadataKey, ShareGroupMemberMetadataValue, ShareGroupMetadataKey, ShareGroupMetadataValue, ShareGroupTargetAssignmentMetadataKey, ShareGroupTargetAssignmentMetadataValue, ShareGroupTargetAssignmentMemberKey, ShareGroupTargetAssignmentMemberValue, ShareGroupCurrentMemberAssignmentKey, ShareGroupCurrentMemberAssignmentValue, ShareGroupStatePartitionMetadataKey, ShareGroupStatePartitionMetadataValue, ConsumerGroupRegularExpressionKey, ConsumerGroupRegularExpressionValue, StreamsGroupMetadataKey, StreamsGroupMetadataValue, StreamsGroupMemberMetadataKey, StreamsGroupMemberMetadataValue, StreamsGroupTargetAssignmentMetadataKey, StreamsGroupTargetAssignmentMetadataValue, StreamsGroupTargetAssignmentMemberKey, StreamsGroupTargetAssignmentMemberValue, StreamsGroupCurrentMemberAssignmentKey, StreamsGroupCurrentMemberAssignmentValue, StreamsGroupTopologyKey, StreamsGroupTopologyValue };
+export {
+  LegacyOffsetCommitKey,
+  LegacyOffsetCommitValue,
+  OffsetCommitKey,
+  OffsetCommitValue,
+  GroupMetadataKey,
+  GroupMetadataValue,
+  ConsumerGroupMetadataKey,
+  ConsumerGroupMetadataValue,
+  ConsumerGroupPartitionMetadataKey,
+  ConsumerGroupPartitionMetadataValue,
+  ConsumerGroupMemberMetadataKey,
+  ConsumerGroupMemberMetadataValue,
+  ConsumerGroupTargetAssignmentMetadataKey,
+  ConsumerGroupTargetAssignmentMetadataValue,
+  ConsumerGroupTargetAssignmentMemberKey,
+  ConsumerGroupTargetAssignmentMemberValue,
+  ConsumerGroupCurrentMemberAssignmentKey,
+  ConsumerGroupCurrentMemberAssignmentValue,
+  ShareGroupMemberMetadataKey,
+  ShareGroupMemberMetadataValue,
+  ShareGroupMetadataKey,
+  ShareGroupMetadataValue,
+  ShareGroupTargetAssignmentMetadataKey,
+  ShareGroupTargetAssignmentMetadataValue,
+  ShareGroupTargetAssignmentMemberKey,
+  ShareGroupTargetAssignmentMemberValue,
+  ShareGroupCurrentMemberAssignmentKey,
+  ShareGroupCurrentMemberAssignmentValue,
+  ShareGroupStatePartitionMetadataKey,
+  ShareGroupStatePartitionMetadataValue,
+  ConsumerGroupRegularExpressionKey,
+  ConsumerGroupRegularExpressionValue,
+  StreamsGroupMetadataKey,
+  StreamsGroupMetadataValue,
+  StreamsGroupMemberMetadataKey,
+  StreamsGroupMemberMetadataValue,
+  StreamsGroupTargetAssignmentMetadataKey,
+  StreamsGroupTargetAssignmentMetadataValue,
+  StreamsGroupTargetAssignmentMemberKey,
+  StreamsGroupTargetAssignmentMemberValue,
+  StreamsGroupCurrentMemberAssignmentKey,
+  StreamsGroupCurrentMemberAssignmentValue,
+  StreamsGroupTopologyKey,
+  StreamsGroupTopologyValue,
+};
 
 /** `version` is that of the value, which is null for a tombstone (then the version means nothing). */
 export type GroupRecord =
@@ -49,8 +94,7 @@ export type GroupRecord =
   | { readonly type: 'StreamsGroupTargetAssignmentMetadata'; readonly version: number; readonly key: StreamsGroupTargetAssignmentMetadataKey; readonly value: StreamsGroupTargetAssignmentMetadataValue | null }
   | { readonly type: 'StreamsGroupTargetAssignmentMember'; readonly version: number; readonly key: StreamsGroupTargetAssignmentMemberKey; readonly value: StreamsGroupTargetAssignmentMemberValue | null }
   | { readonly type: 'StreamsGroupCurrentMemberAssignment'; readonly version: number; readonly key: StreamsGroupCurrentMemberAssignmentKey; readonly value: StreamsGroupCurrentMemberAssignmentValue | null }
-  | { readonly type: 'StreamsGroupTopology'; readonly version: number; readonly key: StreamsGroupTopologyKey; readonly value: StreamsGroupTopologyValue | null }
-  ;
+  | { readonly type: 'StreamsGroupTopology'; readonly version: number; readonly key: StreamsGroupTopologyKey; readonly value: StreamsGroupTopologyValue | null };
 
 /** The same, with what is left out written as its default. */
 export type WritableGroupRecord =
@@ -75,8 +119,7 @@ export type WritableGroupRecord =
   | { readonly type: 'StreamsGroupTargetAssignmentMetadata'; readonly version: number; readonly key: Writable<StreamsGroupTargetAssignmentMetadataKey>; readonly value: Writable<StreamsGroupTargetAssignmentMetadataValue> | null }
   | { readonly type: 'StreamsGroupTargetAssignmentMember'; readonly version: number; readonly key: Writable<StreamsGroupTargetAssignmentMemberKey>; readonly value: Writable<StreamsGroupTargetAssignmentMemberValue> | null }
   | { readonly type: 'StreamsGroupCurrentMemberAssignment'; readonly version: number; readonly key: Writable<StreamsGroupCurrentMemberAssignmentKey>; readonly value: Writable<StreamsGroupCurrentMemberAssignmentValue> | null }
-  | { readonly type: 'StreamsGroupTopology'; readonly version: number; readonly key: Writable<StreamsGroupTopologyKey>; readonly value: Writable<StreamsGroupTopologyValue> | null }
-  ;
+  | { readonly type: 'StreamsGroupTopology'; readonly version: number; readonly key: Writable<StreamsGroupTopologyKey>; readonly value: Writable<StreamsGroupTopologyValue> | null };
 
 /** By record type, which is the version that opens the key. */
 export const groupRecords: CoordinatorRecordTable = new Map([

@@ -5,7 +5,7 @@ import {
   type Writable,
   appendUnknownTags,
   NO_TAGS,
-  unsupportedField,
+  refuseUnknownTags,
   unsupportedVersion,
   withUnknownTag,
 } from '../../codec.ts';
@@ -117,7 +117,7 @@ function writeOffsetCommitValue(writer: Writer, message: Writable<OffsetCommitVa
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('OffsetCommitValue.unknownTags', version);
+  } else {
+    refuseUnknownTags('OffsetCommitValue', message.unknownTags, version);
   }
 }

@@ -55,7 +55,11 @@ function readShareGroupCurrentMemberAssignmentKey(reader: Reader, version: numbe
   return { groupId, memberId };
 }
 
-function writeShareGroupCurrentMemberAssignmentKey(writer: Writer, message: Writable<ShareGroupCurrentMemberAssignmentKey>, version: number): void {
+function writeShareGroupCurrentMemberAssignmentKey(
+  writer: Writer,
+  message: Writable<ShareGroupCurrentMemberAssignmentKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupCurrentMemberAssignmentKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -84,7 +88,11 @@ function readTopicPartitions(reader: Reader): TopicPartitions {
   return message;
 }
 
-function writeShareGroupCurrentMemberAssignmentValue(writer: Writer, message: Writable<ShareGroupCurrentMemberAssignmentValue>, version: number): void {
+function writeShareGroupCurrentMemberAssignmentValue(
+  writer: Writer,
+  message: Writable<ShareGroupCurrentMemberAssignmentValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupCurrentMemberAssignmentValue', version);
   writer.int32(message.memberEpoch ?? 0);
   writer.int32(message.previousMemberEpoch ?? 0);

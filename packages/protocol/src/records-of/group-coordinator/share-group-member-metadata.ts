@@ -67,7 +67,11 @@ function readShareGroupMemberMetadataValue(reader: Reader, version: number): Sha
   return message;
 }
 
-function writeShareGroupMemberMetadataValue(writer: Writer, message: Writable<ShareGroupMemberMetadataValue>, version: number): void {
+function writeShareGroupMemberMetadataValue(
+  writer: Writer,
+  message: Writable<ShareGroupMemberMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupMemberMetadataValue', version);
   writer.compactNullableString(message.rackId === undefined ? '' : message.rackId);
   writer.compactString(message.clientId ?? '');

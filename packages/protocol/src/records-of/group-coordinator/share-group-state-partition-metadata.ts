@@ -59,7 +59,11 @@ function readShareGroupStatePartitionMetadataKey(reader: Reader, version: number
   return { groupId };
 }
 
-function writeShareGroupStatePartitionMetadataKey(writer: Writer, message: Writable<ShareGroupStatePartitionMetadataKey>, version: number): void {
+function writeShareGroupStatePartitionMetadataKey(
+  writer: Writer,
+  message: Writable<ShareGroupStatePartitionMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupStatePartitionMetadataKey', version);
   writer.string(message.groupId ?? '');
 }
@@ -99,7 +103,11 @@ function readTopicPartitionsInfo(reader: Reader): TopicPartitionsInfo {
   return message;
 }
 
-function writeShareGroupStatePartitionMetadataValue(writer: Writer, message: Writable<ShareGroupStatePartitionMetadataValue>, version: number): void {
+function writeShareGroupStatePartitionMetadataValue(
+  writer: Writer,
+  message: Writable<ShareGroupStatePartitionMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupStatePartitionMetadataValue', version);
   const initializingTopics = message.initializingTopics ?? [];
   writer.compactArrayLength(initializingTopics.length);

@@ -52,7 +52,11 @@ function readShareGroupTargetAssignmentMemberKey(reader: Reader, version: number
   return { groupId, memberId };
 }
 
-function writeShareGroupTargetAssignmentMemberKey(writer: Writer, message: Writable<ShareGroupTargetAssignmentMemberKey>, version: number): void {
+function writeShareGroupTargetAssignmentMemberKey(
+  writer: Writer,
+  message: Writable<ShareGroupTargetAssignmentMemberKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupTargetAssignmentMemberKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -78,7 +82,11 @@ function readTopicPartition(reader: Reader): TopicPartition {
   return message;
 }
 
-function writeShareGroupTargetAssignmentMemberValue(writer: Writer, message: Writable<ShareGroupTargetAssignmentMemberValue>, version: number): void {
+function writeShareGroupTargetAssignmentMemberValue(
+  writer: Writer,
+  message: Writable<ShareGroupTargetAssignmentMemberValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupTargetAssignmentMemberValue', version);
   const topicPartitions = message.topicPartitions ?? [];
   writer.compactArrayLength(topicPartitions.length);

@@ -46,7 +46,11 @@ function readShareGroupTargetAssignmentMetadataKey(reader: Reader, version: numb
   return { groupId };
 }
 
-function writeShareGroupTargetAssignmentMetadataKey(writer: Writer, message: Writable<ShareGroupTargetAssignmentMetadataKey>, version: number): void {
+function writeShareGroupTargetAssignmentMetadataKey(
+  writer: Writer,
+  message: Writable<ShareGroupTargetAssignmentMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupTargetAssignmentMetadataKey', version);
   writer.string(message.groupId ?? '');
 }
@@ -74,7 +78,11 @@ function readShareGroupTargetAssignmentMetadataValue(reader: Reader, version: nu
   return message;
 }
 
-function writeShareGroupTargetAssignmentMetadataValue(writer: Writer, message: Writable<ShareGroupTargetAssignmentMetadataValue>, version: number): void {
+function writeShareGroupTargetAssignmentMetadataValue(
+  writer: Writer,
+  message: Writable<ShareGroupTargetAssignmentMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('ShareGroupTargetAssignmentMetadataValue', version);
   writer.int32(message.assignmentEpoch ?? 0);
   const assignmentTimestamp = message.assignmentTimestamp ?? 0;

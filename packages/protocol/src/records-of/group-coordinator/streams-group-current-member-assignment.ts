@@ -64,7 +64,11 @@ function readStreamsGroupCurrentMemberAssignmentKey(reader: Reader, version: num
   return { groupId, memberId };
 }
 
-function writeStreamsGroupCurrentMemberAssignmentKey(writer: Writer, message: Writable<StreamsGroupCurrentMemberAssignmentKey>, version: number): void {
+function writeStreamsGroupCurrentMemberAssignmentKey(
+  writer: Writer,
+  message: Writable<StreamsGroupCurrentMemberAssignmentKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupCurrentMemberAssignmentKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -135,7 +139,11 @@ function readTaskIds(reader: Reader): TaskIds {
   return message;
 }
 
-function writeStreamsGroupCurrentMemberAssignmentValue(writer: Writer, message: Writable<StreamsGroupCurrentMemberAssignmentValue>, version: number): void {
+function writeStreamsGroupCurrentMemberAssignmentValue(
+  writer: Writer,
+  message: Writable<StreamsGroupCurrentMemberAssignmentValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupCurrentMemberAssignmentValue', version);
   writer.int32(message.memberEpoch ?? 0);
   writer.int32(message.previousMemberEpoch ?? 0);
@@ -174,7 +182,7 @@ function writeTaskIds(writer: Writer, message: Writable<TaskIds>): void {
   writer.uvarint(tags);
   if (assignmentEpochsIsSet) {
     const start = writer.beginTag(0);
-    writer.compactArrayLength(assignmentEpochs === null ? -1 : assignmentEpochs.length);
+    writer.compactArrayLength(assignmentEpochs?.length ?? -1);
     if (assignmentEpochs !== null) {
       for (const element of assignmentEpochs) writer.int32(element);
     }

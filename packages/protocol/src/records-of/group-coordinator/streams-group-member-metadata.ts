@@ -66,7 +66,11 @@ function readStreamsGroupMemberMetadataKey(reader: Reader, version: number): Str
   return { groupId, memberId };
 }
 
-function writeStreamsGroupMemberMetadataKey(writer: Writer, message: Writable<StreamsGroupMemberMetadataKey>, version: number): void {
+function writeStreamsGroupMemberMetadataKey(
+  writer: Writer,
+  message: Writable<StreamsGroupMemberMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupMemberMetadataKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -116,7 +120,11 @@ function readEndpoint(reader: Reader): Endpoint {
   return message;
 }
 
-function writeStreamsGroupMemberMetadataValue(writer: Writer, message: Writable<StreamsGroupMemberMetadataValue>, version: number): void {
+function writeStreamsGroupMemberMetadataValue(
+  writer: Writer,
+  message: Writable<StreamsGroupMemberMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupMemberMetadataValue', version);
   writer.compactNullableString(message.instanceId === undefined ? '' : message.instanceId);
   writer.compactNullableString(message.rackId === undefined ? '' : message.rackId);

@@ -122,7 +122,7 @@ function writeStreamsGroupMetadataValue(writer: Writer, message: Writable<Stream
   }
   if (lastAssignmentConfigsIsSet) {
     const start = writer.beginTag(1);
-    writer.compactArrayLength(lastAssignmentConfigs === null ? -1 : lastAssignmentConfigs.length);
+    writer.compactArrayLength(lastAssignmentConfigs?.length ?? -1);
     if (lastAssignmentConfigs !== null) {
       for (const element of lastAssignmentConfigs) writeLastAssignmentConfig(writer, element);
     }

@@ -53,7 +53,11 @@ function readStreamsGroupTargetAssignmentMemberKey(reader: Reader, version: numb
   return { groupId, memberId };
 }
 
-function writeStreamsGroupTargetAssignmentMemberKey(writer: Writer, message: Writable<StreamsGroupTargetAssignmentMemberKey>, version: number): void {
+function writeStreamsGroupTargetAssignmentMemberKey(
+  writer: Writer,
+  message: Writable<StreamsGroupTargetAssignmentMemberKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupTargetAssignmentMemberKey', version);
   writer.string(message.groupId ?? '');
   writer.string(message.memberId ?? '');
@@ -85,7 +89,11 @@ function readTaskIds(reader: Reader): TaskIds {
   return message;
 }
 
-function writeStreamsGroupTargetAssignmentMemberValue(writer: Writer, message: Writable<StreamsGroupTargetAssignmentMemberValue>, version: number): void {
+function writeStreamsGroupTargetAssignmentMemberValue(
+  writer: Writer,
+  message: Writable<StreamsGroupTargetAssignmentMemberValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupTargetAssignmentMemberValue', version);
   const activeTasks = message.activeTasks ?? [];
   writer.compactArrayLength(activeTasks.length);

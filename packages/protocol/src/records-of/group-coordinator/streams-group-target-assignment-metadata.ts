@@ -46,12 +46,19 @@ function readStreamsGroupTargetAssignmentMetadataKey(reader: Reader, version: nu
   return { groupId };
 }
 
-function writeStreamsGroupTargetAssignmentMetadataKey(writer: Writer, message: Writable<StreamsGroupTargetAssignmentMetadataKey>, version: number): void {
+function writeStreamsGroupTargetAssignmentMetadataKey(
+  writer: Writer,
+  message: Writable<StreamsGroupTargetAssignmentMetadataKey>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupTargetAssignmentMetadataKey', version);
   writer.string(message.groupId ?? '');
 }
 
-function readStreamsGroupTargetAssignmentMetadataValue(reader: Reader, version: number): StreamsGroupTargetAssignmentMetadataValue {
+function readStreamsGroupTargetAssignmentMetadataValue(
+  reader: Reader,
+  version: number,
+): StreamsGroupTargetAssignmentMetadataValue {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupTargetAssignmentMetadataValue', version);
   const assignmentEpoch = reader.int32();
   let assignmentTimestamp: number = 0;
@@ -74,7 +81,11 @@ function readStreamsGroupTargetAssignmentMetadataValue(reader: Reader, version: 
   return message;
 }
 
-function writeStreamsGroupTargetAssignmentMetadataValue(writer: Writer, message: Writable<StreamsGroupTargetAssignmentMetadataValue>, version: number): void {
+function writeStreamsGroupTargetAssignmentMetadataValue(
+  writer: Writer,
+  message: Writable<StreamsGroupTargetAssignmentMetadataValue>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('StreamsGroupTargetAssignmentMetadataValue', version);
   writer.int32(message.assignmentEpoch ?? 0);
   const assignmentTimestamp = message.assignmentTimestamp ?? 0;

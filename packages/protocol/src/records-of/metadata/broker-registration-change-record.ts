@@ -93,7 +93,11 @@ function readBrokerRegistrationChangeRecord(reader: Reader, version: number): Br
   return message;
 }
 
-function writeBrokerRegistrationChangeRecord(writer: Writer, message: Writable<BrokerRegistrationChangeRecord>, version: number): void {
+function writeBrokerRegistrationChangeRecord(
+  writer: Writer,
+  message: Writable<BrokerRegistrationChangeRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 3) throw unsupportedVersion('BrokerRegistrationChangeRecord', version);
   writer.int32(message.brokerId ?? 0);
   writer.int64(message.brokerEpoch ?? 0);
@@ -133,7 +137,7 @@ function writeBrokerRegistrationChangeRecord(writer: Writer, message: Writable<B
   }
   if (cordonedLogDirsIsSet) {
     const start = writer.beginTag(3);
-    writer.compactArrayLength(cordonedLogDirs === null ? -1 : cordonedLogDirs.length);
+    writer.compactArrayLength(cordonedLogDirs?.length ?? -1);
     if (cordonedLogDirs !== null) {
       for (const element of cordonedLogDirs) writer.uuid(element);
     }

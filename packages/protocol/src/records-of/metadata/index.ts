@@ -28,7 +28,34 @@ import { RemoveDelegationTokenRecord } from './remove-delegation-token-record.ts
 import { RegisterControllerRecord } from './register-controller-record.ts';
 import { ClearElrRecord } from './clear-elr-record.ts';
 
-export { RegisterBrokerRecord, UnregisterBrokerRecord, TopicRecord, PartitionRecord, ConfigRecord, PartitionChangeRecord, FenceBrokerRecord, UnfenceBrokerRecord, RemoveTopicRecord, DelegationTokenRecord, UserScramCredentialRecord, FeatureLevelRecord, ClientQuotaRecord, ProducerIdsRecord, BrokerRegistrationChangeRecord, AccessControlEntryRecord, RemoveAccessControlEntryRecord, NoOpRecord, ZkMigrationStateRecord, RemoveUserScramCredentialRecord, BeginTransactionRecord, EndTransactionRecord, AbortTransactionRecord, RemoveDelegationTokenRecord, RegisterControllerRecord, ClearElrRecord };
+export {
+  RegisterBrokerRecord,
+  UnregisterBrokerRecord,
+  TopicRecord,
+  PartitionRecord,
+  ConfigRecord,
+  PartitionChangeRecord,
+  FenceBrokerRecord,
+  UnfenceBrokerRecord,
+  RemoveTopicRecord,
+  DelegationTokenRecord,
+  UserScramCredentialRecord,
+  FeatureLevelRecord,
+  ClientQuotaRecord,
+  ProducerIdsRecord,
+  BrokerRegistrationChangeRecord,
+  AccessControlEntryRecord,
+  RemoveAccessControlEntryRecord,
+  NoOpRecord,
+  ZkMigrationStateRecord,
+  RemoveUserScramCredentialRecord,
+  BeginTransactionRecord,
+  EndTransactionRecord,
+  AbortTransactionRecord,
+  RemoveDelegationTokenRecord,
+  RegisterControllerRecord,
+  ClearElrRecord,
+};
 
 export type MetadataRecord =
   | { readonly type: 'RegisterBrokerRecord'; readonly version: number; readonly value: RegisterBrokerRecord }
@@ -56,8 +83,7 @@ export type MetadataRecord =
   | { readonly type: 'AbortTransactionRecord'; readonly version: number; readonly value: AbortTransactionRecord }
   | { readonly type: 'RemoveDelegationTokenRecord'; readonly version: number; readonly value: RemoveDelegationTokenRecord }
   | { readonly type: 'RegisterControllerRecord'; readonly version: number; readonly value: RegisterControllerRecord }
-  | { readonly type: 'ClearElrRecord'; readonly version: number; readonly value: ClearElrRecord }
-  ;
+  | { readonly type: 'ClearElrRecord'; readonly version: number; readonly value: ClearElrRecord };
 
 /** The same, with what is left out written as its default. */
 export type WritableMetadataRecord =
@@ -86,8 +112,7 @@ export type WritableMetadataRecord =
   | { readonly type: 'AbortTransactionRecord'; readonly version: number; readonly value: Writable<AbortTransactionRecord> }
   | { readonly type: 'RemoveDelegationTokenRecord'; readonly version: number; readonly value: Writable<RemoveDelegationTokenRecord> }
   | { readonly type: 'RegisterControllerRecord'; readonly version: number; readonly value: Writable<RegisterControllerRecord> }
-  | { readonly type: 'ClearElrRecord'; readonly version: number; readonly value: Writable<ClearElrRecord> }
-  ;
+  | { readonly type: 'ClearElrRecord'; readonly version: number; readonly value: Writable<ClearElrRecord> };
 
 /** By record type. */
 export const metadataRecords: RecordTable = new Map([

@@ -188,7 +188,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   writer.uvarint(tags);
   if (isrIsSet) {
     const start = writer.beginTag(0);
-    writer.compactArrayLength(isr === null ? -1 : isr.length);
+    writer.compactArrayLength(isr?.length ?? -1);
     if (isr !== null) {
       for (const element of isr) writer.int32(element);
     }
@@ -201,7 +201,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (replicasIsSet) {
     const start = writer.beginTag(2);
-    writer.compactArrayLength(replicas === null ? -1 : replicas.length);
+    writer.compactArrayLength(replicas?.length ?? -1);
     if (replicas !== null) {
       for (const element of replicas) writer.int32(element);
     }
@@ -209,7 +209,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (removingReplicasIsSet) {
     const start = writer.beginTag(3);
-    writer.compactArrayLength(removingReplicas === null ? -1 : removingReplicas.length);
+    writer.compactArrayLength(removingReplicas?.length ?? -1);
     if (removingReplicas !== null) {
       for (const element of removingReplicas) writer.int32(element);
     }
@@ -217,7 +217,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (addingReplicasIsSet) {
     const start = writer.beginTag(4);
-    writer.compactArrayLength(addingReplicas === null ? -1 : addingReplicas.length);
+    writer.compactArrayLength(addingReplicas?.length ?? -1);
     if (addingReplicas !== null) {
       for (const element of addingReplicas) writer.int32(element);
     }
@@ -230,7 +230,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (eligibleLeaderReplicasIsSet) {
     const start = writer.beginTag(6);
-    writer.compactArrayLength(eligibleLeaderReplicas === null ? -1 : eligibleLeaderReplicas.length);
+    writer.compactArrayLength(eligibleLeaderReplicas?.length ?? -1);
     if (eligibleLeaderReplicas !== null) {
       for (const element of eligibleLeaderReplicas) writer.int32(element);
     }
@@ -238,7 +238,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (lastKnownElrIsSet) {
     const start = writer.beginTag(7);
-    writer.compactArrayLength(lastKnownElr === null ? -1 : lastKnownElr.length);
+    writer.compactArrayLength(lastKnownElr?.length ?? -1);
     if (lastKnownElr !== null) {
       for (const element of lastKnownElr) writer.int32(element);
     }
@@ -246,7 +246,7 @@ function writePartitionChangeRecord(writer: Writer, message: Writable<PartitionC
   }
   if (directoriesIsSet) {
     const start = writer.beginTag(8);
-    writer.compactArrayLength(directories === null ? -1 : directories.length);
+    writer.compactArrayLength(directories?.length ?? -1);
     if (directories !== null) {
       for (const element of directories) writer.uuid(element);
     }

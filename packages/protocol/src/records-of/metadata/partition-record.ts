@@ -70,7 +70,6 @@ function readPartitionRecord(reader: Reader, version: number): PartitionRecord {
   let directories: Uuid[] = [];
   if (version >= 1) {
     const directoriesLength = reader.compactArrayLength(16);
-    directories = [];
     for (let i = 0; i < directoriesLength; i++) directories.push(reader.uuid());
   }
   let leaderRecoveryState: number = 0;
@@ -172,7 +171,7 @@ function writePartitionRecord(writer: Writer, message: Writable<PartitionRecord>
   }
   if (eligibleLeaderReplicasIsSet) {
     const start = writer.beginTag(1);
-    writer.compactArrayLength(eligibleLeaderReplicas === null ? -1 : eligibleLeaderReplicas.length);
+    writer.compactArrayLength(eligibleLeaderReplicas?.length ?? -1);
     if (eligibleLeaderReplicas !== null) {
       for (const element of eligibleLeaderReplicas) writer.int32(element);
     }
@@ -180,7 +179,7 @@ function writePartitionRecord(writer: Writer, message: Writable<PartitionRecord>
   }
   if (lastKnownElrIsSet) {
     const start = writer.beginTag(2);
-    writer.compactArrayLength(lastKnownElr === null ? -1 : lastKnownElr.length);
+    writer.compactArrayLength(lastKnownElr?.length ?? -1);
     if (lastKnownElr !== null) {
       for (const element of lastKnownElr) writer.int32(element);
     }

@@ -182,7 +182,7 @@ function writeRegisterBrokerRecord(writer: Writer, message: Writable<RegisterBro
   }
   if (cordonedLogDirsIsSet) {
     const start = writer.beginTag(1);
-    writer.compactArrayLength(cordonedLogDirs === null ? -1 : cordonedLogDirs.length);
+    writer.compactArrayLength(cordonedLogDirs?.length ?? -1);
     if (cordonedLogDirs !== null) {
       for (const element of cordonedLogDirs) writer.uuid(element);
     }

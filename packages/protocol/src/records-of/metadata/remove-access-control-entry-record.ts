@@ -33,7 +33,11 @@ function readRemoveAccessControlEntryRecord(reader: Reader, version: number): Re
   return message;
 }
 
-function writeRemoveAccessControlEntryRecord(writer: Writer, message: Writable<RemoveAccessControlEntryRecord>, version: number): void {
+function writeRemoveAccessControlEntryRecord(
+  writer: Writer,
+  message: Writable<RemoveAccessControlEntryRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemoveAccessControlEntryRecord', version);
   writer.uuid(message.id ?? ZERO_UUID);
   writeUnknownTags(writer, message.unknownTags);

@@ -34,7 +34,11 @@ function readRemoveUserScramCredentialRecord(reader: Reader, version: number): R
   return message;
 }
 
-function writeRemoveUserScramCredentialRecord(writer: Writer, message: Writable<RemoveUserScramCredentialRecord>, version: number): void {
+function writeRemoveUserScramCredentialRecord(
+  writer: Writer,
+  message: Writable<RemoveUserScramCredentialRecord>,
+  version: number,
+): void {
   if (version < 0 || version > 0) throw unsupportedVersion('RemoveUserScramCredentialRecord', version);
   writer.compactString(message.name ?? '');
   writer.int8(message.mechanism ?? 0);

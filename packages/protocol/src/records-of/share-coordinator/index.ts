@@ -9,14 +9,12 @@ export { ShareSnapshotKey, ShareSnapshotValue, ShareUpdateKey, ShareUpdateValue 
 /** `version` is that of the value, which is null for a tombstone (then the version means nothing). */
 export type ShareRecord =
   | { readonly type: 'ShareSnapshot'; readonly version: number; readonly key: ShareSnapshotKey; readonly value: ShareSnapshotValue | null }
-  | { readonly type: 'ShareUpdate'; readonly version: number; readonly key: ShareUpdateKey; readonly value: ShareUpdateValue | null }
-  ;
+  | { readonly type: 'ShareUpdate'; readonly version: number; readonly key: ShareUpdateKey; readonly value: ShareUpdateValue | null };
 
 /** The same, with what is left out written as its default. */
 export type WritableShareRecord =
   | { readonly type: 'ShareSnapshot'; readonly version: number; readonly key: Writable<ShareSnapshotKey>; readonly value: Writable<ShareSnapshotValue> | null }
-  | { readonly type: 'ShareUpdate'; readonly version: number; readonly key: Writable<ShareUpdateKey>; readonly value: Writable<ShareUpdateValue> | null }
-  ;
+  | { readonly type: 'ShareUpdate'; readonly version: number; readonly key: Writable<ShareUpdateKey>; readonly value: Writable<ShareUpdateValue> | null };
 
 /** By record type, which is the version that opens the key. */
 export const shareRecords: CoordinatorRecordTable = new Map([

@@ -7,13 +7,11 @@ export { TransactionLogKey, TransactionLogValue };
 
 /** `version` is that of the value, which is null for a tombstone (then the version means nothing). */
 export type TransactionRecord =
-  | { readonly type: 'TransactionLog'; readonly version: number; readonly key: TransactionLogKey; readonly value: TransactionLogValue | null }
-  ;
+  | { readonly type: 'TransactionLog'; readonly version: number; readonly key: TransactionLogKey; readonly value: TransactionLogValue | null };
 
 /** The same, with what is left out written as its default. */
 export type WritableTransactionRecord =
-  | { readonly type: 'TransactionLog'; readonly version: number; readonly key: Writable<TransactionLogKey>; readonly value: Writable<TransactionLogValue> | null }
-  ;
+  | { readonly type: 'TransactionLog'; readonly version: number; readonly key: Writable<TransactionLogKey>; readonly value: Writable<TransactionLogValue> | null };
 
 /** By record type, which is the version that opens the key. */
 export const transactionRecords: CoordinatorRecordTable = new Map([

@@ -6,6 +6,7 @@ import {
   appendUnknownTags,
   NO_TAGS,
   readUnknownTags,
+  refuseUnknownTags,
   unsupportedField,
   unsupportedVersion,
   withUnknownTag,
@@ -155,7 +156,7 @@ function writeTransactionLogValue(writer: Writer, message: Writable<TransactionL
   writer.int32(message.transactionTimeoutMs ?? 0);
   writer.int8(message.transactionStatus ?? 0);
   const transactionPartitions = message.transactionPartitions === undefined ? [] : message.transactionPartitions;
-  if (flexible) writer.compactArrayLength(transactionPartitions === null ? -1 : transactionPartitions.length); else writer.arrayLength(transactionPartitions === null ? -1 : transactionPartitions.length);
+  if (flexible) writer.compactArrayLength(transactionPartitions?.length ?? -1); else writer.arrayLength(transactionPartitions?.length ?? -1);
   if (transactionPartitions !== null) {
     for (const element of transactionPartitions) writePartitionsSchema(writer, element, version);
   }
@@ -202,8 +203,8 @@ function writeTransactionLogValue(writer: Writer, message: Writable<TransactionL
       writer.endTag(start);
     }
     appendUnknownTags(writer, unknownTags);
-  } else if (message.unknownTags !== undefined && message.unknownTags.length > 0) {
-    throw unsupportedField('TransactionLogValue.unknownTags', version);
+  } else {
+    refuseUnknownTags('TransactionLogValue', message.unknownTags, version);
   }
 }
 
@@ -215,5 +216,5 @@ function writePartitionsSchema(writer: Writer, message: Writable<PartitionsSchem
   if (flexible) writer.compactArrayLength(partitionIds.length); else writer.arrayLength(partitionIds.length);
   for (const element of partitionIds) writer.int32(element);
   if (flexible) writeUnknownTags(writer, message.unknownTags);
-  else if (message.unknownTags !== undefined && message.unknownTags.length > 0) throw unsupportedField('PartitionsSchema.unknownTags', version);
+  else refuseUnknownTags('PartitionsSchema', message.unknownTags, version);
 }
