@@ -123,6 +123,15 @@ test('a huge array of a tiny frame costs nothing', () => {
   assert.ok(process.memoryUsage().arrayBuffers + process.memoryUsage().heapUsed - before < 64 * 1024 * 1024);
 });
 
+test('many small arrays do not add up to more than four million elements', () => {
+  // ProduceRequest v9: five topics of 999,999 partitions without records, six bytes each.
+  const partitions = new Uint8Array(6 * 999_999);
+  const topic = [1, 0xc0, 0x84, 0x3d]; // no name, uvarint 999,999 + 1
+  const topics = Array.from({ length: 5 }, () => [Uint8Array.from(topic), partitions, Uint8Array.of(0)]).flat();
+  const frame = Buffer.concat([Uint8Array.of(0, 0, 1, 0, 0, 0, 0, 6), ...topics, Uint8Array.of(0)]);
+  assert.throws(() => Produce.request.read(new Reader(frame), 9), /more than 4000000 elements/);
+});
+
 /** One vector of every message and version: the one with most in it. */
 const fullVectors = messageVectors().filter((vector) => vector.case === 'full');
 

@@ -22,7 +22,7 @@ export {
   writeResponseHeader,
 } from './headers.ts';
 export * from './messages/index.ts';
-export { MAX_ARRAY_LENGTH, MAX_TAGGED_FIELDS, Reader } from './reader.ts';
+export { MAX_ARRAY_LENGTH, MAX_ELEMENTS, MAX_TAGGED_FIELDS, Reader } from './reader.ts';
 export {
   readGroupRecord,
   readMetadataRecord,

@@ -19,6 +19,9 @@ export const MAX_ARRAY_LENGTH = 1_000_000;
 /** No struct may carry more tagged fields. */
 export const MAX_TAGGED_FIELDS = 10_000;
 
+/** All arrays and tagged sections of one reader together: small structs take far more memory than bytes. */
+export const MAX_ELEMENTS = 4_000_000;
+
 const TWO_TO_32 = 4294967296;
 
 /** Up to this length a string is decoded here, if it is ASCII: a call into the engine's decoder costs more. */
@@ -29,6 +32,8 @@ export class Reader {
   readonly #view: DataView;
   readonly #end: number;
   #offset: number;
+  /** How many elements of arrays and tagged fields were announced so far. */
+  #elements = 0;
   /** The same bytes as a Buffer, for its decoder of long strings; made when the first one comes. */
   #decoder: Buffer | undefined;
 
@@ -218,6 +223,7 @@ export class Reader {
     const count = this.uvarint();
     if (count > MAX_TAGGED_FIELDS || count * 2 > this.remaining)
       throw new ProtocolError(`${count} tagged fields in ${this.remaining} bytes`);
+    this.#admit(count);
     return count;
   }
 
@@ -252,7 +258,13 @@ export class Reader {
     if (length > MAX_ARRAY_LENGTH || length * elementSize > this.remaining) {
       throw new ProtocolError(`an array of ${length} elements in ${this.remaining} bytes`);
     }
+    this.#admit(length);
     return length;
+  }
+
+  #admit(elements: number): void {
+    this.#elements += elements;
+    if (this.#elements > MAX_ELEMENTS) throw new ProtocolError(`more than ${MAX_ELEMENTS} elements in one message`);
   }
 
   /** What is not UTF-8 becomes U+FFFD, as in Kafka. */
