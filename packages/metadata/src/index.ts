@@ -1,12 +1,17 @@
 // Configs: tables, parsing, validation, description.
 export * from './configs/index.ts';
-// The controller: decides what becomes of the cluster's metadata.
+// The controller: decides what becomes of the cluster's metadata. What a broker answers from its own image stands beside it.
+export { describeAcls } from './controller/acls.ts';
 export { BrokerConfigSchema } from './controller/broker-config-schema.ts';
+export { describeClientQuotas } from './controller/client-quotas.ts';
 export type { ConfigSchema, TopicConfigSources } from './controller/config-schema.ts';
 export { Controller, type ControllerOptions, type Tick } from './controller/controller.ts';
 export type { ControllerSettings } from './controller/controller-state.ts';
 export type { Decision, DecisionContext, RandomSource } from './controller/decision.ts';
+export { delegationTokenHmac, describeDelegationTokens } from './controller/delegation-tokens.ts';
+export { listPartitionReassignments } from './controller/reassignments.ts';
 export { type PlaceableBroker, placeReplicas } from './controller/replica-placer.ts';
+export { describeUserScramCredentials, scramCredential } from './controller/scram-credentials.ts';
 export { checkTopicName, collidingName } from './controller/topic-names.ts';
 // Features: metadata.version and the others, with their levels.
 export {

@@ -53,15 +53,19 @@ export class BrokerConfigSchema implements ConfigSchema {
     switch (resourceType) {
       case configResource.topic:
         if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Default topic resources are not allowed.');
-        return validateTopicConfigs({ properties, broker, before });
+        validateTopicConfigs({ properties, broker, before });
+        break;
       case configResource.broker:
         if (resourceName !== '') checkNodeId(resourceName);
-        return validateDynamicBrokerConfigs({ properties, scope: resourceName === '' ? 'cluster' : 'broker' });
+        validateDynamicBrokerConfigs({ properties, scope: resourceName === '' ? 'cluster' : 'broker' });
+        break;
       case configResource.clientMetrics:
-        return validateClientMetricsConfigs(resourceName, properties);
+        validateClientMetricsConfigs(resourceName, properties);
+        break;
       case configResource.group:
         if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Default group resources are not allowed.');
-        return validateGroupConfigs({ properties, broker });
+        validateGroupConfigs({ properties, broker });
+        break;
       default:
         throw new KafkaError('INVALID_REQUEST', `Unknown resource type ${resourceType}`);
     }

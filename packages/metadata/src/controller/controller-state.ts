@@ -23,6 +23,8 @@ export interface ControllerSettings {
   readonly uncleanElectionIntervalMs: number;
   readonly maxRecordsPerOperation: number;
   readonly maxElectionsPerRun: number;
+  /** Without one there are no delegation tokens. */
+  readonly tokenSecretKey?: string | undefined;
   readonly tokenMaxLifetimeMs: number;
   readonly tokenRenewalMs: number;
   readonly tokenExpiryCheckIntervalMs: number;

@@ -14,18 +14,24 @@ import type * as wire from '@ottla/protocol';
 import type { MetadataRecord } from '@ottla/protocol';
 import { MetadataImage } from '../image/metadata-image.ts';
 import { noOpRecord } from '../records.ts';
+import * as acls from './acls.ts';
 import { activate } from './activation.ts';
 import * as brokers from './broker-registrations.ts';
 import { BrokerSessions } from './broker-sessions.ts';
+import * as quotas from './client-quotas.ts';
 import type { ConfigSchema } from './config-schema.ts';
 import * as configs from './configs.ts';
 import { type ControllerSettings, type ControllerState, defaultControllerSettings } from './controller-state.ts';
 import type { Decision, DecisionContext } from './decision.ts';
+import * as tokens from './delegation-tokens.ts';
 import { assignReplicasToDirectories } from './directories.ts';
 import { balanceLeaders, electLeaders, electUncleanLeaders } from './elections.ts';
+import { updateFeatures } from './feature-updates.ts';
 import { alterPartition } from './in-sync-replicas.ts';
 import { PeriodicTasks } from './periodic-tasks.ts';
 import { allocateProducerIds } from './producer-ids.ts';
+import * as reassignments from './reassignments.ts';
+import * as scram from './scram-credentials.ts';
 import * as topics from './topics.ts';
 
 export type ControllerOptions = {
@@ -50,6 +56,7 @@ export class Controller {
     this.#tasks.add('idle record', all.maxIdleIntervalMs);
     if (all.leaderBalance) this.#tasks.add('balance leaders', all.leaderBalanceIntervalMs);
     this.#tasks.add('unclean elections', all.uncleanElectionIntervalMs);
+    this.#tasks.add('expire tokens', all.tokenExpiryCheckIntervalMs);
   }
 
   /** All that was replayed, the not yet committed included. */
@@ -78,14 +85,15 @@ export class Controller {
     if (silent.length > 0) return { records: silent, wakeAtMs: nowMs };
     const due = this.#tasks.take(nowMs);
     const records: MetadataRecord[] = due.includes('idle record') ? [noOpRecord] : [];
-    const elections = due.includes('balance leaders')
-      ? balanceLeaders(this.#state, settings.maxElectionsPerRun)
-      : due.includes('unclean elections')
-        ? electUncleanLeaders(this.#state, settings.maxElectionsPerRun)
-        : undefined;
-    if (elections) records.push(...elections.records);
-    if (elections && !elections.isComplete)
-      this.#tasks.hasten(due.includes('balance leaders') ? 'balance leaders' : 'unclean elections', nowMs + 1);
+    if (due.includes('expire tokens')) records.push(...tokens.expiredTokenRecords(this.#state, nowMs));
+    const election = (['balance leaders', 'unclean elections'] as const).find((name) => due.includes(name));
+    if (election) {
+      const elect = election === 'balance leaders' ? balanceLeaders : electUncleanLeaders;
+      const { records: elected, isComplete } = elect(this.#state, settings.maxElectionsPerRun);
+      records.push(...elected);
+      if (!isComplete) this.#tasks.hasten(election, nowMs + 1);
+      if (election === 'balance leaders' && due.includes('unclean elections')) this.#tasks.hasten('unclean elections', nowMs + 1);
+    }
     return { records, wakeAtMs: Math.min(this.#tasks.nextDueMs(), sessions.nextExpiryMs()) };
   }
 
@@ -158,5 +166,92 @@ export class Controller {
     _context?: DecisionContext,
   ): Decision<wire.AssignReplicasToDirsResponse> {
     return assignReplicasToDirectories(this.#state, request);
+  }
+
+  alterPartitionReassignments(
+    request: wire.AlterPartitionReassignmentsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.AlterPartitionReassignmentsResponse> {
+    return reassignments.alterPartitionReassignments(this.#state, request);
+  }
+
+  listPartitionReassignments(
+    request: wire.ListPartitionReassignmentsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.ListPartitionReassignmentsResponse> {
+    return { records: [], response: reassignments.listPartitionReassignments(this.image, request) };
+  }
+
+  updateFeatures(
+    request: wire.UpdateFeaturesRequest,
+    context: Pick<DecisionContext, 'apiVersion'> = {},
+  ): Decision<wire.UpdateFeaturesResponse> {
+    return updateFeatures(this.#state, request, context);
+  }
+
+  alterClientQuotas(
+    request: wire.AlterClientQuotasRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.AlterClientQuotasResponse> {
+    return quotas.alterClientQuotas(this.#state, request);
+  }
+
+  /** @throws INVALID_REQUEST, UNSUPPORTED_VERSION */
+  describeClientQuotas(
+    request: wire.DescribeClientQuotasRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.DescribeClientQuotasResponse> {
+    return { records: [], response: quotas.describeClientQuotas(this.image, request) };
+  }
+
+  alterUserScramCredentials(
+    request: wire.AlterUserScramCredentialsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.AlterUserScramCredentialsResponse> {
+    return scram.alterUserScramCredentials(this.#state, request);
+  }
+
+  describeUserScramCredentials(
+    request: wire.DescribeUserScramCredentialsRequest,
+    _context?: DecisionContext,
+  ): Decision<wire.DescribeUserScramCredentialsResponse> {
+    return { records: [], response: scram.describeUserScramCredentials(this.image, request) };
+  }
+
+  createAcls(request: wire.CreateAclsRequest, context: DecisionContext): Decision<wire.CreateAclsResponse> {
+    return acls.createAcls(this.#state, request, context);
+  }
+
+  deleteAcls(request: wire.DeleteAclsRequest, _context?: DecisionContext): Decision<wire.DeleteAclsResponse> {
+    return acls.deleteAcls(this.#state, request);
+  }
+
+  /** @throws INVALID_REQUEST */
+  describeAcls(request: wire.DescribeAclsRequest, _context?: DecisionContext): Decision<wire.DescribeAclsResponse> {
+    return { records: [], response: acls.describeAcls(this.image, request) };
+  }
+
+  /** @throws DELEGATION_TOKEN_AUTH_DISABLED, INVALID_PRINCIPAL_TYPE, UNSUPPORTED_VERSION */
+  createDelegationToken(
+    request: wire.CreateDelegationTokenRequest,
+    context: DecisionContext,
+  ): Decision<wire.CreateDelegationTokenResponse> {
+    return tokens.createDelegationToken(this.#state, request, context);
+  }
+
+  /** @throws DELEGATION_TOKEN_AUTH_DISABLED, _NOT_FOUND, _OWNER_MISMATCH, _EXPIRED */
+  renewDelegationToken(
+    request: wire.RenewDelegationTokenRequest,
+    context: DecisionContext,
+  ): Decision<wire.RenewDelegationTokenResponse> {
+    return tokens.renewDelegationToken(this.#state, request, context);
+  }
+
+  /** @throws DELEGATION_TOKEN_AUTH_DISABLED, _NOT_FOUND, _OWNER_MISMATCH, _EXPIRED */
+  expireDelegationToken(
+    request: wire.ExpireDelegationTokenRequest,
+    context: DecisionContext,
+  ): Decision<wire.ExpireDelegationTokenResponse> {
+    return tokens.expireDelegationToken(this.#state, request, context);
   }
 }

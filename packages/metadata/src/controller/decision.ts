@@ -21,7 +21,9 @@ export interface DecisionContext {
   /** The offset that the first record of this decision will have in the metadata log: becomes the epoch of a broker that registers. */
   readonly nextOffset: number;
   /** Of the request, where the answer depends on it; the latest when absent. */
-  readonly apiVersion?: number;
+  readonly apiVersion?: number | undefined;
+  /** Who asks, as `User:name`, where it matters; anonymous when absent. */
+  readonly principal?: string | undefined;
 }
 
 /** The outcome of one of several things asked for in one request. */

@@ -94,93 +94,99 @@ export class MetadataImage {
     switch (record.type) {
       case 'TopicRecord':
         this.topics.add(record.value.name, record.value.topicId);
-        return delta.topicCreated(record.value.topicId, record.value.name);
+        delta.topicCreated(record.value.topicId, record.value.name);
+        break;
       case 'PartitionRecord':
-        return this.#putPartition(
-          this.#topic(record.value.topicId),
-          record.value.partitionId,
-          partitionFrom(record.value),
-          delta,
-        );
+        this.#putPartition(this.#topic(record.value.topicId), record.value.partitionId, partitionFrom(record.value), delta);
+        break;
       case 'PartitionChangeRecord': {
         const topic = this.#topic(record.value.topicId);
         const partition = topic.partition(record.value.partitionId);
         if (!partition) throw impossible(`a change of ${topic.name}-${record.value.partitionId}, which does not exist`);
-        return this.#putPartition(topic, record.value.partitionId, changedPartition(partition, record.value), delta);
+        this.#putPartition(topic, record.value.partitionId, changedPartition(partition, record.value), delta);
+        break;
       }
       case 'RemoveTopicRecord':
-        return this.#removeTopic(this.#topic(record.value.topicId), delta);
+        this.#removeTopic(this.#topic(record.value.topicId), delta);
+        break;
       case 'ClearElrRecord':
-        return this.#clearElr(record.value.topicName, delta);
+        this.#clearElr(record.value.topicName, delta);
+        break;
       case 'ConfigRecord':
         this.configs.set(record.value.resourceType, record.value.resourceName, record.value.name, record.value.value);
-        return delta.configChanged(record.value.resourceType, record.value.resourceName);
+        delta.configChanged(record.value.resourceType, record.value.resourceName);
+        break;
       case 'RegisterBrokerRecord':
-        return this.#putBroker(brokerFrom(record.value), delta);
+        this.#putBroker(brokerFrom(record.value), delta);
+        break;
       case 'UnregisterBrokerRecord':
         this.#broker(record.value.brokerId, record.value.brokerEpoch);
         this.brokers.delete(record.value.brokerId);
         delta.brokers.add(record.value.brokerId);
-        return;
+        break;
       case 'BrokerRegistrationChangeRecord':
-        return this.#putBroker(changedBroker(this.#broker(record.value.brokerId, record.value.brokerEpoch), record.value), delta);
+        this.#putBroker(changedBroker(this.#broker(record.value.brokerId, record.value.brokerEpoch), record.value), delta);
+        break;
       case 'FenceBrokerRecord':
-        return this.#putBroker({ ...this.#broker(record.value.id, record.value.epoch), fenced: true }, delta);
+        this.#putBroker({ ...this.#broker(record.value.id, record.value.epoch), fenced: true }, delta);
+        break;
       case 'UnfenceBrokerRecord':
-        return this.#putBroker({ ...this.#broker(record.value.id, record.value.epoch), fenced: false }, delta);
+        this.#putBroker({ ...this.#broker(record.value.id, record.value.epoch), fenced: false }, delta);
+        break;
       case 'RegisterControllerRecord':
         this.controllers.set(record.value.controllerId, controllerFrom(record.value));
         delta.controllers.add(record.value.controllerId);
-        return;
+        break;
       case 'FeatureLevelRecord':
         this.features.set(record.value.name, record.value.featureLevel);
         delta.features.add(record.value.name);
-        return;
+        break;
       case 'ClientQuotaRecord': {
         const { entity, key, value, remove } = record.value;
         if (remove) this.clientQuotas.remove(entity, key);
         else this.clientQuotas.set(entity, key, value);
-        return delta.quotaChanged(entity);
+        delta.quotaChanged(entity);
+        break;
       }
       case 'UserScramCredentialRecord': {
         const { name, mechanism, salt, storedKey, serverKey, iterations } = record.value;
         this.scram.set(mechanism, name, { salt, storedKey, serverKey, iterations });
         delta.scramUsers.add(name);
-        return;
+        break;
       }
       case 'RemoveUserScramCredentialRecord':
         this.scram.remove(record.value.mechanism, record.value.name);
         delta.scramUsers.add(record.value.name);
-        return;
+        break;
       case 'AccessControlEntryRecord': {
         const { id, resourceType, resourceName, patternType, principal, host, operation, permissionType } = record.value;
         this.acls.add(id, { resourceType, resourceName, patternType, principal, host, operation, permissionType });
         delta.acls.add(id);
-        return;
+        break;
       }
       case 'RemoveAccessControlEntryRecord':
         this.acls.remove(record.value.id);
         delta.acls.add(record.value.id);
-        return;
+        break;
       case 'DelegationTokenRecord': {
         const { tokenId, owner, requester, renewers, issueTimestamp, maxTimestamp, expirationTimestamp } = record.value;
         this.delegationTokens.set({ tokenId, owner, requester, renewers, issueTimestamp, maxTimestamp, expirationTimestamp });
         delta.delegationTokens.add(tokenId);
-        return;
+        break;
       }
       case 'RemoveDelegationTokenRecord':
         this.delegationTokens.remove(record.value.tokenId);
         delta.delegationTokens.add(record.value.tokenId);
-        return;
+        break;
       case 'ProducerIdsRecord': {
         const { brokerId, brokerEpoch, nextProducerId } = record.value;
         this.#producerIds = { brokerId, brokerEpoch, nextProducerId };
         delta.producerIds = true;
-        return;
+        break;
       }
       case 'NoOpRecord':
       case 'ZkMigrationStateRecord': // left by a cluster that came from ZooKeeper: nothing depends on it any more
-        return;
+        break;
       default:
         throw impossible(`a record of type ${record.type} here`);
     }

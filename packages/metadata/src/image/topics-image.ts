@@ -61,10 +61,13 @@ export class TopicImage {
   /** Only for MetadataImage. */
   put(index: number, partition: PartitionState): void {
     const slot = this.#slots[index] ?? -1;
-    if (slot >= 0) return this.#table.replace(slot, partition);
-    while (this.#slots.length < index) this.#slots.push(-1);
-    this.#slots[index] = this.#table.add(partition);
-    this.#count++;
+    if (slot >= 0) {
+      this.#table.replace(slot, partition);
+    } else {
+      while (this.#slots.length < index) this.#slots.push(-1);
+      this.#slots[index] = this.#table.add(partition);
+      this.#count++;
+    }
   }
 
   /** Only for TopicsImage. */

@@ -1,0 +1,128 @@
+/** SCRAM credentials. The client sends a salted password; what is kept verifies it and no more (RFC 5802). */
+
+import { createHash, createHmac } from 'node:crypto';
+import {
+  type AlterUserScramCredentialsRequest,
+  type AlterUserScramCredentialsResponse,
+  type DescribeUserScramCredentialsRequest,
+  type DescribeUserScramCredentialsResponse,
+  errors,
+  KafkaError,
+  type MetadataRecord,
+} from '@ottla/protocol';
+import type { MetadataImage } from '../image/metadata-image.ts';
+import { type ScramCredential, scramMechanism } from '../image/scram-image.ts';
+import { removeUserScramCredentialRecord, userScramCredentialRecord } from '../records.ts';
+import type { ControllerState } from './controller-state.ts';
+import { assertWithinLimit, type Decision, itemError, success } from './decision.ts';
+
+const maxIterations = 16_384;
+
+const mechanisms: ReadonlyMap<number, { hash: string; minIterations: number }> = new Map([
+  [scramMechanism.sha256, { hash: 'sha256', minIterations: 4_096 }],
+  [scramMechanism.sha512, { hash: 'sha512', minIterations: 4_096 }],
+]);
+
+/** A user fails or succeeds as a whole. */
+export function alterUserScramCredentials(
+  state: ControllerState,
+  request: AlterUserScramCredentialsRequest,
+): Decision<AlterUserScramCredentialsResponse> {
+  const alterations = [
+    ...request.deletions.map(({ name, mechanism }) => ({
+      name,
+      mechanism,
+      record: () => deletion(state.image, name, mechanism),
+    })),
+    ...request.upsertions.map((upsertion) => ({
+      name: upsertion.name,
+      mechanism: upsertion.mechanism,
+      record: () => upsert(upsertion),
+    })),
+  ];
+  const records: MetadataRecord[] = [];
+  const users = [...new Set(alterations.map(({ name }) => name))];
+  const results = users.map((user) => {
+    const own = alterations.filter(({ name }) => name === user);
+    try {
+      if (new Set(own.map(({ mechanism }) => mechanism)).size < own.length) {
+        throw new KafkaError('DUPLICATE_RESOURCE', 'A user credential cannot be altered twice in the same request');
+      }
+      records.push(...own.map(({ record }) => record()));
+      return { user, ...success };
+    } catch (error) {
+      return { user, ...itemError(error) };
+    }
+  });
+  assertWithinLimit(records, state.settings.maxRecordsPerOperation);
+  return { records, response: { throttleTimeMs: 0, results } };
+}
+
+function deletion(image: MetadataImage, name: string, mechanism: number): MetadataRecord {
+  checkName(name, mechanism);
+  if (!image.scram.credential(mechanism, name)) {
+    throw new KafkaError('RESOURCE_NOT_FOUND', 'Attempt to delete a user credential that does not exist');
+  }
+  return removeUserScramCredentialRecord(mechanism, name);
+}
+
+function upsert({
+  name,
+  mechanism,
+  iterations,
+  salt,
+  saltedPassword,
+}: AlterUserScramCredentialsRequest['upsertions'][number]): MetadataRecord {
+  const { minIterations } = checkName(name, mechanism);
+  if (iterations > maxIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too many iterations');
+  if (iterations < minIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too few iterations');
+  return userScramCredentialRecord(mechanism, name, scramCredential({ mechanism, iterations, salt, saltedPassword }));
+}
+
+function checkName(name: string, mechanism: number): { hash: string; minIterations: number } {
+  if (name === '') throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Username must not be empty');
+  const known = mechanisms.get(mechanism);
+  if (!known) throw new KafkaError('UNSUPPORTED_SASL_MECHANISM', 'Unknown SCRAM mechanism');
+  return known;
+}
+
+/** What to keep of a password that was salted and hashed `iterations` times. */
+export function scramCredential(from: {
+  mechanism: number;
+  iterations: number;
+  salt: Uint8Array;
+  saltedPassword: Uint8Array;
+}): ScramCredential {
+  const { hash } = mechanisms.get(from.mechanism)!;
+  const keyed = (text: string) => createHmac(hash, from.saltedPassword).update(text).digest();
+  return {
+    salt: Uint8Array.from(from.salt),
+    storedKey: createHash(hash).update(keyed('Client Key')).digest(),
+    serverKey: keyed('Server Key'),
+    iterations: from.iterations,
+  };
+}
+
+/** Null or no users: everybody. */
+export function describeUserScramCredentials(
+  image: MetadataImage,
+  request: DescribeUserScramCredentialsRequest,
+): DescribeUserScramCredentialsResponse {
+  const asked = request.users?.length ? request.users.map(({ name }) => name) : image.scram.users();
+  const results = [...new Set(asked)].map((user) => {
+    const credentialInfos = [...mechanisms.keys()].flatMap((mechanism) => {
+      const credential = image.scram.credential(mechanism, user);
+      return credential ? [{ mechanism, iterations: credential.iterations }] : [];
+    });
+    if (asked.filter((name) => name === user).length > 1) {
+      const errorMessage = `Cannot describe SCRAM credentials for the same user twice in a single request: ${user}`;
+      return { user, errorCode: errors.DUPLICATE_RESOURCE.code, errorMessage, credentialInfos: [] };
+    }
+    if (credentialInfos.length === 0) {
+      const errorMessage = `Attempt to describe a user credential that does not exist: ${user}`;
+      return { user, errorCode: errors.RESOURCE_NOT_FOUND.code, errorMessage, credentialInfos };
+    }
+    return { user, ...success, credentialInfos };
+  });
+  return { throttleTimeMs: 0, errorCode: 0, errorMessage: null, results };
+}
