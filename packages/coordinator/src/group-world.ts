@@ -1,0 +1,329 @@
+/**
+ * For tests: a GroupCoordinator in a world of its own, where time moves when told, appends succeed unless told otherwise, and all that
+ * happens is written down as a transcript.
+ */
+import {
+  errorName,
+  type HeartbeatRequest,
+  type JoinGroupRequest,
+  KafkaError,
+  type LeaveGroupRequest,
+  type OffsetCommitRequest,
+  type SyncGroupRequest,
+  Writer,
+  ZERO_UUID,
+} from '@ottla/protocol';
+import { ClassicGroup } from './classic/classic-group.ts';
+import { defaultGroupConfig, type GroupConfig } from './group-config.ts';
+import { GroupCoordinator } from './group-coordinator.ts';
+import { decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './group-record.ts';
+import type { Answer, Outcome } from './outcome.ts';
+
+type LogEntry = { key: Uint8Array; value: Uint8Array | null; producerId: number };
+type JoinFields = Partial<Omit<JoinGroupRequest, 'groupId' | 'memberId'>> & {
+  apiVersion?: number;
+  clientId?: string;
+  topics?: string[];
+};
+
+export class GroupWorld {
+  coordinator: GroupCoordinator;
+  readonly config: GroupConfig;
+  readonly log: LogEntry[] = [];
+  readonly transcript: string[] = [];
+  readonly answers = new Map<number, Answer['response']>();
+  nowMs = 0;
+  /** Every append fails with this while it is set. */
+  appendError: KafkaError | null = null;
+  #tokens = 0;
+  #uuids = 0;
+  readonly #names = new Map<number, string>();
+
+  constructor(config: Partial<GroupConfig> = {}) {
+    this.config = { ...defaultGroupConfig, ...config };
+    this.coordinator = new GroupCoordinator(this.config);
+    this.submit(this.coordinator.activate(this.moment));
+  }
+
+  get moment(): { wallMs: number; monotonicMs: number } {
+    return { wallMs: 1_000_000 + this.nowMs, monotonicMs: this.nowMs };
+  }
+
+  /** The token: its answer is in `answers` once there is one. */
+  join(memberId: string, { apiVersion = 9, clientId = 'c', topics = ['t'], ...fields }: JoinFields = {}, groupId = 'g'): number {
+    const request: JoinGroupRequest = {
+      groupId,
+      memberId,
+      sessionTimeoutMs: 10_000,
+      rebalanceTimeoutMs: 60_000,
+      groupInstanceId: null,
+      protocolType: 'consumer',
+      protocols: [{ name: 'range', metadata: subscription(topics) }],
+      reason: null,
+      ...fields,
+    };
+    const token = this.#token(`join ${memberId || '-'}`);
+    const uuid = `u${++this.#uuids}`;
+    this.#attempt(token, () =>
+      this.coordinator.join({ request, token, clientId, clientHost: '/127.0.0.1', apiVersion, uuid }, this.moment),
+    );
+    return token;
+  }
+
+  sync(
+    memberId: string,
+    generationId: number,
+    assignments: Record<string, string> = {},
+    fields: Partial<SyncGroupRequest> = {},
+    groupId = 'g',
+  ): number {
+    const request: SyncGroupRequest = {
+      groupId,
+      memberId,
+      generationId,
+      groupInstanceId: null,
+      protocolType: null,
+      protocolName: null,
+      assignments: Object.entries(assignments).map(([memberId, text]) => ({ memberId, assignment: bytes(text) })),
+      ...fields,
+    };
+    const token = this.#token(`sync ${memberId}`);
+    this.#attempt(token, () => this.coordinator.sync(request, token, this.moment));
+    return token;
+  }
+
+  heartbeat(memberId: string, generationId: number, fields: Partial<HeartbeatRequest> = {}, groupId = 'g'): string {
+    const request = { groupId, memberId, generationId, groupInstanceId: null, ...fields };
+    return this.#direct(`heartbeat ${memberId}`, () => this.coordinator.heartbeat(request, this.moment));
+  }
+
+  leave(members: (string | Partial<LeaveGroupRequest['members'][number]>)[], groupId = 'g'): string {
+    const identities = members.map((member) => ({
+      memberId: '',
+      groupInstanceId: null,
+      reason: null,
+      ...(typeof member === 'string' ? { memberId: member } : member),
+    }));
+    let codes = '';
+    const error = this.#attempt(undefined, () => {
+      const outcome = this.coordinator.leave(groupId, identities, this.moment);
+      codes = (outcome.response.members ?? []).map(({ errorCode }) => errorName(errorCode ?? 0)).join(' ');
+      return outcome;
+    });
+    this.note(
+      `leave ${identities.map(({ memberId, groupInstanceId }) => memberId || groupInstanceId).join(' ')}: ${error ?? codes}`,
+    );
+    return error ?? codes;
+  }
+
+  commit(
+    offsets: Record<string, number>,
+    fields: Partial<OffsetCommitRequest> & { apiVersion?: number; metadata?: string } = {},
+    groupId = 'g',
+  ): string {
+    const { apiVersion = 9, metadata = '', ...rest } = fields;
+    const request: OffsetCommitRequest = {
+      groupId,
+      generationIdOrMemberEpoch: -1,
+      memberId: '',
+      groupInstanceId: null,
+      retentionTimeMs: -1,
+      topics: Object.entries(offsets).map(([at, committedOffset]) => {
+        const [name, index] = at.split('-') as [string, string];
+        const partition = {
+          partitionIndex: Number(index),
+          committedOffset,
+          committedLeaderEpoch: -1,
+          committedMetadata: metadata,
+        };
+        return { name, topicId: ZERO_UUID, partitions: [partition] };
+      }),
+      ...rest,
+    };
+    let codes = '';
+    const error = this.#attempt(undefined, () => {
+      const outcome = this.coordinator.commitOffsets(request, { apiVersion }, this.moment);
+      codes = outcome.response
+        .topics!.flatMap((topic) => topic.partitions!.map(({ errorCode }) => errorName(errorCode!)))
+        .join(' ');
+      return outcome;
+    });
+    return error ?? codes;
+  }
+
+  /** `topic-partition` to offset, of all that the group has. */
+  fetched(groupId = 'g', mode: 'stable' | 'committed' = 'stable'): Record<string, number | string> {
+    const answer = this.coordinator.fetchOffsets({ groupId, memberId: null, memberEpoch: -1, topics: null }, mode);
+    const entries = (answer.topics ?? []).flatMap(({ name, partitions }) =>
+      partitions!.map(({ partitionIndex, committedOffset, errorCode }): [string, number | string] => [
+        `${name}-${partitionIndex}`,
+        errorCode ? errorName(errorCode) : committedOffset!,
+      ]),
+    );
+    return Object.fromEntries(entries.sort());
+  }
+
+  /** Moves time, stopping at each deadline. */
+  pass(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    for (let next = this.coordinator.nextWakeMs(); next !== undefined && next <= untilMs; next = this.coordinator.nextWakeMs()) {
+      this.nowMs = Math.max(this.nowMs, next);
+      for (let outcome = this.coordinator.wake(this.moment); outcome; outcome = this.coordinator.wake(this.moment))
+        this.submit(outcome);
+    }
+    this.nowMs = untilMs;
+  }
+
+  submit(outcome: Outcome<unknown>): KafkaError | null {
+    const { coordinator } = this;
+    const baseOffset = this.log.length;
+    const encoded = outcome.records.map((record) => encodeGroupRecord(record));
+    for (const [index, record] of outcome.records.entries()) {
+      coordinator.replay(record, { offset: baseOffset + index, producerId: -1 });
+    }
+    for (const { token, response } of outcome.answers) this.#answer(token, response);
+    if (this.appendError !== null && outcome.records.length > 0) {
+      coordinator.rollbackTo(baseOffset);
+      if (outcome.continuation) this.submit(coordinator.continueWith(outcome.continuation, this.appendError, this.moment));
+      return this.appendError;
+    }
+    this.log.push(...encoded.map((record) => ({ ...record, producerId: -1 })));
+    coordinator.commitTo(this.log.length);
+    for (const record of outcome.records) this.#noteRecord(record);
+    if (outcome.continuation) this.submit(coordinator.continueWith(outcome.continuation, null, this.moment));
+    return null;
+  }
+
+  /** A record that something else wrote: a transaction, or Kafka. */
+  write(record: GroupRecord, producerId = -1): void {
+    this.coordinator.replay(record, { offset: this.log.length, producerId });
+    this.log.push({ ...encodeGroupRecord(record), producerId });
+    this.coordinator.commitTo(this.log.length);
+  }
+
+  /** What a broker finds that takes over the partition now. Not yet active. */
+  reloaded(): GroupCoordinator {
+    const coordinator = new GroupCoordinator(this.config);
+    coordinator.commitTo(this.log.length);
+    this.log.forEach(({ key, value, producerId }, offset) => {
+      const record = decodeGroupRecord(key, value);
+      if (record !== null) coordinator.replay(record, { offset, producerId });
+    });
+    return coordinator;
+  }
+
+  takeOver(): void {
+    this.coordinator = this.reloaded();
+    this.submit(this.coordinator.activate(this.moment));
+  }
+
+  group(groupId = 'g'): ClassicGroup {
+    const group = this.coordinator.groups.get(groupId);
+    if (!(group instanceof ClassicGroup)) throw new Error(`no classic group ${groupId}`);
+    return group;
+  }
+
+  /** The error of an answer, or NONE; undefined while it is waited for. */
+  errorOf(token: number): string | undefined {
+    const response = this.answers.get(token);
+    return response && errorName(response.errorCode ?? 0);
+  }
+
+  /** The transcript since the last call. */
+  story(): string[] {
+    return this.transcript.splice(0);
+  }
+
+  note(line: string): void {
+    this.transcript.push(line);
+  }
+
+  #token(name: string): number {
+    this.#names.set(++this.#tokens, name);
+    return this.#tokens;
+  }
+
+  #attempt(token: number | undefined, operation: () => Outcome<unknown>): string | undefined {
+    try {
+      return this.submit(operation())?.name;
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+      if (token !== undefined) this.#answer(token, { errorCode: error.code });
+      return error.name;
+    }
+  }
+
+  #direct(what: string, operation: () => Outcome<{ readonly errorCode?: number | undefined }>): string {
+    let code = 0;
+    const error = this.#attempt(undefined, () => {
+      const outcome = operation();
+      code = outcome.response.errorCode ?? 0;
+      return outcome;
+    });
+    const answer = error ?? errorName(code);
+    this.note(`${what}: ${answer}`);
+    return answer;
+  }
+
+  #answer(token: number, response: Answer['response']): void {
+    if (this.answers.has(token)) return;
+    this.answers.set(token, response);
+    this.note(`${this.#names.get(token)}: ${describe(response)}`);
+  }
+
+  #noteRecord({ type, key, value }: GroupRecord): void {
+    if (type !== 'GroupMetadata') return;
+    if (value === null) this.note(`  stored ${key.group}: gone`);
+    else this.note(`  stored ${key.group}: generation ${value.generation}, ${value.members.length} members`);
+  }
+}
+
+/** All that a restart has to know, as plain data. */
+export function durableState(coordinator: GroupCoordinator): unknown {
+  const groups = [...coordinator.groups].map(([groupId, group]) => {
+    const offsets = [...coordinator.offsets.ofGroup(groupId)]
+      .flatMap(([topic, partitions]) => [...partitions].map(([partition, committed]) => [`${topic}-${partition}`, committed]))
+      .sort();
+    if (!(group instanceof ClassicGroup)) return [groupId, group.type, group.state, offsets];
+    const { generationId, protocolType, protocolName, leaderId, state, stateTimestampMs } = group;
+    // A group whose rebalance is under way is, to a restart, at its last stored generation: only a settled one can be compared.
+    if (state !== 'Stable' && state !== 'Empty') return [groupId, 'rebalancing', offsets];
+    // The moment at which a group became stable is known when its record is already written.
+    const sinceMs = state === 'Empty' ? stateTimestampMs : -1;
+    const members = [...group.members.values()]
+      .map(
+        ({ memberId, groupInstanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs, assignment, protocols }) => ({
+          identity: [memberId, groupInstanceId, clientId, clientHost, rebalanceTimeoutMs, sessionTimeoutMs],
+          assignment: Buffer.from(assignment).toString('hex'),
+          metadata: Buffer.from(protocols.find(({ name }) => name === protocolName)?.metadata ?? []).toString('hex'),
+        }),
+      )
+      .sort((left, right) => (left.identity[0]! < right.identity[0]! ? -1 : 1));
+    return [groupId, { generationId, protocolType, protocolName, leaderId, state, sinceMs, members, offsets }];
+  });
+  return groups.sort(([left], [right]) => (String(left) < String(right) ? -1 : 1));
+}
+
+export function subscription(topics: readonly string[]): Uint8Array {
+  const writer = new Writer();
+  writer.int16(0);
+  writer.int32(topics.length);
+  for (const topic of topics) writer.string(topic);
+  writer.int32(-1);
+  return writer.bytes().slice();
+}
+
+export function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function describe(response: Answer['response']): string {
+  const error = errorName(response.errorCode ?? 0);
+  if ('assignment' in response && response.assignment) return `assigned [${new TextDecoder().decode(response.assignment)}]`;
+  if ('generationId' in response && error === 'NONE') {
+    const members = response.members?.length ? `, members ${response.members.map(({ memberId }) => memberId).join(' ')}` : '';
+    const skip = response.skipAssignment ? ', skip assignment' : '';
+    return `generation ${response.generationId}, leader ${response.leader}${members}${skip}`;
+  }
+  return 'memberId' in response && response.memberId ? `${error} ${response.memberId}` : error;
+}
