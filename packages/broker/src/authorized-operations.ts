@@ -14,7 +14,15 @@ const IDEMPOTENT_WRITE = 12;
 export const OPERATIONS_NOT_ASKED = -2147483648;
 
 // Without an authorizer everybody may do everything that makes sense for the resource.
-export const clusterOperations = bitsOf([CREATE, ALTER, DESCRIBE, CLUSTER_ACTION, DESCRIBE_CONFIGS, ALTER_CONFIGS, IDEMPOTENT_WRITE]);
+export const clusterOperations = bitsOf([
+  CREATE,
+  ALTER,
+  DESCRIBE,
+  CLUSTER_ACTION,
+  DESCRIBE_CONFIGS,
+  ALTER_CONFIGS,
+  IDEMPOTENT_WRITE,
+]);
 export const topicOperations = bitsOf([READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 export const groupOperations = bitsOf([READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 

@@ -1,1 +1,1 @@
-export {};
+export { BrokerServer, type ServerOptions } from './server.ts';

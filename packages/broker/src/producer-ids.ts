@@ -25,7 +25,9 @@ export class ProducerIds {
     }
     const id = this.#nextId++;
     if (id >= this.#refillAt && !this.#prefetched) {
-      this.#fetchBlock().catch((error: unknown) => this.#logger.warn('no next block of producer ids yet, asked again when one is needed', { error }));
+      this.#fetchBlock().catch((error: unknown) =>
+        this.#logger.warn('no next block of producer ids yet, asked again when one is needed', { error }),
+      );
     }
     return id;
   }

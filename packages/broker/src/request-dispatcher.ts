@@ -1,5 +1,5 @@
 import type { ResponseParts, ServerConnection } from '@ottla/network';
-import { KafkaError, Reader, type RequestHeader, readRequestHeader, type Writable, Writer, writeResponseHeader } from '@ottla/protocol';
+import { KafkaError, Reader, type RequestHead, readRequestHeader, Writer, writeResponseHeader } from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
 import { type Answer, failureOf, type Handler, type RequestContext } from './handlers/handler.ts';
@@ -49,9 +49,19 @@ export class RequestDispatcher {
     }
   }
 
-  #encodeFailure(handler: Handler, header: RequestHeader, error: unknown, request: unknown, context: RequestContext): ResponseParts | null {
+  #encodeFailure(
+    handler: Handler,
+    header: RequestHead,
+    error: unknown,
+    request: object,
+    context: RequestContext,
+  ): ResponseParts | null {
     if (!(error instanceof KafkaError)) {
-      this.#broker.runtime.logger.error(`${handler.api.name} failed unexpectedly`, { error, apiVersion: header.apiVersion, client: context.connection.remote });
+      this.#broker.runtime.logger.error(`${handler.api.name} failed unexpectedly`, {
+        error,
+        apiVersion: header.apiVersion,
+        client: context.connection.remote,
+      });
     }
     return encode(handler, header, handler.failed(failureOf(error), request, context));
   }
@@ -62,10 +72,10 @@ export function highestServed({ api }: Handler): number {
   return api.latestVersionUnstable ? api.maxVersion - 1 : api.maxVersion;
 }
 
-function encode(handler: Handler, header: RequestHeader, answer: Answer<unknown>): ResponseParts | null {
+function encode(handler: Handler, header: RequestHead, answer: Answer<object>): ResponseParts | null {
   if (answer === null) return null;
   const writer = new Writer();
   writeResponseHeader(writer, handler.api, header.apiVersion, header.correlationId);
-  handler.api.response.write(writer, answer as Writable<unknown>, header.apiVersion);
+  handler.api.response.write(writer, answer, header.apiVersion);
   return writer.chunks();
 }

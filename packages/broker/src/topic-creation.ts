@@ -27,7 +27,12 @@ export class TopicCreation {
   readonly #partitionCount: (topic: string) => number | undefined;
   readonly #inFlight = new Map<string, Promise<void>>();
 
-  constructor(options: { create: CreateTopic; logger: Logger; offsetsTopic: () => InternalTopicSettings; partitionCount: (topic: string) => number | undefined }) {
+  constructor(options: {
+    create: CreateTopic;
+    logger: Logger;
+    offsetsTopic: () => InternalTopicSettings;
+    partitionCount: (topic: string) => number | undefined;
+  }) {
     this.#create = options.create;
     this.#logger = options.logger;
     this.#offsetsTopic = options.offsetsTopic;
@@ -53,7 +58,9 @@ export class TopicCreation {
     if (this.#partitionCount(name) !== undefined) return Promise.resolve();
     let creation = this.#inFlight.get(name);
     if (!creation) {
-      creation = this.#create(isInternalTopic(name) ? this.#internalTopic(name) : { name, numPartitions: -1, replicationFactor: -1, configs: [] })
+      creation = this.#create(
+        isInternalTopic(name) ? this.#internalTopic(name) : { name, numPartitions: -1, replicationFactor: -1, configs: [] },
+      )
         .catch((error: unknown) => {
           if (!(error instanceof KafkaError && error.name === 'TOPIC_ALREADY_EXISTS')) throw error;
         })
@@ -64,7 +71,8 @@ export class TopicCreation {
   }
 
   #internalTopic(name: string): NewTopic {
-    if (name !== '__consumer_offsets') throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} belongs to a coordinator that this release does not have`);
+    if (name !== '__consumer_offsets')
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} belongs to a coordinator that this release does not have`);
     const { partitions, replicationFactor, segmentBytes } = this.#offsetsTopic();
     return {
       name,

@@ -1,4 +1,4 @@
-import type { Random, Clock } from '@ottla/runtime';
+import type { Clock, Random } from '@ottla/runtime';
 
 /** What a fetcher asks of one partition. Without topic ids (before v13) `topicId` is the zero id, with them `topic` is resolved late. */
 export type FetchPartition = {
@@ -19,7 +19,10 @@ export const NO_SESSION = 0;
 const INITIAL_EPOCH = 0;
 const FINAL_EPOCH = -1;
 
-export function partitionKey(usesTopicIds: boolean, partition: { topic: string | undefined; topicId: string; index: number }): string {
+export function partitionKey(
+  usesTopicIds: boolean,
+  partition: { topic: string | undefined; topicId: string; index: number },
+): string {
   return `${usesTopicIds ? partition.topicId : partition.topic}:${partition.index}`;
 }
 
@@ -42,7 +45,10 @@ export class FetchSession {
   }
 
   /** Takes in what a request changes: new positions, partitions added, partitions forgotten. */
-  update(changed: Iterable<FetchPartition>, forgotten: Iterable<{ topic: string | undefined; topicId: string; index: number }>): void {
+  update(
+    changed: Iterable<FetchPartition>,
+    forgotten: Iterable<{ topic: string | undefined; topicId: string; index: number }>,
+  ): void {
     for (const asked of changed) {
       const key = partitionKey(this.usesTopicIds, asked);
       const known = this.partitions.get(key);
@@ -67,7 +73,10 @@ export type SessionStart =
   | { readonly kind: 'full'; readonly create: boolean }
   | { readonly kind: 'incremental'; readonly session: FetchSession }
   | { readonly kind: 'sessionless' }
-  | { readonly kind: 'error'; readonly error: 'FETCH_SESSION_ID_NOT_FOUND' | 'INVALID_FETCH_SESSION_EPOCH' | 'FETCH_SESSION_TOPIC_ID_ERROR' };
+  | {
+      readonly kind: 'error';
+      readonly error: 'FETCH_SESSION_ID_NOT_FOUND' | 'INVALID_FETCH_SESSION_EPOCH' | 'FETCH_SESSION_TOPIC_ID_ERROR';
+    };
 
 /** All fetch sessions of a broker: at most `slots`; idle ones give way, then smaller ones, and followers are never put out by consumers. */
 export class FetchSessionCache {
@@ -112,7 +121,10 @@ export class FetchSessionCache {
   }
 
   /** A session with these partitions, or undefined when the cache is full of better ones. */
-  create(partitions: readonly FetchPartition[], traits: { usesTopicIds: boolean; isFollower: boolean }): FetchSession | undefined {
+  create(
+    partitions: readonly FetchPartition[],
+    traits: { usesTopicIds: boolean; isFollower: boolean },
+  ): FetchSession | undefined {
     if (partitions.length === 0) return undefined;
     const nowMs = this.#clock.monotonicMs();
     if (this.#sessions.size >= this.#slots && !this.#evictFor(partitions.length, traits.isFollower, nowMs)) return undefined;

@@ -45,7 +45,13 @@ export function readPartitions(partitions: Partitions, asked: Iterable<FetchPart
   return answers;
 }
 
-function readPartition(partitions: Partitions, asked: FetchPartition, rules: ReadRules, maxBytes: number, minOneBatch: boolean): PartitionData {
+function readPartition(
+  partitions: Partitions,
+  asked: FetchPartition,
+  rules: ReadRules,
+  maxBytes: number,
+  minOneBatch: boolean,
+): PartitionData {
   try {
     const topic = asked.topic ?? partitions.topicName(asked.topicId);
     if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
@@ -63,7 +69,8 @@ function readPartition(partitions: Partitions, asked: FetchPartition, rules: Rea
     };
     if (asked.lastFetchedEpoch >= 0) {
       const end = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch);
-      if (end.leaderEpoch < 0) throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);
+      if (end.leaderEpoch < 0)
+        throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);
       if (end.leaderEpoch < asked.lastFetchedEpoch || end.endOffset < asked.fetchOffset) {
         const divergingEpoch = { epoch: end.leaderEpoch, endOffset: end.endOffset };
         return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
@@ -71,7 +78,7 @@ function readPartition(partitions: Partitions, asked: FetchPartition, rules: Rea
     }
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
     const abortedTransactions =
-      rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.nextOffset) : null;
+      rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset) : null;
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
@@ -80,5 +87,13 @@ function readPartition(partitions: Partitions, asked: FetchPartition, rules: Rea
 }
 
 function failedRead(asked: FetchPartition, errorCode: number): PartitionData {
-  return { asked, errorCode, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: EMPTY, abortedTransactions: null };
+  return {
+    asked,
+    errorCode,
+    highWatermark: -1,
+    lastStableOffset: -1,
+    logStartOffset: -1,
+    records: EMPTY,
+    abortedTransactions: null,
+  };
 }

@@ -1,5 +1,12 @@
 import type { ResponseParts } from '@ottla/network';
-import { ApiVersions, type ApiVersionsResponse, type RequestHeader, type Writable, Writer, writeResponseHeader } from '@ottla/protocol';
+import {
+  ApiVersions,
+  type ApiVersionsResponse,
+  type RequestHead,
+  type Writable,
+  Writer,
+  writeResponseHeader,
+} from '@ottla/protocol';
 import { highestServed } from '../request-dispatcher.ts';
 import { type Handler, handler } from './handler.ts';
 
@@ -20,18 +27,16 @@ export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
       if (!softwareNamePattern.test(request.clientSoftwareName) || !softwareNamePattern.test(request.clientSoftwareVersion)) {
         return { errorCode: 42 };
       }
-      connection.state.clientSoftware = { name: request.clientSoftwareName, version: request.clientSoftwareVersion };
+      connection.state = { clientSoftware: { name: request.clientSoftwareName, version: request.clientSoftwareVersion } };
     }
     const features = broker.metadata.image.features;
     return {
       apiKeys: advertised(table()),
-      supportedFeatures: broker.supportedFeatures
-        .filter(({ minVersion }) => apiVersion >= 4 || minVersion > 0)
-        .map(({ name, minVersion, maxVersion }) => ({ name, minVersion, maxVersion })),
+      supportedFeatures: [...broker.supportedFeatures]
+        .filter(([, { min }]) => apiVersion >= 4 || min > 0)
+        .map(([name, { min, max }]) => ({ name, minVersion: min, maxVersion: max })),
       finalizedFeaturesEpoch: broker.metadata.appliedOffset,
-      finalizedFeatures: [...features.levels()]
-        .filter(([, level]) => level > 0)
-        .map(([name, level]) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
+      finalizedFeatures: [...features].map(([name, level]) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
       zkMigrationReady: false,
     };
   }) as Handler;
@@ -48,7 +53,7 @@ function advertised(handlers: Iterable<Handler>): Writable<ApiVersionsResponse>[
 }
 
 /** A client that guessed a version too new learns the versions of this one API, in the oldest form, and asks again. */
-export function unsupportedApiVersionsAnswer(header: RequestHeader): ResponseParts {
+export function unsupportedApiVersionsAnswer(header: RequestHead): ResponseParts {
   const writer = new Writer();
   writeResponseHeader(writer, ApiVersions, 0, header.correlationId);
   const { apiKey, minVersion, maxVersion } = ApiVersions;

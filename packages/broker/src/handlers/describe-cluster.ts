@@ -12,7 +12,9 @@ export const describeCluster = handler(DescribeCluster, (request, { broker, conn
   if (request.endpointType !== BROKERS) {
     throw new KafkaError(
       request.endpointType === 2 ? 'MISMATCHED_ENDPOINT_TYPE' : 'UNSUPPORTED_ENDPOINT_TYPE',
-      request.endpointType === 2 ? 'The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER' : `Unsupported endpoint type ${request.endpointType}`,
+      request.endpointType === 2
+        ? 'The request was sent to an endpoint of type BROKER, but we wanted an endpoint of type CONTROLLER'
+        : `Unsupported endpoint type ${request.endpointType}`,
     );
   }
   return {

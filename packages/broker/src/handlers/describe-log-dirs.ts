@@ -10,16 +10,29 @@ export const describeLogDirs = handler(DescribeLogDirs, (request, { broker }) =>
   const asked = request.topics && new Map(request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]));
   return {
     errorCode: 0,
-    results: broker.logManager.describeDirectories().map(({ path, totalBytes, usableBytes, logs }) => {
-      const topics = new Map<string, { partitionIndex: number; partitionSize: number; offsetLag: number; isFutureKey: boolean }[]>();
+    results: broker.logManager.describeDirs().map(({ path, totalBytes, usableBytes, logs }) => {
+      const topics = new Map<
+        string,
+        { partitionIndex: number; partitionSize: number; offsetLag: number; isFutureKey: boolean }[]
+      >();
       for (const log of logs) {
         if (asked && !asked.get(log.topic)?.has(log.partition)) continue;
-        const lag = Math.max(0, (broker.partitions.get(log.topic, log.partition)?.highWatermark ?? log.logEndOffset) - log.logEndOffset);
+        const lag = Math.max(
+          0,
+          (broker.partitions.get(log.topic, log.partition)?.highWatermark ?? log.logEndOffset) - log.logEndOffset,
+        );
         const partitions = topics.get(log.topic) ?? [];
         partitions.push({ partitionIndex: log.partition, partitionSize: log.sizeBytes, offsetLag: lag, isFutureKey: false });
         topics.set(log.topic, partitions);
       }
-      return { errorCode: 0, logDir: path, totalBytes, usableBytes, isCordoned: false, topics: [...topics].map(([name, partitions]) => ({ name, partitions })) };
+      return {
+        errorCode: 0,
+        logDir: path,
+        totalBytes,
+        usableBytes,
+        isCordoned: false,
+        topics: [...topics].map(([name, partitions]) => ({ name, partitions })),
+      };
     }),
   };
 });

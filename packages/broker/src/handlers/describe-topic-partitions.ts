@@ -1,4 +1,10 @@
-import { DescribeTopicPartitions, type DescribeTopicPartitionsResponse, KafkaError, type Writable, ZERO_UUID } from '@ottla/protocol';
+import {
+  DescribeTopicPartitions,
+  type DescribeTopicPartitionsResponse,
+  KafkaError,
+  type Writable,
+  ZERO_UUID,
+} from '@ottla/protocol';
 import { topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
 import { isValidTopicName } from '../topic-name.ts';
@@ -12,8 +18,13 @@ type Topic = NonNullable<Writable<DescribeTopicPartitionsResponse>['topics']>[nu
  */
 export const describeTopicPartitions = handler(DescribeTopicPartitions, (request, { broker, connection }) => {
   const { cursor } = request;
-  if (cursor && cursor.partitionIndex < 0) throw new KafkaError('INVALID_REQUEST', `DescribeTopicPartitionsRequest cursor partition must be valid: ${cursor.partitionIndex}`);
-  const asked = request.topics.length > 0 ? [...new Set(request.topics.map(({ name }) => name))] : [...broker.metadata.topicNames()];
+  if (cursor && cursor.partitionIndex < 0)
+    throw new KafkaError(
+      'INVALID_REQUEST',
+      `DescribeTopicPartitionsRequest cursor partition must be valid: ${cursor.partitionIndex}`,
+    );
+  const asked =
+    request.topics.length > 0 ? [...new Set(request.topics.map(({ name }) => name))] : [...broker.metadata.topicNames()];
   const names = asked.filter((name) => !cursor || name >= cursor.topicName).sort();
   let room = Math.max(1, Math.min(request.responsePartitionLimit, broker.config.get('max.request.partition.size.limit')));
   const topics: Topic[] = [];
@@ -23,10 +34,16 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, (request
       // All topics were asked for, and this one has gone since the page before.
       if (request.topics.length === 0) continue;
       const error = isValidTopicName(name) ? 'UNKNOWN_TOPIC_OR_PARTITION' : 'INVALID_TOPIC_EXCEPTION';
-      topics.push({ errorCode: new KafkaError(error).code, name, topicId: ZERO_UUID, isInternal: isInternalTopic(name), partitions: [] });
+      topics.push({
+        errorCode: new KafkaError(error).code,
+        name,
+        topicId: ZERO_UUID,
+        isInternal: isInternalTopic(name),
+        partitions: [],
+      });
       continue;
     }
-    const first = cursor?.topicName === name ? cursor.partitionIndex : 0;
+    const first = cursor && cursor.topicName === name ? cursor.partitionIndex : 0;
     if (room === 0) return { topics, nextCursor: { topicName: name, partitionIndex: first } };
     const rest = topic.partitions.filter(({ index }) => index >= first);
     const page = rest.slice(0, room);

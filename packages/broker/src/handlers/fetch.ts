@@ -25,13 +25,19 @@ export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer>
   const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
   const changed = askedPartitions(request, context);
   const start = broker.fetchSessions.start({ ...request, usesTopicIds }, changed, forgottenPartitions(request));
-  if (start.kind === 'error') return { errorCode: failureOf(new KafkaError(start.error)).errorCode, sessionId: NO_SESSION, responses: [] };
+  if (start.kind === 'error')
+    return { errorCode: failureOf(new KafkaError(start.error)).errorCode, sessionId: NO_SESSION, responses: [] };
 
   const session = start.kind === 'incremental' ? start.session : undefined;
   const asked = session ? resolved(session, context) : changed;
   const serverMaxBytes = broker.config.get('fetch.max.bytes');
   const rules = {
-    bound: replicaId >= 0 || replicaId === -2 ? ('logEnd' as const) : request.isolationLevel === READ_COMMITTED ? ('lastStableOffset' as const) : ('highWatermark' as const),
+    bound:
+      replicaId >= 0 || replicaId === -2
+        ? ('logEnd' as const)
+        : request.isolationLevel === READ_COMMITTED
+          ? ('lastStableOffset' as const)
+          : ('highWatermark' as const),
     maxBytes: Math.min(request.maxBytes, serverMaxBytes),
     replicaId,
   };
@@ -39,7 +45,10 @@ export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer>
   const finish = (answers: PartitionData[]): Answer => {
     if (apiVersion < 10) answers = answers.map(refuseZstd);
     if (session) return incrementalAnswer(session, answers);
-    const created = start.kind === 'full' && start.create ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 }) : undefined;
+    const created =
+      start.kind === 'full' && start.create
+        ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
+        : undefined;
     if (created) for (const answer of answers) remember(created, answer);
     return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers) };
   };
@@ -132,10 +141,22 @@ const BATCH_LENGTH = 8;
 /** A reader this old cannot decompress zstd: it is told so instead of being sent what it takes for garbage (KIP-110). */
 function refuseZstd(answer: PartitionData): PartitionData {
   const view = new DataView(answer.records.buffer, answer.records.byteOffset, answer.records.byteLength);
-  for (let position = 0; position + ATTRIBUTES_LOW_BYTE < view.byteLength; position += 12 + view.getInt32(position + BATCH_LENGTH)) {
+  for (
+    let position = 0;
+    position + ATTRIBUTES_LOW_BYTE < view.byteLength;
+    position += 12 + view.getInt32(position + BATCH_LENGTH)
+  ) {
     if (view.getUint8(position + MAGIC) < 2 || (view.getUint8(position + ATTRIBUTES_LOW_BYTE) & CODEC_MASK) !== ZSTD) continue;
     const { errorCode } = failureOf(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE'));
-    return { ...answer, errorCode, highWatermark: -1, lastStableOffset: -1, logStartOffset: -1, records: new Uint8Array(0), abortedTransactions: null };
+    return {
+      ...answer,
+      errorCode,
+      highWatermark: -1,
+      lastStableOffset: -1,
+      logStartOffset: -1,
+      records: new Uint8Array(0),
+      abortedTransactions: null,
+    };
   }
   return answer;
 }

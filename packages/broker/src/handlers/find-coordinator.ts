@@ -10,7 +10,7 @@ type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']
  * FindCoordinator: the broker that runs a group.
  * v1 keyType; v4 many keys at once (KIP-699)
  */
-export const findCoordinator = handler(FindCoordinator, async (request, context) => {
+export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
   if (context.apiVersion >= 4) {
     return { coordinators: await Promise.all(request.coordinatorKeys.map((key) => find(key, request.keyType, context))) };
   }
@@ -20,7 +20,11 @@ export const findCoordinator = handler(FindCoordinator, async (request, context)
 
 async function find(key: string, keyType: number, { broker, connection }: RequestContext): Promise<Coordinator> {
   try {
-    if (keyType !== GROUP) throw new KafkaError('INVALID_REQUEST', 'this release of Ottla coordinates groups only: transactions and share groups come later');
+    if (keyType !== GROUP)
+      throw new KafkaError(
+        'INVALID_REQUEST',
+        'this release of Ottla coordinates groups only: transactions and share groups come later',
+      );
     const partitions = await broker.topicCreation.partitionCountOf('__consumer_offsets');
     const leader = broker.metadata.leaderOf('__consumer_offsets', partitionForGroup(key, partitions));
     const endpoint = leader === undefined ? undefined : broker.metadata.endpointOf(leader, connection.listenerName);

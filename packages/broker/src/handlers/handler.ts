@@ -16,7 +16,7 @@ export type Answer<Response> = Writable<Response> | null;
 
 export type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
 
-export type Handler<Request = unknown, Response = unknown> = {
+export type Handler<Request = object, Response = object> = {
   readonly api: Api<Request, Response>;
   readonly handle: (request: Request, context: RequestContext) => Answer<Response> | Promise<Answer<Response>>;
   /** The answer when `handle` throws: the error in each place where this API carries one. */

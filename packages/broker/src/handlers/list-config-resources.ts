@@ -19,6 +19,15 @@ export const listConfigResources = handler(ListConfigResources, (request, { brok
   const { metadata } = broker;
   const brokers = (): string[] => metadata.brokers(undefined, { fenced: true }).map(({ nodeId }) => String(nodeId));
   const names = (type: number): Iterable<string> =>
-    type === TOPIC ? metadata.topicNames() : type === BROKER || type === BROKER_LOGGER ? brokers() : metadata.configuredResources(type);
-  return { errorCode: 0, configResources: [...new Set(asked)].flatMap((resourceType) => [...names(resourceType)].map((resourceName) => ({ resourceName, resourceType }))) };
+    type === TOPIC
+      ? metadata.topicNames()
+      : type === BROKER || type === BROKER_LOGGER
+        ? brokers()
+        : metadata.configuredResources(type);
+  return {
+    errorCode: 0,
+    configResources: [...new Set(asked)].flatMap((resourceType) =>
+      [...names(resourceType)].map((resourceName) => ({ resourceName, resourceType })),
+    ),
+  };
 });

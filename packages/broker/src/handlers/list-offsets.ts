@@ -1,6 +1,7 @@
 import { KafkaError, ListOffsets, type ListOffsetsRequest, type ListOffsetsResponse, type Writable } from '@ottla/protocol';
+import type { EpochEntry } from '@ottla/storage';
 import type { Partition } from '../replication/partition.ts';
-import { failureOf, handler, orFailure } from './handler.ts';
+import { handler, orFailure } from './handler.ts';
 
 const LATEST = -1;
 const EARLIEST = -2;
@@ -47,10 +48,17 @@ export const listOffsets = handler(
               }
               const firstVersion = asked.timestamp < 0 ? firstVersionOf.get(asked.timestamp) : 1;
               if (firstVersion === undefined || apiVersion < firstVersion) {
-                throw new KafkaError('UNSUPPORTED_VERSION', `timestamp ${asked.timestamp} has no meaning in version ${apiVersion}`);
+                throw new KafkaError(
+                  'UNSUPPORTED_VERSION',
+                  `timestamp ${asked.timestamp} has no meaning in version ${apiVersion}`,
+                );
               }
               const partition = broker.partitions.get(topic.name, asked.partitionIndex);
-              if (!partition) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic.name}-${asked.partitionIndex} on this broker`);
+              if (!partition)
+                throw new KafkaError(
+                  'UNKNOWN_TOPIC_OR_PARTITION',
+                  `there is no partition ${topic.name}-${asked.partitionIndex} on this broker`,
+                );
               // The debugging consumer (replica id -2) may ask a follower.
               if (request.replicaId === -2) partition.requireEpoch(asked.currentLeaderEpoch);
               else partition.requireLeader(asked.currentLeaderEpoch);
@@ -72,18 +80,24 @@ export const listOffsets = handler(
 
 function find(partition: Partition, timestamp: number, request: ListOffsetsRequest): Found {
   const { log } = partition;
-  const bound = request.replicaId !== CONSUMER ? 'logEnd' : request.isolationLevel === READ_COMMITTED ? 'lastStableOffset' : 'highWatermark';
+  const bound =
+    request.replicaId !== CONSUMER ? 'logEnd' : request.isolationLevel === READ_COMMITTED ? 'lastStableOffset' : 'highWatermark';
   const endOffset = partition.endOffsetFor(bound);
   if (timestamp === LATEST) return { offset: endOffset, timestamp: -1, leaderEpoch: partition.leaderEpoch };
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
-    return { offset: log.logStartOffset, timestamp: -1, leaderEpoch: log.leaderEpochAt(log.logStartOffset) };
+    return { offset: log.logStartOffset, timestamp: -1, leaderEpoch: epochAt(log.epochs, log.logStartOffset) };
   }
   // Nothing is tiered in this release, so nothing was found there and nothing is waiting to go there.
   if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return NOT_FOUND;
   const found = timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp() : log.offsetForTimestamp(timestamp);
   // A record that the reader may not see yet is not found either.
   if (!found || (timestamp >= 0 && found.offset >= endOffset)) return NOT_FOUND;
-  return { offset: found.offset, timestamp: found.timestamp, leaderEpoch: log.leaderEpochAt(found.offset) };
+  return found;
+}
+
+/** The leader epoch in force at an offset; -1 when the log does not know. */
+function epochAt(epochs: readonly EpochEntry[], offset: number): number {
+  return epochs.findLast(({ startOffset }) => startOffset <= offset)?.epoch ?? -1;
 }
 
 function partitionsNamedTwice(request: ListOffsetsRequest): Set<string> {

@@ -1,4 +1,12 @@
-import { errorCodeOf, KafkaError, Metadata, type MetadataRequest, type MetadataResponse, type Writable, ZERO_UUID } from '@ottla/protocol';
+import {
+  errorCodeOf,
+  KafkaError,
+  Metadata,
+  type MetadataRequest,
+  type MetadataResponse,
+  type Writable,
+  ZERO_UUID,
+} from '@ottla/protocol';
 import { clusterOperations, OPERATIONS_NOT_ASKED, topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
 import { isValidTopicName } from '../topic-name.ts';
@@ -16,11 +24,14 @@ export const metadata = handler(Metadata, async (request, context): Promise<Writ
   const { broker, connection, apiVersion } = context;
   const topics = await askedTopics(request, context);
   return {
-    brokers: broker.metadata.brokers(connection.listenerName, { fenced: false }).map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
+    brokers: broker.metadata
+      .brokers(connection.listenerName, { fenced: false })
+      .map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
     clusterId: broker.clusterId,
     controllerId: broker.metadata.controllerIdForClients(),
     topics,
-    clusterAuthorizedOperations: apiVersion >= 8 && request.includeClusterAuthorizedOperations ? clusterOperations : OPERATIONS_NOT_ASKED,
+    clusterAuthorizedOperations:
+      apiVersion >= 8 && request.includeClusterAuthorizedOperations ? clusterOperations : OPERATIONS_NOT_ASKED,
   };
 });
 
@@ -30,7 +41,8 @@ async function askedTopics(request: MetadataRequest, context: RequestContext): P
   if (wantsAll) return [...broker.metadata.topicNames()].map((name) => describe(name, request, context));
   const byId = request.topics!.filter(({ topicId }) => topicId !== ZERO_UUID);
   if (byId.length > 0) {
-    if (request.topics!.some(({ name }) => name !== null)) throw new KafkaError('INVALID_REQUEST', 'a topic is asked for by name or by id, not both');
+    if (request.topics!.some(({ name }) => name !== null))
+      throw new KafkaError('INVALID_REQUEST', 'a topic is asked for by name or by id, not both');
     return byId.map(({ topicId }) => {
       const name = broker.metadata.topicName(topicId);
       return name === undefined ? failed(null, topicId, 'UNKNOWN_TOPIC_ID') : describe(name, request, context);
@@ -74,11 +86,16 @@ function describe(name: string, request: MetadataRequest, { broker, apiVersion, 
       isrNodes: partition.isr,
       offlineReplicas: partition.offlineReplicas,
     })),
-    topicAuthorizedOperations: apiVersion >= 8 && request.includeTopicAuthorizedOperations ? topicOperations : OPERATIONS_NOT_ASKED,
+    topicAuthorizedOperations:
+      apiVersion >= 8 && request.includeTopicAuthorizedOperations ? topicOperations : OPERATIONS_NOT_ASKED,
   };
 }
 
-function failed(name: string | null, topicId: string, error: 'UNKNOWN_TOPIC_ID' | 'INVALID_TOPIC_EXCEPTION' | 'UNKNOWN_TOPIC_OR_PARTITION'): Topic {
+function failed(
+  name: string | null,
+  topicId: string,
+  error: 'UNKNOWN_TOPIC_ID' | 'INVALID_TOPIC_EXCEPTION' | 'UNKNOWN_TOPIC_OR_PARTITION',
+): Topic {
   return {
     errorCode: new KafkaError(error).code,
     name,

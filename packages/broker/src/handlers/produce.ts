@@ -1,15 +1,18 @@
-import { batchesOf, KafkaError, Produce, type ProduceRequest, type ProduceResponse, type Writable, ZERO_UUID } from '@ottla/protocol';
-import { RecordsRefusedError } from '@ottla/storage';
+import { KafkaError, Produce, type ProduceRequest, type ProduceResponse, type Writable } from '@ottla/protocol';
+import { RecordValidationError } from '@ottla/storage';
+import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
 import { failureOf, handler, type RequestContext } from './handler.ts';
-import { isInternalTopic } from '../internal-topics.ts';
 
-type PartitionAnswer = NonNullable<NonNullable<Writable<ProduceResponse>['responses']>[number]['partitionResponses']>[number];
+type WrittenAnswer = NonNullable<NonNullable<Writable<ProduceResponse>['responses']>[number]['partitionResponses']>[number];
+/** Filled in bit by bit, until it is written. */
+type PartitionAnswer = { -readonly [Key in keyof WrittenAnswer]: WrittenAnswer[Key] };
 type TopicData = ProduceRequest['topicData'][number];
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
-const FIRST_VERSION_WITH_ZSTD = 7;
 const FIRST_VERSION_WITH_LEADER_HINTS = 10;
+
+const NO_RECORDS = new Uint8Array(0);
 
 /** Tools that repair a cluster use this client id; nobody else may write to internal topics. */
 const ADMIN_CLIENT_ID = '__admin_client';
@@ -25,7 +28,10 @@ const ADMIN_CLIENT_ID = '__admin_client';
 export const produce = handler(
   Produce,
   (request, context): Writable<ProduceResponse> | null | Promise<Writable<ProduceResponse> | null> => {
-    const appends = request.topicData.map((topic) => ({ topic, partitions: lastOfEach(topic).map((data) => append(topic, data, request, context)) }));
+    const appends = request.topicData.map((topic) => ({
+      topic,
+      partitions: lastOfEach(topic).map((data) => append(topic, data, request, context)),
+    }));
     const waiting = appends.flatMap(({ partitions }) => partitions.flatMap(({ committed }) => (committed ? [committed] : [])));
     if (request.acks === 0) return acknowledgeNothing(appends, context);
     const answer = (): Writable<ProduceResponse> => ({
@@ -47,27 +53,44 @@ export const produce = handler(
   }),
 );
 
-type Append = { answer: PartitionAnswer; /** Set when the answer has to wait for the isr; it settles the answer. */ committed?: Promise<void> };
+type Append = {
+  answer: PartitionAnswer /** Set when the answer has to wait for the isr; it settles the answer. */;
+  committed?: Promise<void>;
+};
 
 /** A partition named twice counts once, as the last time says. */
 function lastOfEach(topic: TopicData): TopicData['partitionData'] {
-  return topic.partitionData.length < 2 ? topic.partitionData : [...new Map(topic.partitionData.map((data) => [data.index, data])).values()];
+  return topic.partitionData.length < 2
+    ? topic.partitionData
+    : [...new Map(topic.partitionData.map((data) => [data.index, data])).values()];
 }
 
-function append(topic: TopicData, { index, records }: TopicData['partitionData'][number], request: ProduceRequest, context: RequestContext): Append {
+function append(
+  topic: TopicData,
+  { index, records }: TopicData['partitionData'][number],
+  request: ProduceRequest,
+  context: RequestContext,
+): Append {
   const { broker, apiVersion } = context;
   let partition: Partition | undefined;
   try {
     const name = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.metadata.topicName(topic.topicId) : topic.name;
     if (name === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${topic.topicId}: refresh metadata`);
-    if (!broker.metadata.hasPartition(name, index)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${name}-${index}`);
-    const batches = requireOneBatch(records, apiVersion);
-    if (request.acks < -1 || request.acks > 1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks must be -1, 0 or 1, not ${request.acks}`);
-    if (isInternalTopic(name) && context.clientId !== ADMIN_CLIENT_ID) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Cannot append to internal topic ${name}`);
+    if (!broker.metadata.hasPartition(name, index))
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${name}-${index}`);
+    if (request.acks < -1 || request.acks > 1)
+      throw new KafkaError('INVALID_REQUIRED_ACKS', `acks must be -1, 0 or 1, not ${request.acks}`);
+    if (isInternalTopic(name) && context.clientId !== ADMIN_CLIENT_ID)
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Cannot append to internal topic ${name}`);
     partition = broker.partitions.get(name, index);
     if (!partition) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${name}-${index} is not on this broker: refresh metadata`);
-    const minInsyncReplicas = request.acks === -1 ? broker.topicConfigs.minInsyncReplicas(name) : 1;
-    const result = partition.appendAsLeader(batches, { origin: 'client', apiVersion }, request.acks, minInsyncReplicas);
+    const minInsyncReplicas = request.acks === -1 ? broker.config.topic(name)['min.insync.replicas'] : 1;
+    const result = partition.appendAsLeader(
+      records ?? NO_RECORDS,
+      { origin: 'client', apiVersion },
+      request.acks,
+      minInsyncReplicas,
+    );
     const answer: PartitionAnswer = {
       index,
       errorCode: 0,
@@ -78,36 +101,28 @@ function append(topic: TopicData, { index, records }: TopicData['partitionData']
     if (request.acks !== -1 || partition.highWatermark > result.lastOffset) return { answer };
     return { answer, committed: settleWhenCommitted(answer, partition, result.lastOffset + 1, request.timeoutMs, context) };
   } catch (error) {
-    if (!(error instanceof KafkaError)) broker.runtime.logger.error('append failed unexpectedly', { topic: topic.name, partition: index, error });
+    if (!(error instanceof KafkaError))
+      broker.runtime.logger.error('append failed unexpectedly', { topic: topic.name, partition: index, error });
     return { answer: refusal(error, index, partition, context) };
   }
 }
 
-/** Throws INVALID_RECORD, UNSUPPORTED_COMPRESSION_TYPE. */
-function requireOneBatch(records: Uint8Array | null, apiVersion: number): Uint8Array {
-  let batches = 0;
-  if (records) {
-    for (const batch of batchesOf(records)) {
-      batches++;
-      if (batch.magic !== 2) throw new KafkaError('INVALID_RECORD', `Produce requests with version ${apiVersion} are only allowed to contain record batches with magic version 2`);
-      if (batch.codec === 'zstd' && apiVersion < FIRST_VERSION_WITH_ZSTD) {
-        throw new KafkaError('UNSUPPORTED_COMPRESSION_TYPE', `Produce requests with version ${apiVersion} are not allowed to use ZStandard compression`);
-      }
-      if (batches > 1) break;
-    }
-  }
-  if (batches !== 1) throw new KafkaError('INVALID_RECORD', `Produce requests with version ${apiVersion} are only allowed to contain exactly one record batch per partition`);
-  return records!;
-}
-
-function settleWhenCommitted(answer: PartitionAnswer, partition: Partition, endOffset: number, timeoutMs: number, { broker }: RequestContext): Promise<void> {
+function settleWhenCommitted(
+  answer: PartitionAnswer,
+  partition: Partition,
+  endOffset: number,
+  timeoutMs: number,
+  { broker }: RequestContext,
+): Promise<void> {
   return new Promise((resolve) => {
     const settle = (errorCode: number): void => {
       answer.errorCode = errorCode;
       timer.cancel();
       resolve();
     };
-    const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () => settle(failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode));
+    const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () =>
+      settle(failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode),
+    );
     partition.whenCommitted(endOffset).then(
       () => settle(0),
       (error: unknown) => settle(failureOf(error).errorCode),
@@ -120,13 +135,26 @@ function refused(index: number, errorCode: number, errorMessage: string | null):
 }
 
 /** Errors that a refresh or a smaller batch mends carry no offsets; of the others Kafka tells where the log starts. */
-const errorsWithoutOffsets = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'NOT_LEADER_OR_FOLLOWER', 'MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'CORRUPT_MESSAGE', 'KAFKA_STORAGE_ERROR', 'UNKNOWN_TOPIC_ID']);
+const errorsWithoutOffsets = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'NOT_LEADER_OR_FOLLOWER',
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'CORRUPT_MESSAGE',
+  'KAFKA_STORAGE_ERROR',
+  'UNKNOWN_TOPIC_ID',
+]);
 
-function refusal(error: unknown, index: number, partition: Partition | undefined, { broker, apiVersion }: RequestContext): PartitionAnswer {
+function refusal(
+  error: unknown,
+  index: number,
+  partition: Partition | undefined,
+  { apiVersion }: RequestContext,
+): PartitionAnswer {
   const answer = refused(index, failureOf(error).errorCode, null);
   if (!(error instanceof KafkaError) || !partition) return answer;
   if (!errorsWithoutOffsets.has(error.name)) answer.logStartOffset = partition.log.logStartOffset;
-  if (error instanceof RecordsRefusedError) {
+  if (error instanceof RecordValidationError) {
     answer.errorMessage = error.message;
     answer.recordErrors = error.recordErrors.map(({ batchIndex, message }) => ({ batchIndex, batchIndexErrorMessage: message }));
   }
@@ -136,17 +164,28 @@ function refusal(error: unknown, index: number, partition: Partition | undefined
   return answer;
 }
 
-function leaderEndpoints(appends: readonly { partitions: Append[] }[], { broker, connection }: RequestContext): Writable<ProduceResponse>['nodeEndpoints'] {
+function leaderEndpoints(
+  appends: readonly { partitions: Append[] }[],
+  { broker, connection }: RequestContext,
+): Writable<ProduceResponse>['nodeEndpoints'] {
   const leaders = new Set<number>();
-  for (const { partitions } of appends) for (const { answer } of partitions) if ((answer.currentLeader?.leaderId ?? -1) >= 0) leaders.add(answer.currentLeader!.leaderId!);
+  for (const { partitions } of appends)
+    for (const { answer } of partitions)
+      if ((answer.currentLeader?.leaderId ?? -1) >= 0) leaders.add(answer.currentLeader!.leaderId!);
   return [...leaders].flatMap((leader) => broker.metadata.endpointOf(leader, connection.listenerName) ?? []);
 }
 
 /** The producer does not listen, so the one way to tell it of an error is to close the connection: it will refresh its metadata. */
-function acknowledgeNothing(appends: readonly { topic: TopicData; partitions: Append[] }[], { connection, broker }: RequestContext): null {
+function acknowledgeNothing(
+  appends: readonly { topic: TopicData; partitions: Append[] }[],
+  { connection, broker }: RequestContext,
+): null {
   const failed = appends.flatMap(({ partitions }) => partitions.filter(({ answer }) => answer.errorCode !== 0));
   if (failed.length > 0) {
-    broker.runtime.logger.info('closing the connection of an acks=0 producer after a failed append', { client: connection.remote, errorCode: failed[0]!.answer.errorCode });
+    broker.runtime.logger.info('closing the connection of an acks=0 producer after a failed append', {
+      client: connection.remote,
+      errorCode: failed[0]!.answer.errorCode,
+    });
     connection.close();
   }
   return null;

@@ -31,13 +31,14 @@ export class Partition {
   /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
   readonly #watchers = new Set<Watcher>();
 
-  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log, checkpointedHighWatermark: number) {
+  /** Starts from the highWatermark that the log was opened with. */
+  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log) {
     this.topic = identity.topic;
     this.index = identity.index;
     this.topicId = identity.topicId;
     this.#brokerId = identity.brokerId;
     this.log = log;
-    this.#highWatermark = Math.min(Math.max(checkpointedHighWatermark, log.logStartOffset), log.logEndOffset);
+    this.#highWatermark = log.highWatermark;
   }
 
   get highWatermark(): number {
@@ -67,10 +68,9 @@ export class Partition {
 
   /** Takes over what the metadata log says now. */
   updateState(state: PartitionState): void {
-    const newLeaderEpoch = state.leaderEpoch !== this.#state.leaderEpoch;
     this.#state = state;
     if (this.isLeader) {
-      if (newLeaderEpoch) this.log.assignLeaderEpoch(state.leaderEpoch);
+      if (state.leaderEpoch > this.log.latestEpoch) this.log.assignLeaderEpoch(state.leaderEpoch, this.log.logEndOffset);
       this.#advanceHighWatermark();
     }
     this.#notify();
@@ -80,7 +80,10 @@ export class Partition {
   requireLeader(currentLeaderEpoch = -1): void {
     this.requireEpoch(currentLeaderEpoch);
     if (!this.isLeader) {
-      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} is led by broker ${this.leader}: refresh metadata and retry there`);
+      throw new KafkaError(
+        'NOT_LEADER_OR_FOLLOWER',
+        `${this.name} is led by broker ${this.leader}: refresh metadata and retry there`,
+      );
     }
   }
 
@@ -88,9 +91,15 @@ export class Partition {
   requireEpoch(currentLeaderEpoch: number): void {
     if (currentLeaderEpoch < 0 || currentLeaderEpoch === this.leaderEpoch) return;
     if (currentLeaderEpoch < this.leaderEpoch) {
-      throw new KafkaError('FENCED_LEADER_EPOCH', `${this.name} is at leader epoch ${this.leaderEpoch}, the request at ${currentLeaderEpoch}: refresh metadata`);
+      throw new KafkaError(
+        'FENCED_LEADER_EPOCH',
+        `${this.name} is at leader epoch ${this.leaderEpoch}, the request at ${currentLeaderEpoch}: refresh metadata`,
+      );
     }
-    throw new KafkaError('UNKNOWN_LEADER_EPOCH', `${this.name} has not heard of leader epoch ${currentLeaderEpoch} yet, it is at ${this.leaderEpoch}: retry`);
+    throw new KafkaError(
+      'UNKNOWN_LEADER_EPOCH',
+      `${this.name} has not heard of leader epoch ${currentLeaderEpoch} yet, it is at ${this.leaderEpoch}: retry`,
+    );
   }
 
   get name(): string {
@@ -98,11 +107,19 @@ export class Partition {
   }
 
   /** Throws NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and whatever the log refuses. */
-  appendAsLeader(records: Uint8Array, options: Omit<AppendOptions, 'leaderEpoch'>, requiredAcks: number, minInsyncReplicas: number): AppendResult {
+  appendAsLeader(
+    records: Uint8Array,
+    options: Omit<AppendOptions, 'leaderEpoch'>,
+    requiredAcks: number,
+    minInsyncReplicas: number,
+  ): AppendResult {
     this.requireLeader();
     const minimum = Math.min(minInsyncReplicas, this.#state.replicas.length);
     if (requiredAcks === -1 && this.#state.isr.length < minimum) {
-      throw new KafkaError('NOT_ENOUGH_REPLICAS', `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`);
+      throw new KafkaError(
+        'NOT_ENOUGH_REPLICAS',
+        `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`,
+      );
     }
     const result = this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch });
     this.#advanceHighWatermark();
@@ -125,7 +142,10 @@ export class Partition {
     this.requireLeader();
     const target = offset === -1 ? this.#highWatermark : offset;
     if (target < 0 || target > this.#highWatermark) {
-      throw new KafkaError('OFFSET_OUT_OF_RANGE', `${this.name} has records up to ${this.#highWatermark}, deletion before ${offset} was asked for`);
+      throw new KafkaError(
+        'OFFSET_OUT_OF_RANGE',
+        `${this.name} has records up to ${this.#highWatermark}, deletion before ${offset} was asked for`,
+      );
     }
     this.log.advanceLogStartOffset(target);
     this.#notify();
@@ -145,7 +165,8 @@ export class Partition {
     return new Promise((resolve, reject) => {
       const stop = this.watch(() => {
         if (this.#highWatermark >= endOffset) resolve();
-        else if (!this.isLeader || this.leaderEpoch !== leaderEpoch) reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
+        else if (!this.isLeader || this.leaderEpoch !== leaderEpoch)
+          reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
         else return;
         stop();
       });
@@ -160,7 +181,10 @@ export class Partition {
 
   // This release replicates to no other broker, so the isr's smallest end offset is known only when the isr is this broker alone.
   #advanceHighWatermark(): void {
-    if (this.#state.isr.length === 1 && this.#state.isr[0] === this.#brokerId) this.#highWatermark = Math.max(this.#highWatermark, this.log.logEndOffset);
+    if (this.#state.isr.length !== 1 || this.#state.isr[0] !== this.#brokerId) return;
+    if (this.log.logEndOffset <= this.#highWatermark) return;
+    this.#highWatermark = this.log.logEndOffset;
+    this.log.onHighWatermark(this.#highWatermark);
   }
 
   #notify(): void {

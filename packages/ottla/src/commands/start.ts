@@ -23,12 +23,27 @@ const DEFAULT_DATA = 'ottla-data';
 export function startCommand(): Command {
   return new Command('start')
     .description('Run a node: a broker and the controller of a cluster, in this process, until it is told to stop.')
-    .option('-c, --config <file>', "a server.properties as Kafka's; without it, development defaults: one node on 127.0.0.1, no security")
+    .option(
+      '-c, --config <file>',
+      "a server.properties as Kafka's; without it, development defaults: one node on 127.0.0.1, no security",
+    )
     .option('-d, --data <directory>', `where the records are kept (default: ./${DEFAULT_DATA}, or log.dirs of the --config file)`)
-    .option('-p, --port <port>', `port of the PLAINTEXT listener, 0 for any free one (default: ${DEFAULT_PORT}, or what the --config file says)`, portOf)
+    .option(
+      '-p, --port <port>',
+      `port of the PLAINTEXT listener, 0 for any free one (default: ${DEFAULT_PORT}, or what the --config file says)`,
+      portOf,
+    )
     .option('--ephemeral', 'keep everything in memory: gone when the process ends')
-    .option('--format', 'format a fresh data directory first, as "ottla storage format" does (always done with development defaults)')
-    .option('--set <name=value>', 'one more setting of server.properties; may be repeated', (setting: string, all: string[]) => [...all, setting], [] as string[])
+    .option(
+      '--format',
+      'format a fresh data directory first, as "ottla storage format" does (always done with development defaults)',
+    )
+    .option(
+      '--set <name=value>',
+      'one more setting of server.properties; may be repeated',
+      (setting: string, all: string[]) => [...all, setting],
+      [] as string[],
+    )
     .addOption(new Option('--log-level <level>', 'how much to tell').choices(['debug', 'info', 'warn', 'error']).default('info'))
     .addHelpText(
       'after',
@@ -57,14 +72,19 @@ async function start(options: StartOptions): Promise<void> {
   };
   try {
     const properties = propertiesFrom(options);
-    const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA).split(',').map((directory) => directory.trim());
-    if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories)) formatForDevelopment(runtime, properties);
+    const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
+      .split(',')
+      .map((directory) => directory.trim());
+    if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
+      formatForDevelopment(runtime, properties);
     const server = await BrokerServer.start({ runtime, properties });
     stopOnSignal(server);
     const { host, port } = server.address;
-    if (isDevelopment) welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), performance.now() - began);
+    if (isDevelopment)
+      welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), performance.now() - began);
   } catch (error) {
-    if (!(error instanceof KafkaError || error instanceof IoError || (error instanceof Error && error.name === 'ConfigError'))) throw error;
+    if (!(error instanceof KafkaError || error instanceof IoError || (error instanceof Error && error.name === 'ConfigError')))
+      throw error;
     console.error(`ottla: ${error.message}`);
     process.exitCode = 1;
     process.exit();
@@ -72,13 +92,16 @@ async function start(options: StartOptions): Promise<void> {
 }
 
 function propertiesFrom({ config, data, port, set }: StartOptions): Record<string, string> {
-  if (config !== undefined && !existsSync(config)) throw new IoError(`there is no file ${config}`, { code: 'ENOENT', path: config });
-  const properties: Record<string, string> = config === undefined ? { ...developmentDefaults } : parseProperties(readFileSync(config, 'utf8'));
+  if (config !== undefined && !existsSync(config))
+    throw new IoError(`there is no file ${config}`, { code: 'ENOENT', path: config });
+  const properties: Record<string, string> =
+    config === undefined ? { ...developmentDefaults } : parseProperties(readFileSync(config, 'utf8'));
   if (data !== undefined) {
     delete properties['log.dir'];
     properties['log.dirs'] = data;
   }
-  if (port !== undefined || config === undefined) properties['listeners'] = withPort(properties['listeners'], port ?? DEFAULT_PORT);
+  if (port !== undefined || config === undefined)
+    properties['listeners'] = withPort(properties['listeners'], port ?? DEFAULT_PORT);
   for (const setting of set) {
     const at = setting.indexOf('=');
     if (at < 1) throw new KafkaError('INVALID_CONFIG', `--set takes name=value, not "${setting}"`);

@@ -1,0 +1,118 @@
+import type { BrokerHeartbeatResponse, BrokerRegistrationRequest, Uuid, Writable } from '@ottla/protocol';
+import type { Logger, Timer, Timers } from '@ottla/runtime';
+import type { ClusterMetadata } from './cluster-metadata.ts';
+import type { ActiveController } from './controller/active-controller.ts';
+
+export type BrokerIdentity = {
+  readonly nodeId: number;
+  readonly clusterId: string;
+  readonly incarnationId: Uuid;
+  readonly rack: string | null;
+  readonly listeners: BrokerRegistrationRequest['listeners'];
+  readonly features: BrokerRegistrationRequest['features'];
+  readonly logDirs: Uuid[];
+  /** Of the clean stop before, or -1. */
+  readonly previousBrokerEpoch: number;
+};
+
+/** How a broker joins the cluster, stays in it by heartbeats, and leaves it so that its leaderships move first. */
+export class BrokerLifecycle {
+  readonly #identity: BrokerIdentity;
+  readonly #controller: ActiveController;
+  readonly #metadata: ClusterMetadata;
+  readonly #timers: Timers;
+  readonly #logger: Logger;
+  readonly #heartbeatIntervalMs: number;
+  #brokerEpoch = -1;
+  #heartbeat: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: {
+    identity: BrokerIdentity;
+    controller: ActiveController;
+    metadata: ClusterMetadata;
+    timers: Timers;
+    logger: Logger;
+    heartbeatIntervalMs: number;
+  }) {
+    this.#identity = options.identity;
+    this.#controller = options.controller;
+    this.#metadata = options.metadata;
+    this.#timers = options.timers;
+    this.#logger = options.logger;
+    this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
+  }
+
+  /** -1 before the registration. */
+  get brokerEpoch(): number {
+    return this.#brokerEpoch;
+  }
+
+  /** Rejects with DUPLICATE_BROKER_REGISTRATION, INCONSISTENT_CLUSTER_ID, UNSUPPORTED_VERSION … */
+  async register(): Promise<void> {
+    const { nodeId, clusterId, incarnationId, rack, listeners, features, logDirs, previousBrokerEpoch } = this.#identity;
+    const request = {
+      brokerId: nodeId,
+      clusterId,
+      incarnationId,
+      listeners,
+      features,
+      rack,
+      isMigratingZkBroker: false,
+      logDirs,
+      previousBrokerEpoch,
+    };
+    const { brokerEpoch } = await this.#controller.submit((controller, context) => controller.registerBroker(request, context));
+    this.#brokerEpoch = brokerEpoch;
+  }
+
+  /** Resolves when the cluster may send clients here; from then on heartbeats keep it so. */
+  async unfence(): Promise<void> {
+    const { isFenced } = await this.#beat({ wantShutDown: false });
+    if (isFenced) await this.#beat({ wantShutDown: false });
+    this.#schedule();
+  }
+
+  /** Hands leaderships over and leaves. Resolves when the controller agrees, or after `patienceMs`. */
+  async leave(patienceMs: number): Promise<void> {
+    this.#stopped = true;
+    this.#heartbeat?.cancel();
+    if (this.#brokerEpoch < 0) return;
+    const givesUp = new Promise<'late'>((resolve) => {
+      this.#heartbeat = this.#timers.after(patienceMs, () => resolve('late'));
+    });
+    const outcome = await Promise.race([this.#handOver(), givesUp]);
+    this.#heartbeat?.cancel();
+    if (outcome === 'late')
+      this.#logger.warn('stopping although leaderships have not all moved: nobody else can take them', { patienceMs });
+  }
+
+  async #handOver(): Promise<'done'> {
+    for (let isLastTry = false; ; isLastTry = true) {
+      const { shouldShutDown } = await this.#beat({ wantShutDown: true });
+      if (shouldShutDown || isLastTry) return 'done';
+    }
+  }
+
+  #beat({ wantShutDown }: { wantShutDown: boolean }): Promise<Writable<BrokerHeartbeatResponse>> {
+    const request = {
+      brokerId: this.#identity.nodeId,
+      brokerEpoch: this.#brokerEpoch,
+      currentMetadataOffset: this.#metadata.appliedOffset,
+      wantFence: false,
+      wantShutDown,
+      offlineLogDirs: [],
+      cordonedLogDirs: [],
+    };
+    return this.#controller.submit((controller, context) => controller.brokerHeartbeat(request, context));
+  }
+
+  #schedule(): void {
+    if (this.#stopped) return;
+    this.#heartbeat = this.#timers.after(this.#heartbeatIntervalMs, () => {
+      this.#beat({ wantShutDown: false })
+        .catch((error: unknown) => this.#logger.warn('a heartbeat to the controller failed', { error }))
+        .finally(() => this.#schedule());
+    });
+  }
+}

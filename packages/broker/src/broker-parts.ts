@@ -1,0 +1,34 @@
+import type { FeatureRange } from '@ottla/metadata';
+import type { Uuid } from '@ottla/protocol';
+import type { Runtime } from '@ottla/runtime';
+import type { LogManager } from '@ottla/storage';
+import type { BrokerLoggers } from './broker-loggers.ts';
+import type { BrokerSettings } from './broker-settings.ts';
+import type { ClusterMetadata } from './cluster-metadata.ts';
+import type { ActiveController } from './controller/active-controller.ts';
+import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
+import type { FetchSessionCache } from './fetching/fetch-session.ts';
+import type { ProducerIds } from './producer-ids.ts';
+import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
+import type { Partitions } from './replication/partitions.ts';
+import type { TopicCreation } from './topic-creation.ts';
+
+/** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
+export type BrokerParts = {
+  readonly runtime: Runtime;
+  readonly nodeId: number;
+  readonly clusterId: string;
+  readonly incarnationId: Uuid;
+  readonly supportedFeatures: ReadonlyMap<string, FeatureRange>;
+  readonly config: BrokerSettings;
+  readonly loggers: BrokerLoggers;
+  readonly metadata: ClusterMetadata;
+  readonly controller: ActiveController;
+  readonly quorum: MetadataQuorum;
+  readonly logManager: LogManager;
+  readonly partitions: Partitions;
+  readonly fetchSessions: FetchSessionCache;
+  readonly groups: GroupCoordinatorService;
+  readonly producerIds: ProducerIds;
+  readonly topicCreation: TopicCreation;
+};

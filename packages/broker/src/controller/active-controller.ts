@@ -1,0 +1,87 @@
+import type { Controller, Decision, DecisionContext } from '@ottla/metadata';
+import type { MetadataRecord } from '@ottla/protocol';
+import type { Runtime, Timer } from '@ottla/runtime';
+import type { ClusterMetadata } from '../cluster-metadata.ts';
+
+/** The part of the metadata quorum that the controller writes through. */
+export type MetadataLog = {
+  /** The offset that the next record appended will get, those still on their way to the disk counted. */
+  readonly nextOffset: number;
+  /** One atomic batch. Resolves once it is committed. */
+  append(records: readonly MetadataRecord[]): Promise<{ baseOffset: number; lastOffset: number }>;
+};
+
+/**
+ * The controller at work: decides, lets the next request see the outcome, makes it durable, and only then answers.
+ * The node stops when the metadata log cannot be written: what it has decided since would be lost.
+ */
+export class ActiveController {
+  readonly #controller: Controller;
+  readonly #log: MetadataLog;
+  readonly #runtime: Runtime;
+  readonly #metadata: ClusterMetadata;
+  readonly #onFatal: (error: unknown) => void;
+  #wakeUp: Timer | undefined;
+  #stopped = false;
+
+  constructor(options: {
+    controller: Controller;
+    log: MetadataLog;
+    runtime: Runtime;
+    metadata: ClusterMetadata;
+    onFatal: (error: unknown) => void;
+  }) {
+    this.#controller = options.controller;
+    this.#log = options.log;
+    this.#runtime = options.runtime;
+    this.#metadata = options.metadata;
+    this.#onFatal = options.onFatal;
+  }
+
+  /** Answers once the decision is committed and this node has applied it. Rejects with the KafkaError of a decision that was refused. */
+  async submit<Response>(
+    decide: (controller: Controller, context: DecisionContext) => Decision<Response>,
+    apiVersion?: number,
+  ): Promise<Response> {
+    const nextOffset = this.#log.nextOffset;
+    const { records, response } = decide(this.#controller, {
+      nowMs: this.#runtime.clock.nowMs(),
+      random: this.#runtime.random,
+      nextOffset,
+      apiVersion,
+    });
+    if (records.length > 0) await this.#commit(records, nextOffset);
+    return response;
+  }
+
+  /** Begins the work that comes with time: fencing, balancing leaders, the idle record. */
+  start(): void {
+    this.#tick();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#wakeUp?.cancel();
+  }
+
+  async #commit(records: readonly MetadataRecord[], nextOffset: number): Promise<void> {
+    for (let index = 0; index < records.length; index++) this.#controller.replay(records[index]!, nextOffset + index);
+    try {
+      const { lastOffset } = await this.#log.append(records);
+      await this.#metadata.whenApplied(lastOffset);
+    } catch (error) {
+      // What was replayed cannot be taken back, so this controller no longer tells the truth.
+      if (!this.#stopped) this.#onFatal(error);
+      throw error;
+    }
+  }
+
+  #tick(): void {
+    if (this.#stopped) return;
+    const nowMs = this.#runtime.clock.nowMs();
+    const nextOffset = this.#log.nextOffset;
+    const { records, wakeAtMs } = this.#controller.tick({ nowMs, random: this.#runtime.random, nextOffset });
+    if (records.length > 0) this.#commit(records, nextOffset).catch(() => {});
+    this.#wakeUp = this.#runtime.timers.after(Math.max(1, wakeAtMs - nowMs), () => this.#tick());
+  }
+}

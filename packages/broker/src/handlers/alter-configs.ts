@@ -1,0 +1,134 @@
+import {
+  ConfigError,
+  type ConfigTable,
+  configResource,
+  groupConfigs,
+  topicConfigs,
+  validateDynamicChangeOnBroker,
+} from '@ottla/metadata';
+import {
+  AlterConfigs,
+  IncrementalAlterConfigs,
+  type IncrementalAlterConfigsRequest,
+  type IncrementalAlterConfigsResponse,
+  KafkaError,
+  type Writable,
+} from '@ottla/protocol';
+import { handler, orFailure, type RequestContext } from './handler.ts';
+
+type Resource = IncrementalAlterConfigsRequest['resources'][number];
+type Result = NonNullable<Writable<IncrementalAlterConfigsResponse>['responses']>[number];
+
+const SET = 0;
+
+const keyOf = ({ resourceType, resourceName }: { resourceType: number; resourceName: string }): string =>
+  `${resourceType}:${resourceName}`;
+
+/**
+ * IncrementalAlterConfigs: sets, deletes, appends to and subtracts from single configs (KIP-339).
+ * Loggers are this broker's own affair; this broker's configs it checks against what it runs with; the controller decides on all else.
+ */
+export const incrementalAlterConfigs = handler(
+  IncrementalAlterConfigs,
+  async (request, context): Promise<Writable<IncrementalAlterConfigsResponse>> => {
+    const { broker } = context;
+    const settled = settleHere(request.resources, context, (resource) => {
+      if (resource.resourceType === configResource.brokerLogger) {
+        requireThisBroker(resource.resourceName, broker.nodeId);
+        broker.loggers.alter(resource.configs, request.validateOnly);
+        return true;
+      }
+      if (resource.resourceType === configResource.broker && isThisBroker(resource.resourceName, broker.nodeId))
+        checkForThisBroker(resource, context);
+      return false;
+    });
+    const forController = { ...request, resources: request.resources.filter((resource) => !settled.has(keyOf(resource))) };
+    const decided =
+      forController.resources.length === 0
+        ? []
+        : (await broker.controller.submit((controller, at) => controller.incrementalAlterConfigs(forController, at))).responses;
+    if (!request.validateOnly) warnOfIdleConfigs(forController.resources, decided, context);
+    return { responses: inOrder(request.resources, settled, decided) };
+  },
+);
+
+/**
+ * AlterConfigs: replaces all configs of a resource. Deprecated in favour of the incremental form, and kept for old clients.
+ */
+export const alterConfigs = handler(AlterConfigs, async (request, { broker }) => {
+  const decided = (await broker.controller.submit((controller, at) => controller.alterConfigs(request, at))).responses;
+  return { responses: decided };
+});
+
+/** Answers what this broker decides alone: refusals, and whatever `settle` says is done. */
+function settleHere(
+  resources: readonly Resource[],
+  _context: RequestContext,
+  settle: (resource: Resource) => boolean,
+): Map<string, Result> {
+  const settled = new Map<string, Result>();
+  const seen = new Set<string>();
+  for (const resource of resources) {
+    const { resourceType, resourceName } = resource;
+    const key = keyOf(resource);
+    const result = orFailure<Result | undefined>(
+      () => {
+        if (seen.has(key)) throw new KafkaError('INVALID_REQUEST', 'Each resource must appear at most once.');
+        return settle(resource) ? { errorCode: 0, errorMessage: null, resourceType, resourceName } : undefined;
+      },
+      (failure) => ({ ...failure, resourceType, resourceName }),
+    );
+    seen.add(key);
+    if (result) settled.set(key, result);
+  }
+  return settled;
+}
+
+function inOrder(resources: readonly Resource[], settled: ReadonlyMap<string, Result>, decided: readonly Result[]): Result[] {
+  const byKey = new Map(decided.map((result) => [`${result.resourceType}:${result.resourceName}`, result]));
+  return [...new Set(resources.map(keyOf))].flatMap((key) => settled.get(key) ?? byKey.get(key) ?? []);
+}
+
+const isThisBroker = (name: string, nodeId: number): boolean => name === '' || Number(name) === nodeId;
+
+function requireThisBroker(name: string, nodeId: number): void {
+  if (!/^-?\d+$/.test(name)) throw new KafkaError('INVALID_REQUEST', `Node id must be an integer, but it is: ${name}`);
+  if (Number(name) !== nodeId)
+    throw new KafkaError('INVALID_REQUEST', `Unexpected broker id, expected ${nodeId}, but received ${name}`);
+}
+
+/** Would this broker run with it? Throws INVALID_REQUEST in Kafka's words. */
+function checkForThisBroker(resource: Resource, { broker }: RequestContext): void {
+  const scope = resource.resourceName === '' ? 'cluster' : 'broker';
+  const properties = new Map(broker.metadata.image.configs.of(configResource.broker, resource.resourceName));
+  for (const { name, configOperation, value } of resource.configs) {
+    // Lists are put together by the controller, which also knows how.
+    if (configOperation === SET && value !== null) properties.set(name, value);
+    else if (configOperation !== SET) properties.delete(name);
+  }
+  try {
+    validateDynamicChangeOnBroker(broker.config.state, { properties, scope });
+  } catch (error) {
+    throw error instanceof ConfigError ? new KafkaError(error.errorName, error.message) : error;
+  }
+}
+
+/** A value that nothing acts on yet is said so where it is set: nobody should believe in it silently. */
+function warnOfIdleConfigs(resources: readonly Resource[], decided: readonly Result[], { broker }: RequestContext): void {
+  const failed = new Set(
+    decided.filter(({ errorCode }) => errorCode !== 0).map((result) => `${result.resourceType}:${result.resourceName}`),
+  );
+  for (const resource of resources) {
+    if (failed.has(keyOf(resource))) continue;
+    const table =
+      resource.resourceType === configResource.topic
+        ? topicConfigs
+        : resource.resourceType === configResource.group
+          ? groupConfigs
+          : undefined;
+    for (const { name, configOperation } of resource.configs) {
+      if (configOperation !== SET || (table as ConfigTable | undefined)?.[name]?.honoured !== false) continue;
+      broker.runtime.logger.warn(`${name} was set, but Ottla does not act on it yet`, { resource: resource.resourceName });
+    }
+  }
+}

@@ -1,0 +1,58 @@
+import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
+import { apiVersionsHandler } from './api-versions.ts';
+import { controllerHandlers } from './controller-apis.ts';
+import { deleteRecords } from './delete-records.ts';
+import { describeCluster } from './describe-cluster.ts';
+import { describeConfigs } from './describe-configs.ts';
+import { describeLogDirs } from './describe-log-dirs.ts';
+import { describeProducers } from './describe-producers.ts';
+import { describeTopicPartitions } from './describe-topic-partitions.ts';
+import { fetch } from './fetch.ts';
+import { findCoordinator } from './find-coordinator.ts';
+import { groupHandlers } from './groups.ts';
+import type { Handler } from './handler.ts';
+import { initProducerId } from './init-producer-id.ts';
+import { listConfigResources } from './list-config-resources.ts';
+import { listOffsets } from './list-offsets.ts';
+import { metadata } from './metadata.ts';
+import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
+import { produce } from './produce.ts';
+
+/** Everything that a broker's listeners serve, by API key. ApiVersions answers from this same table. */
+export function brokerHandlers(): ReadonlyMap<number, Handler> {
+  const served = [
+    produce,
+    fetch,
+    listOffsets,
+    metadata,
+    offsetForLeaderEpoch,
+    findCoordinator,
+    ...groupHandlers,
+    ...controllerHandlers,
+    deleteRecords,
+    initProducerId,
+    describeCluster,
+    describeConfigs,
+    incrementalAlterConfigs,
+    alterConfigs,
+    describeLogDirs,
+    describeProducers,
+    describeTopicPartitions,
+    listConfigResources,
+  ] as unknown as readonly Handler[];
+  const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
+  const apiVersions = apiVersionsHandler(() => table.values());
+  return table.set(apiVersions.api.apiKey, apiVersions);
+}
+
+/** What a controller's listener serves: those of the same handlers that speak for the cluster, not for one broker's replicas. */
+export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
+  const table = new Map(
+    [...brokerHandlers()].filter(([, { api }]) => api.listeners.includes('controller') && !brokersOwn.has(api)),
+  );
+  const apiVersions = apiVersionsHandler(() => table.values());
+  return table.set(apiVersions.api.apiKey, apiVersions);
+}
+
+/** On a controller's listener these are between voters and replicas of the metadata log, of which there are none besides this node. */
+const brokersOwn: ReadonlySet<object> = new Set([fetch.api]);

@@ -1,0 +1,105 @@
+import type { MetadataDelta, MetadataImage, TopicChange } from '@ottla/metadata';
+import type { Logger } from '@ottla/runtime';
+import type { LogManager } from '@ottla/storage';
+import type { BrokerSettings } from '../broker-settings.ts';
+import { Partition } from './partition.ts';
+import type { Partitions } from './partitions.ts';
+
+/** Who wants to know when this broker begins or ceases to lead a partition. */
+export type LeadershipListener = {
+  elected(partition: Partition): void;
+  resigned(topic: string, index: number): void;
+  topicsDeleted(topics: readonly { readonly name: string; readonly topicId: string }[]): void;
+};
+
+/** Makes the replicas on this broker what the metadata log says they are. */
+export class ReplicaPublisher {
+  readonly #brokerId: number;
+  readonly #logManager: LogManager;
+  readonly #partitions: Partitions;
+  readonly #settings: BrokerSettings;
+  readonly #leadership: LeadershipListener;
+  readonly #logger: Logger;
+
+  constructor(options: {
+    brokerId: number;
+    logManager: LogManager;
+    partitions: Partitions;
+    settings: BrokerSettings;
+    leadership: LeadershipListener;
+    logger: Logger;
+  }) {
+    this.#brokerId = options.brokerId;
+    this.#logManager = options.logManager;
+    this.#partitions = options.partitions;
+    this.#settings = options.settings;
+    this.#leadership = options.leadership;
+    this.#logger = options.logger;
+    this.#settings.onChange(() => {
+      for (const partition of this.#partitions) partition.log.updateConfig(this.#settings.log(partition.topic));
+    });
+  }
+
+  /** At start: everything there is. Logs that belong to no replica of this broker are set aside, as Kafka does. */
+  publishAll(image: MetadataImage): void {
+    for (const topic of image.topics) this.#updatePartitions(topic.id, topic.partitionIndexes(), image);
+    for (const { topic, partition, topicId } of this.#logManager.logs) {
+      if (this.#partitions.get(topic, partition)) continue;
+      this.#logger.warn('a log on disk is no replica of this broker: it is set aside as a stray', { topic, partition, topicId });
+      this.#logManager.markStray(topic, partition);
+    }
+  }
+
+  /** A metadata listener: must come after the settings', whose values it uses. */
+  publish(delta: MetadataDelta, image: MetadataImage): void {
+    for (const change of delta.topics.values()) {
+      if (change.deleted) this.#delete(change);
+      else this.#updatePartitions(change.id, change.partitions, image);
+    }
+    const { deletedTopics } = delta;
+    if (deletedTopics.length > 0) this.#leadership.topicsDeleted(deletedTopics.map(({ name, id }) => ({ name, topicId: id })));
+    for (const { type, name } of delta.configs.values()) {
+      if (type !== TOPIC_RESOURCE) continue;
+      for (const partition of this.#partitions.ofTopic(name)) partition.log.updateConfig(this.#settings.log(name));
+    }
+  }
+
+  #updatePartitions(topicId: string, indexes: Iterable<number>, image: MetadataImage): void {
+    const topic = image.topics.byId(topicId);
+    if (!topic) return;
+    for (const index of indexes) {
+      const state = topic.partition(index);
+      if (!state?.replicas.includes(this.#brokerId)) continue;
+      const partition = this.#partitions.get(topic.name, index) ?? this.#open(topic.name, index, topic.id);
+      if (!partition) continue;
+      const led = partition.isLeader;
+      const ledEpoch = partition.leaderEpoch;
+      partition.updateState(state);
+      if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch)) this.#leadership.elected(partition);
+      else if (led && !partition.isLeader) this.#leadership.resigned(topic.name, index);
+    }
+  }
+
+  #open(topic: string, index: number, topicId: string): Partition | undefined {
+    try {
+      const log = this.#logManager.create(topic, index, { topicId, config: this.#settings.log(topic) });
+      log.updateConfig(this.#settings.log(topic));
+      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log);
+      this.#partitions.add(partition);
+      return partition;
+    } catch (error) {
+      this.#logger.error('a replica could not be opened: it stays offline', { topic, partition: index, error });
+      return undefined;
+    }
+  }
+
+  #delete({ name }: TopicChange): void {
+    for (const partition of this.#partitions.removeTopic(name)) {
+      if (partition.isLeader) this.#leadership.resigned(name, partition.index);
+      partition.resign();
+      this.#logManager.delete(name, partition.index);
+    }
+  }
+}
+
+const TOPIC_RESOURCE = 2;

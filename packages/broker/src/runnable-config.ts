@@ -1,0 +1,25 @@
+import { type BrokerConfig, ConfigError, isBroker, isController, type ListenerEndpoint } from '@ottla/metadata';
+
+/**
+ * Refuses what this release cannot be, rather than run as something else: a setting that promises security or company must not be
+ * passed over with a warning. Throws ConfigError.
+ */
+export function requireRunnable(config: BrokerConfig, listeners: readonly ListenerEndpoint[]): void {
+  if (!isBroker(config) || !isController(config)) {
+    throw new ConfigError('this release of Ottla runs a single node: process.roles must be broker,controller');
+  }
+  for (const { name, securityProtocol } of listeners) {
+    if (securityProtocol !== 'PLAINTEXT') {
+      throw new ConfigError(
+        `this release of Ottla has no TLS and no SASL yet: listener ${name} must be PLAINTEXT, not ${securityProtocol}`,
+      );
+    }
+  }
+  if (config['authorizer.class.name'] !== '') {
+    throw new ConfigError(
+      'this release of Ottla does not enforce ACLs yet: unset authorizer.class.name, or keep such a cluster on Apache Kafka',
+    );
+  }
+  if (config['remote.log.storage.system.enable'])
+    throw new ConfigError('this release of Ottla has no tiered storage yet: remote.log.storage.system.enable must be false');
+}

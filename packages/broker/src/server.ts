@@ -1,0 +1,438 @@
+import {
+  BrokerConfigSchema,
+  Controller,
+  logDirectories,
+  metadataLogDirectory,
+  type ParsedBrokerConfig,
+  parseBrokerConfig,
+  parseQuorumVoters,
+  resolveListeners,
+  supportedFeatures,
+} from '@ottla/metadata';
+import type { RequestHandler } from '@ottla/network';
+import { errorOfCode, KafkaError, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
+import type { Address, Runtime, Timer } from '@ottla/runtime';
+import { LogManager, readMetaProperties } from '@ottla/storage';
+import { readBootstrapRecords } from './bootstrap-records.ts';
+import { BrokerLifecycle } from './broker-lifecycle.ts';
+import { BrokerLoggers } from './broker-loggers.ts';
+import type { BrokerParts } from './broker-parts.ts';
+import { BrokerSettings } from './broker-settings.ts';
+import { ClusterMetadata } from './cluster-metadata.ts';
+import { ActiveController } from './controller/active-controller.ts';
+import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
+import { groupServiceConfig } from './coordinators/group-service-config.ts';
+import { FetchSessionCache } from './fetching/fetch-session.ts';
+import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
+import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
+import { ProducerIds } from './producer-ids.ts';
+import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
+import { coordinatedPartition } from './replication/coordinated-partition.ts';
+import { Partitions } from './replication/partitions.ts';
+import { ReplicaPublisher } from './replication/replica-publisher.ts';
+import { RequestDispatcher } from './request-dispatcher.ts';
+import { requireRunnable } from './runnable-config.ts';
+import { type NewTopic, TopicCreation } from './topic-creation.ts';
+
+export type ServerOptions = {
+  readonly runtime: Runtime;
+  /** The names and texts of server.properties. */
+  readonly properties: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+  /** Told why when the node cannot go on: its metadata log cannot be written. Its owner should stop it. */
+  readonly onFatal?: (error: unknown) => void;
+};
+
+const CONSUMER_OFFSETS = '__consumer_offsets';
+const TASK_INTERVAL_MS = 1_000;
+const HAND_OVER_PATIENCE_MS = 5_000;
+const ANSWER_GRACE_MS = 2_000;
+
+type Dispatchers = { readonly broker: RequestDispatcher; readonly controller: RequestDispatcher };
+
+/**
+ * A node: broker and controller in one process. Its parts are made, joined, started and stopped here and nowhere else, in the order in
+ * which they stand. The directories must be formatted.
+ */
+export class BrokerServer {
+  readonly #parts: BrokerParts;
+  readonly #lifecycle: BrokerLifecycle;
+  readonly #listeners: NodeListeners;
+  #taskTimer: Timer | undefined;
+  #tasks: Promise<void> = Promise.resolve();
+  #stopping: Promise<void> | undefined;
+
+  /** Throws ConfigError, IoError (a port in use, a directory that another process has …), CorruptFileError. */
+  static async start({ runtime: machine, properties, onFatal }: ServerOptions): Promise<BrokerServer> {
+    const parsed = parseBrokerConfig(properties);
+    const { config } = parsed;
+    const endpoints = resolveListeners(config, parsed.properties);
+    requireRunnable(config, endpoints.listeners);
+    const loggers = new BrokerLoggers(machine.logger);
+    const runtime: Runtime = { ...machine, logger: loggers.logger('broker') };
+    for (const warning of parsed.warnings) runtime.logger.warn(warning);
+    const fail = (error: unknown): void => {
+      runtime.logger.error('the metadata log cannot be written: the node cannot go on', { error });
+      onFatal?.(error);
+    };
+
+    const nodeId = config['node.id'];
+    const { clusterId, directoryId } = requireFormatted(runtime, metadataLogDirectory(config));
+    const metadata = new ClusterMetadata();
+    const settings = new BrokerSettings(parsed, nodeId, metadata);
+    // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
+    const logManager = openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
+    const undo: (() => unknown)[] = [() => logManager.close()];
+    try {
+      // Listening comes before the registrations, which name the real ports; requests wait until the broker is ready.
+      const gate = Promise.withResolvers<Dispatchers>();
+      gate.promise.catch(() => {});
+      let dispatchers: Dispatchers | undefined;
+      const dispatch =
+        (kind: keyof Dispatchers): RequestHandler =>
+        (frame, connection) =>
+          dispatchers
+            ? dispatchers[kind].dispatch(frame, connection)
+            : gate.promise.then((open) => open[kind].dispatch(frame, connection));
+      const listeners = await NodeListeners.open({
+        runtime: { ...runtime, logger: loggers.logger('network') },
+        parsed,
+        settings,
+        onBrokerRequest: dispatch('broker'),
+        onControllerRequest: dispatch('controller'),
+      });
+      undo.push(() => listeners.close());
+      const quorum = await MetadataQuorum.open({
+        runtime: { ...runtime, logger: loggers.logger('quorum') },
+        directory: metadataLogDirectory(config),
+        directoryId,
+        nodeId,
+        controllerEndpoints: listeners.advertised.controller,
+        staticVoters: parseQuorumVoters('controller.quorum.voters', config['controller.quorum.voters']),
+        config: metadataLogConfig(config),
+        onFailure: fail,
+      });
+      undo.push(() => quorum.close());
+      const bootstrap = readBootstrapRecords(runtime.files, metadataLogDirectory(config));
+      const controller = await activateController({
+        parsed,
+        clusterId,
+        metadata,
+        quorum,
+        bootstrap,
+        runtime: { ...runtime, logger: loggers.logger('controller') },
+        onFatal: fail,
+      });
+      undo.push(() => controller.stop());
+      const incarnationId = randomUuid(runtime);
+      await registerController(controller, nodeId, incarnationId, listeners.advertised.controller);
+
+      const partitions = new Partitions();
+      const groups = groupCoordinators({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
+      undo.push(() => groups.shutdown());
+      const lifecycle = new BrokerLifecycle({
+        identity: {
+          nodeId,
+          clusterId,
+          incarnationId,
+          rack: config['broker.rack'],
+          listeners: listeners.advertised.broker,
+          features: registeredFeatures(),
+          logDirs: logManager.directoryIds,
+          previousBrokerEpoch: logManager.lastBrokerEpoch,
+        },
+        controller,
+        metadata,
+        timers: runtime.timers,
+        logger: runtime.logger,
+        heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],
+      });
+      await lifecycle.register();
+      publishReplicas({ nodeId, metadata, settings, logManager, partitions, groups, runtime });
+      await lifecycle.unfence();
+      const parts: BrokerParts = {
+        runtime,
+        nodeId,
+        clusterId,
+        incarnationId,
+        supportedFeatures,
+        config: settings,
+        loggers,
+        metadata,
+        controller,
+        quorum,
+        logManager,
+        partitions,
+        fetchSessions: new FetchSessionCache({ ...runtime, slots: config['max.incremental.fetch.session.cache.slots'] }),
+        groups,
+        producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
+        topicCreation: topicCreation(runtime, controller, settings, metadata),
+      };
+      dispatchers = {
+        broker: new RequestDispatcher(parts, brokerHandlers()),
+        controller: new RequestDispatcher(parts, controllerListenerHandlers()),
+      };
+      gate.resolve(dispatchers);
+      return new BrokerServer(parts, lifecycle, listeners);
+    } catch (error) {
+      for (const step of undo.reverse())
+        await Promise.resolve(step()).catch((late: unknown) =>
+          runtime.logger.warn('cleaning up after a failed start', { error: late }),
+        );
+      throw error;
+    }
+  }
+
+  private constructor(parts: BrokerParts, lifecycle: BrokerLifecycle, listeners: NodeListeners) {
+    this.#parts = parts;
+    this.#lifecycle = lifecycle;
+    this.#listeners = listeners;
+    this.#scheduleTasks();
+  }
+
+  /** Of the first listener for clients, with its real port. */
+  get address(): Address {
+    return this.#listeners.broker[0]!.address;
+  }
+
+  get clusterId(): string {
+    return this.#parts.clusterId;
+  }
+
+  /** Leaves the cluster, answers what is under way, and leaves the files as a clean start wants them. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#leaveAndClose();
+    return this.#stopping;
+  }
+
+  async #leaveAndClose(): Promise<void> {
+    const { controller, groups, quorum, logManager, partitions, runtime } = this.#parts;
+    await this.#lifecycle
+      .leave(HAND_OVER_PATIENCE_MS)
+      .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
+    groups.shutdown();
+    for (const partition of partitions) partition.resign();
+    await this.#listeners.close(ANSWER_GRACE_MS);
+    this.#taskTimer?.cancel();
+    await this.#tasks;
+    controller.stop();
+    await quorum.close();
+    logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
+  }
+
+  #scheduleTasks(): void {
+    const { runtime, logManager } = this.#parts;
+    this.#taskTimer = runtime.timers.after(TASK_INTERVAL_MS, () => {
+      this.#tasks = logManager
+        .runTasks(runtime.clock.nowMs())
+        .catch((error: unknown) => runtime.logger.error('periodic work on the logs failed', { error }))
+        .then(() => {
+          if (!this.#stopping) this.#scheduleTasks();
+        });
+    });
+  }
+}
+
+function requireFormatted(runtime: Runtime, directory: string): { clusterId: string; directoryId: Uuid } {
+  const properties = readMetaProperties(runtime.files, directory);
+  if (!properties?.directoryId) {
+    throw new KafkaError(
+      'LOG_DIR_NOT_FOUND',
+      `${directory} is not formatted: run "ottla storage format", or start with --format`,
+    );
+  }
+  return { clusterId: properties.clusterId, directoryId: properties.directoryId };
+}
+
+function openLogs(runtime: Runtime, { config }: ParsedBrokerConfig, clusterId: string, settings: BrokerSettings): LogManager {
+  return LogManager.open({
+    directories: logDirectories(config),
+    clusterId,
+    nodeId: config['node.id'],
+    runtime,
+    configOf: (topic) => settings.log(topic),
+    producerIdExpirationMs: config['producer.id.expiration.ms'],
+    intervals: {
+      logFlushOffsetCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
+      logFlushStartOffsetCheckpointIntervalMs: config['log.flush.start.offset.checkpoint.interval.ms'],
+      replicaHighWatermarkCheckpointIntervalMs: config['replica.high.watermark.checkpoint.interval.ms'],
+      logRetentionCheckIntervalMs: config['log.retention.check.interval.ms'],
+      producerIdExpirationCheckIntervalMs: config['producer.id.expiration.check.interval.ms'],
+    },
+  });
+}
+
+type ControllerSurroundings = {
+  readonly parsed: ParsedBrokerConfig;
+  readonly clusterId: string;
+  readonly metadata: ClusterMetadata;
+  readonly quorum: MetadataQuorum;
+  readonly runtime: Runtime;
+  /** For an empty log. */
+  readonly bootstrap: readonly MetadataRecord[];
+  readonly onFatal: (error: unknown) => void;
+};
+
+/** Replays the metadata log into controller and broker, then lets the controller begin its reign. */
+async function activateController({
+  parsed,
+  clusterId,
+  metadata,
+  quorum,
+  bootstrap,
+  runtime,
+  onFatal,
+}: ControllerSurroundings): Promise<ActiveController> {
+  const { config } = parsed;
+  const nodeId = config['node.id'];
+  const controller = new Controller({
+    schema: new BrokerConfigSchema(parsed),
+    clusterId,
+    nodeId,
+    controllerIds: [nodeId],
+    defaultPartitions: config['num.partitions'],
+    defaultReplicationFactor: config['default.replication.factor'],
+    brokerSessionTimeoutMs: config['broker.session.timeout.ms'],
+    maxIdleIntervalMs: config['metadata.max.idle.interval.ms'],
+    leaderBalance: config['auto.leader.rebalance.enable'],
+    leaderBalanceIntervalMs: config['leader.imbalance.check.interval.seconds'] * 1000,
+    uncleanElectionIntervalMs: config['unclean.leader.election.interval.ms'],
+  });
+  let isActive = false;
+  quorum.subscribe({
+    snapshot: ({ records, endOffset }) => {
+      for (const record of records) controller.replay(record, endOffset - 1);
+      metadata.load(records, endOffset - 1);
+    },
+    batch: ({ records, baseOffset, lastOffset }) => {
+      // An active controller has seen its records before anybody else.
+      if (!isActive) records.forEach((record, index) => void controller.replay(record, baseOffset + index));
+      metadata.apply(records, lastOffset);
+    },
+    toSnapshot: () => metadata.image.toRecords(),
+  });
+  isActive = true;
+  const active = new ActiveController({ controller, log: quorum, runtime, metadata, onFatal });
+  await active.submit((decider, context) => decider.activate(bootstrap, context));
+  active.start();
+  return active;
+}
+
+function groupCoordinators(
+  runtime: Runtime,
+  settings: BrokerSettings,
+  metadata: ClusterMetadata,
+  partitions: Partitions,
+): GroupCoordinatorService {
+  const groups = new GroupCoordinatorService({
+    runtime,
+    config: groupServiceConfig((name) => settings.get(name)),
+    partitionCount: () => metadata.partitionCount(CONSUMER_OFFSETS),
+    log: (index) =>
+      coordinatedPartition(
+        partitions.leader(CONSUMER_OFFSETS, index),
+        () => settings.topic(CONSUMER_OFFSETS)['min.insync.replicas'],
+      ),
+    topics: {
+      idOf: (name) => metadata.topicId(name),
+      nameOf: (topicId) => metadata.topicName(topicId),
+      hasPartition: (name, index) => metadata.hasPartition(name, index),
+    },
+  });
+  settings.onChange(() => groups.updateConfig(groupServiceConfig((name) => settings.get(name))));
+  return groups;
+}
+
+const registeredFeatures = () =>
+  [...supportedFeatures].map(([name, { min, max }]) => ({ name, minSupportedVersion: min, maxSupportedVersion: max }));
+
+async function registerController(
+  controller: ActiveController,
+  controllerId: number,
+  incarnationId: Uuid,
+  listeners: RegisteredEndpoint[],
+): Promise<void> {
+  const request = { controllerId, incarnationId, zkMigrationReady: false, listeners, features: registeredFeatures() };
+  await controller.submit((decider, context) => decider.registerController(request, context));
+}
+
+type Replicas = {
+  readonly nodeId: number;
+  readonly metadata: ClusterMetadata;
+  readonly settings: BrokerSettings;
+  readonly logManager: LogManager;
+  readonly partitions: Partitions;
+  readonly groups: GroupCoordinatorService;
+  readonly runtime: Runtime;
+};
+
+/** Brings the replicas to what the metadata says now, and keeps them there. */
+function publishReplicas({ nodeId, metadata, settings, logManager, partitions, groups, runtime }: Replicas): void {
+  const publisher = new ReplicaPublisher({
+    brokerId: nodeId,
+    logManager,
+    partitions,
+    settings,
+    logger: runtime.logger,
+    leadership: {
+      elected: ({ topic, index, leaderEpoch }) => {
+        if (topic !== CONSUMER_OFFSETS) return;
+        groups
+          .onPartitionElected(index, leaderEpoch)
+          .catch((error: unknown) =>
+            runtime.logger.error('groups could not be loaded: they are unavailable', { partition: index, error }),
+          );
+      },
+      resigned: (topic, index) => {
+        if (topic === CONSUMER_OFFSETS) groups.onPartitionResigned(index);
+      },
+      topicsDeleted: (topics) => void groups.onTopicsDeleted(topics),
+    },
+  });
+  publisher.publishAll(metadata.image);
+  metadata.onChange((delta, image) => publisher.publish(delta, image));
+}
+
+function producerIds(runtime: Runtime, controller: ActiveController, brokerId: number, brokerEpoch: () => number): ProducerIds {
+  const allocate = async () => {
+    const request = { brokerId, brokerEpoch: brokerEpoch() };
+    const { producerIdStart, producerIdLen } = await controller.submit((decider, context) =>
+      decider.allocateProducerIds(request, context),
+    );
+    return { firstProducerId: producerIdStart, size: producerIdLen };
+  };
+  return new ProducerIds(allocate, runtime.logger);
+}
+
+function topicCreation(
+  runtime: Runtime,
+  controller: ActiveController,
+  settings: BrokerSettings,
+  metadata: ClusterMetadata,
+): TopicCreation {
+  const create = async ({ name, numPartitions, replicationFactor, configs }: NewTopic): Promise<void> => {
+    const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
+    const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
+    const { topics } = await controller.submit((decider, context) => decider.createTopics(request, context));
+    const outcome = topics[0]!;
+    const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
+    if (refusal) throw refusal;
+  };
+  return new TopicCreation({
+    create,
+    logger: runtime.logger,
+    partitionCount: (topic) => metadata.partitionCount(topic),
+    offsetsTopic: () => ({
+      partitions: settings.get('offsets.topic.num.partitions'),
+      replicationFactor: settings.get('offsets.topic.replication.factor'),
+      segmentBytes: settings.get('offsets.topic.segment.bytes'),
+    }),
+  });
+}
+
+/** Random (version 4). */
+function randomUuid({ random }: Runtime): Uuid {
+  const bytes = Uint8Array.from(random.bytes(16));
+  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
+  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
+  return uuidFromBytes(bytes);
+}
