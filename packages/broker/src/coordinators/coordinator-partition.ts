@@ -62,6 +62,8 @@ export class CoordinatorPartition<
   readonly #log: CoordinatorLog;
   #state: State = 'loading';
   #batch: OpenBatch<Operation<Continuation>> | null = null;
+  /** Where the log ends, by what the machine has replayed. */
+  #endOffset = 0;
   #appendTimer: Timer | null = null;
   /** Appended and not yet committed, in the order of the log. */
   #uncommitted: Uncommitted<Continuation>[] = [];
@@ -248,7 +250,7 @@ export class CoordinatorPartition<
           return;
         }
       }
-      this.#batch ??= new OpenBatch(this.#log.logEndOffset);
+      this.#batch ??= new OpenBatch(this.#endOffset);
       for (const record of piece) {
         this.#machine.replay(records[index]!, { offset: this.#batch.nextOffset, producerId: -1 });
         this.#batch.add(record);
@@ -260,7 +262,7 @@ export class CoordinatorPartition<
   }
 
   get #nextOffset(): number {
-    return this.#batch?.nextOffset ?? this.#log.logEndOffset;
+    return this.#batch?.nextOffset ?? this.#endOffset;
   }
 
   #scheduleAppend(): void {
@@ -311,6 +313,7 @@ export class CoordinatorPartition<
   #appended(endOffset: number, operations: Operation<Continuation>[]): void {
     const { clock } = this.#options.runtime;
     const deadlineMs = clock.monotonicMs() + this.#options.config.commitTimeoutMs;
+    this.#endOffset = endOffset;
     this.#uncommitted.push({ endOffset, deadlineMs, operations });
     this.#whole(() => this.#advanceCommit());
   }

@@ -104,7 +104,10 @@ export class CoordinatorRuntime<
       onDiverged: () => {
         runtime.logger.error('coordinator state and log have diverged: loading again', { partition: name });
         coordinated.close();
-        if (this.#partitions.get(partition) === coordinated) void this.#load(partition, leaderEpoch);
+        if (this.#partitions.get(partition) !== coordinated) return;
+        this.#load(partition, leaderEpoch).catch((error: unknown) => {
+          runtime.logger.error('coordinator could not be loaded again', { partition: name, error });
+        });
       },
     });
     this.#partitions.set(partition, coordinated);
