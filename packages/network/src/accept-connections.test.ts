@@ -327,6 +327,20 @@ for (const [where, run] of Object.entries(worlds)) {
         assert.equal(quota.total, 0);
       }));
 
+    test('lets a waiting connection in when the limit is raised', () =>
+      run(async (runtime) => {
+        const quota = new ConnectionQuota({ maxConnectionsPerListener: new Map([['PLAINTEXT', 0]]) });
+        const server = await listen(runtime, { quota });
+        const client = await RawClient.connect(runtime, server);
+        client.send('patient');
+        await sleep(runtime.timers, 5);
+        assert.deepEqual(client.answers, []);
+        quota.limits = {};
+        await client.answered(1);
+        assert.deepEqual(client.answers, ['patient']);
+        await server.close();
+      }));
+
     test('when closing, lets requests in flight answer within the grace, and then closes', () =>
       run(async (runtime) => {
         const onRequest: RequestHandler = async (frame) => {

@@ -103,7 +103,7 @@ export class ServerListener {
   }
 
   /** For the quota. */
-  connectionFreed(): void {
+  roomMayHaveCome(): void {
     for (const socket of this.#waiting) {
       const outcome = this.#quota.open(this.listenerName, socket.remote.host);
       if (outcome === 'wait') return;

@@ -13,8 +13,8 @@ export type ConnectionQuotaLimits = {
 /** A listener as the quota sees it. */
 export type QuotaMember = {
   readonly listenerName: string;
-  /** A connection was closed somewhere: what waits may try again. */
-  connectionFreed(): void;
+  /** A connection was closed somewhere, or a limit changed: what waits may try again. */
+  roomMayHaveCome(): void;
   /** Closes the connection that was idle for longest. */
   closeLeastRecentlyUsed(): void;
 };
@@ -24,15 +24,24 @@ export type QuotaMember = {
  * connection waits for another to close; beyond the limit of its address it is closed at once.
  */
 export class ConnectionQuota {
-  /** May be replaced while running. */
-  limits: ConnectionQuotaLimits;
+  #limits: ConnectionQuotaLimits;
   #total = 0;
   readonly #byListener = new Map<string, number>();
   readonly #byIp = new Map<string, number>();
   readonly #members = new Set<QuotaMember>();
 
   constructor(limits: ConnectionQuotaLimits = {}) {
-    this.limits = limits;
+    this.#limits = limits;
+  }
+
+  get limits(): ConnectionQuotaLimits {
+    return this.#limits;
+  }
+
+  /** May be replaced while running; open connections stay, and those that wait may come in. */
+  set limits(limits: ConnectionQuotaLimits) {
+    this.#limits = limits;
+    this.#letWaitingTry();
   }
 
   get total(): number {
@@ -49,7 +58,7 @@ export class ConnectionQuota {
 
   /** Counts the connection if it may open now. */
   open(listenerName: string, ip: string): 'opened' | 'wait' | 'refused' {
-    const { maxConnections = unlimited, maxConnectionsPerListener, protectedListener } = this.limits;
+    const { maxConnections = unlimited, maxConnectionsPerListener, protectedListener } = this.#limits;
     const ofListener = this.#byListener.get(listenerName) ?? 0;
     if (ofListener >= (maxConnectionsPerListener?.get(listenerName) ?? unlimited)) return 'wait';
     if (this.#total >= maxConnections && listenerName !== protectedListener) return 'wait';
@@ -62,7 +71,7 @@ export class ConnectionQuota {
   }
 
   maxOfIp(ip: string): number {
-    return this.limits.maxConnectionsPerIpOverrides?.get(ip) ?? this.limits.maxConnectionsPerIp ?? unlimited;
+    return this.#limits.maxConnectionsPerIpOverrides?.get(ip) ?? this.#limits.maxConnectionsPerIp ?? unlimited;
   }
 
   /** Takes back what `open` counted. */
@@ -70,12 +79,16 @@ export class ConnectionQuota {
     this.#total--;
     decrement(this.#byListener, listenerName);
     decrement(this.#byIp, ip);
-    for (const member of this.#members) member.connectionFreed();
+    this.#letWaitingTry();
+  }
+
+  #letWaitingTry(): void {
+    for (const member of this.#members) member.roomMayHaveCome();
   }
 
   #makeRoom(): void {
     for (const member of this.#members) {
-      if (member.listenerName === this.limits.protectedListener || !this.#byListener.get(member.listenerName)) continue;
+      if (member.listenerName === this.#limits.protectedListener || !this.#byListener.get(member.listenerName)) continue;
       member.closeLeastRecentlyUsed();
       return;
     }
