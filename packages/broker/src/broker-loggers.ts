@@ -1,6 +1,6 @@
 import type { DescribedConfig } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
-import type { LogFields, Logger } from '@ottla/runtime';
+import type { LogFields, Logger, LogLevel } from '@ottla/runtime';
 
 /** From most to least telling, as Kafka names them. */
 const levels = ['TRACE', 'DEBUG', 'INFO', 'WARN', 'ERROR', 'FATAL'] as const;
@@ -23,9 +23,9 @@ export class BrokerLoggers {
   readonly #names = new Set<string>([ROOT]);
 
   /** `sink` gets what passes; it should let everything through itself. */
-  constructor(sink: Logger, rootLevel: Level = 'INFO') {
+  constructor(sink: Logger, rootLevel: LogLevel) {
     this.#sink = sink;
-    this.#levels.set(ROOT, rootLevel);
+    this.#levels.set(ROOT, rootLevel.toUpperCase() as Level);
   }
 
   logger(name: string): Logger {

@@ -1,1 +1,12 @@
+export {
+  FormatError,
+  type FormatOptions,
+  formatDirectories,
+  formatForDevelopment,
+  isFormatted,
+  randomUuid,
+  type StorageInfo,
+  storageInfo,
+  withOwnQuorum,
+} from './format.ts';
 export { BrokerServer, type ServerOptions } from './server.ts';

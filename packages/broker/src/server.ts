@@ -1,6 +1,8 @@
 import {
   BrokerConfigSchema,
   Controller,
+  defaultFeatureLevels,
+  featureLevelRecord,
   logDirectories,
   metadataLogDirectory,
   type ParsedBrokerConfig,
@@ -10,10 +12,9 @@ import {
   supportedFeatures,
 } from '@ottla/metadata';
 import type { RequestHandler } from '@ottla/network';
-import { errorOfCode, KafkaError, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
-import type { Address, Runtime, Timer } from '@ottla/runtime';
+import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
+import type { Address, LogLevel, Runtime, Timer } from '@ottla/runtime';
 import { LogManager, readMetaProperties } from '@ottla/storage';
-import { readBootstrapRecords } from './bootstrap-records.ts';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
 import type { BrokerParts } from './broker-parts.ts';
@@ -23,6 +24,7 @@ import { ActiveController } from './controller/active-controller.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
+import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
@@ -38,6 +40,8 @@ export type ServerOptions = {
   readonly runtime: Runtime;
   /** The names and texts of server.properties. */
   readonly properties: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
+  /** Of the root logger; it and the others can be changed while the broker runs. Default info. */
+  readonly logLevel?: LogLevel;
   /** Told why when the node cannot go on: its metadata log cannot be written. Its owner should stop it. */
   readonly onFatal?: (error: unknown) => void;
 };
@@ -46,6 +50,10 @@ const CONSUMER_OFFSETS = '__consumer_offsets';
 const TASK_INTERVAL_MS = 1_000;
 const HAND_OVER_PATIENCE_MS = 5_000;
 const ANSWER_GRACE_MS = 2_000;
+
+/** For a directory that was formatted without saying: what this release would have written. */
+const defaultBootstrap = (): MetadataRecord[] =>
+  [...defaultFeatureLevels()].map(([name, level]) => featureLevelRecord(name, level));
 
 type Dispatchers = { readonly broker: RequestDispatcher; readonly controller: RequestDispatcher };
 
@@ -62,12 +70,12 @@ export class BrokerServer {
   #stopping: Promise<void> | undefined;
 
   /** Throws ConfigError, IoError (a port in use, a directory that another process has …), CorruptFileError. */
-  static async start({ runtime: machine, properties, onFatal }: ServerOptions): Promise<BrokerServer> {
+  static async start({ runtime: machine, properties, logLevel = 'info', onFatal }: ServerOptions): Promise<BrokerServer> {
     const parsed = parseBrokerConfig(properties);
     const { config } = parsed;
     const endpoints = resolveListeners(config, parsed.properties);
     requireRunnable(config, endpoints.listeners);
-    const loggers = new BrokerLoggers(machine.logger);
+    const loggers = new BrokerLoggers(machine.logger, logLevel);
     const runtime: Runtime = { ...machine, logger: loggers.logger('broker') };
     for (const warning of parsed.warnings) runtime.logger.warn(warning);
     const fail = (error: unknown): void => {
@@ -112,7 +120,7 @@ export class BrokerServer {
         onFailure: fail,
       });
       undo.push(() => quorum.close());
-      const bootstrap = readBootstrapRecords(runtime.files, metadataLogDirectory(config));
+      const bootstrap = readBootstrapCheckpoint(runtime.files, metadataLogDirectory(config)) ?? defaultBootstrap();
       const controller = await activateController({
         parsed,
         clusterId,
@@ -123,7 +131,7 @@ export class BrokerServer {
         onFatal: fail,
       });
       undo.push(() => controller.stop());
-      const incarnationId = randomUuid(runtime);
+      const incarnationId = randomUuid(runtime.random);
       await registerController(controller, nodeId, incarnationId, listeners.advertised.controller);
 
       const partitions = new Partitions();
@@ -427,12 +435,4 @@ function topicCreation(
       segmentBytes: settings.get('offsets.topic.segment.bytes'),
     }),
   });
-}
-
-/** Random (version 4). */
-function randomUuid({ random }: Runtime): Uuid {
-  const bytes = Uint8Array.from(random.bytes(16));
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40;
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80;
-  return uuidFromBytes(bytes);
 }

@@ -6,6 +6,7 @@ import { describeCluster } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
+import { describeQuorum } from './describe-quorum.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
@@ -17,6 +18,7 @@ import { listOffsets } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
+import { securityDisabledHandlers } from './security-disabled.ts';
 
 /** Everything that a broker's listeners serve, by API key. ApiVersions answers from this same table. */
 export function brokerHandlers(): ReadonlyMap<number, Handler> {
@@ -29,6 +31,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     findCoordinator,
     ...groupHandlers,
     ...controllerHandlers,
+    ...securityDisabledHandlers,
     deleteRecords,
     initProducerId,
     describeCluster,
@@ -37,6 +40,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     alterConfigs,
     describeLogDirs,
     describeProducers,
+    describeQuorum,
     describeTopicPartitions,
     listConfigResources,
   ] as unknown as readonly Handler[];

@@ -62,7 +62,11 @@ export const listOffsets = handler(
               // The debugging consumer (replica id -2) may ask a follower.
               if (request.replicaId === -2) partition.requireEpoch(asked.currentLeaderEpoch);
               else partition.requireLeader(asked.currentLeaderEpoch);
-              return { partitionIndex: asked.partitionIndex, errorCode: 0, ...find(partition, asked.timestamp, request) };
+              return {
+                partitionIndex: asked.partitionIndex,
+                errorCode: 0,
+                ...inVersion(apiVersion, find(partition, asked.timestamp, request)),
+              };
             },
             ({ errorCode }) => ({ partitionIndex: asked.partitionIndex, errorCode, ...NOT_FOUND }),
           ),
@@ -77,6 +81,9 @@ export const listOffsets = handler(
     })),
   }),
 );
+
+/** Older versions have no leaderEpoch, and would refuse to carry one. */
+const inVersion = (apiVersion: number, found: Found): Found => (apiVersion >= 4 ? found : { ...found, leaderEpoch: -1 });
 
 function find(partition: Partition, timestamp: number, request: ListOffsetsRequest): Found {
   const { log } = partition;

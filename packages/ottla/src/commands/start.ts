@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { BrokerServer, formatForDevelopment, isFormatted } from '@ottla/broker';
-import { parseProperties } from '@ottla/metadata';
+import { BrokerServer, formatForDevelopment, isFormatted, withOwnQuorum } from '@ottla/broker';
+import { parseJavaProperties } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
 import { IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
@@ -67,7 +67,7 @@ async function start(options: StartOptions): Promise<void> {
   const began = performance.now();
   const isDevelopment = options.config === undefined;
   const runtime: Runtime = {
-    ...nodeRuntime({ logger: nodeLogger({ level: options.logLevel }) }),
+    ...nodeRuntime({ logger: nodeLogger({ level: 'debug' }) }),
     ...(options.ephemeral ? { files: new MemoryFiles() } : {}),
   };
   try {
@@ -77,13 +77,20 @@ async function start(options: StartOptions): Promise<void> {
       .map((directory) => directory.trim());
     if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
       formatForDevelopment(runtime, properties);
-    const server = await BrokerServer.start({ runtime, properties });
+    const server = await BrokerServer.start({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
     stopOnSignal(server);
     const { host, port } = server.address;
     if (isDevelopment)
       welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), performance.now() - began);
   } catch (error) {
-    if (!(error instanceof KafkaError || error instanceof IoError || (error instanceof Error && error.name === 'ConfigError')))
+    if (
+      !(
+        error instanceof KafkaError ||
+        error instanceof IoError ||
+        (error instanceof Error &&
+          ['ConfigError', 'FormatError', 'CorruptFileError', 'UnsupportedQuorumError'].includes(error.name))
+      )
+    )
       throw error;
     console.error(`ottla: ${error.message}`);
     process.exitCode = 1;
@@ -95,7 +102,7 @@ function propertiesFrom({ config, data, port, set }: StartOptions): Record<strin
   if (config !== undefined && !existsSync(config))
     throw new IoError(`there is no file ${config}`, { code: 'ENOENT', path: config });
   const properties: Record<string, string> =
-    config === undefined ? { ...developmentDefaults } : parseProperties(readFileSync(config, 'utf8'));
+    config === undefined ? { ...developmentDefaults } : Object.fromEntries(parseJavaProperties(readFileSync(config, 'utf8')));
   if (data !== undefined) {
     delete properties['log.dir'];
     properties['log.dirs'] = data;
@@ -107,7 +114,7 @@ function propertiesFrom({ config, data, port, set }: StartOptions): Record<strin
     if (at < 1) throw new KafkaError('INVALID_CONFIG', `--set takes name=value, not "${setting}"`);
     properties[setting.slice(0, at).trim()] = setting.slice(at + 1).trim();
   }
-  return properties;
+  return config === undefined ? withOwnQuorum(properties) : properties;
 }
 
 const developmentDefaults = {
@@ -117,10 +124,6 @@ const developmentDefaults = {
   'controller.listener.names': 'CONTROLLER',
   'log.dirs': DEFAULT_DATA,
   'offsets.topic.replication.factor': '1',
-  'transaction.state.log.replication.factor': '1',
-  'transaction.state.log.min.isr': '1',
-  'share.coordinator.state.topic.replication.factor': '1',
-  'share.coordinator.state.topic.min.isr': '1',
   // A lone developer's consumer should not wait three seconds for others to join.
   'group.initial.rebalance.delay.ms': '0',
 };
