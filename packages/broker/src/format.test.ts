@@ -41,7 +41,7 @@ function run(files: MemoryFiles, options: Partial<FormatOptions> = {}, changed: 
 }
 
 const refused = (action: () => unknown, words: string): void =>
-  assert.throws(action, (error) => error instanceof FormatError && (assert.equal(error.message, words), true));
+  assert.throws(action, (error) => error instanceof FormatError && error.message === words, words);
 
 test("the files equal Kafka's byte for byte, the times of their batches aside", () => {
   const files = new MemoryFiles();

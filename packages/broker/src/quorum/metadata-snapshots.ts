@@ -1,0 +1,129 @@
+import type { MetadataRecord } from '@ottla/protocol';
+import type { Runtime, Timer } from '@ottla/runtime';
+import { readSnapshotContent, type SnapshotContent, type SnapshotHeader, snapshotBatches } from './snapshot-content.ts';
+import {
+  isBootstrap,
+  listSnapshots,
+  partSuffix,
+  removeLeftovers,
+  retireSnapshot,
+  type SnapshotId,
+  snapshotName,
+  snapshotStem,
+} from './snapshot-files.ts';
+
+type Options = {
+  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'timers' | 'random' | 'logger'>;
+  /** Of the metadata log. */
+  readonly directory: string;
+  readonly deleteDelayMs: number;
+  readonly retentionMs: number;
+  readonly retentionBytes: number;
+};
+
+/** The snapshot files of one metadata log: which there are, writing one, and which are too old. */
+export class MetadataSnapshots {
+  readonly #options: Options;
+  /** Oldest first, the bootstrap snapshot included. */
+  #ids: SnapshotId[];
+  readonly #timestamps = new Map<string, number>();
+  readonly #removals = new Set<Timer>();
+
+  constructor(options: Options) {
+    this.#options = options;
+    const { files, logger } = options.runtime;
+    removeLeftovers(files, options.directory, logger);
+    this.#ids = listSnapshots(files, options.directory);
+  }
+
+  /** The newest that stands for a part of the log. */
+  get newest(): SnapshotId | undefined {
+    return this.#ids.findLast((id) => !isBootstrap(id));
+  }
+
+  /** What `format` left for a dynamic quorum. */
+  get bootstrap(): SnapshotId | undefined {
+    return this.#ids.find(isBootstrap);
+  }
+
+  get all(): readonly SnapshotId[] {
+    return this.#ids;
+  }
+
+  read(id: SnapshotId): SnapshotContent {
+    return readSnapshotContent(this.#options.runtime.files.readFile(this.#pathOf(id)));
+  }
+
+  /** When the last record in it was appended. */
+  lastContainedLogTimestampMs(id: SnapshotId): number {
+    const name = snapshotName(id);
+    const timestampMs = this.#timestamps.get(name) ?? this.read(id).lastContainedLogTimestampMs;
+    this.#timestamps.set(name, timestampMs);
+    return timestampMs;
+  }
+
+  /** The records are read to their end before this returns; the file is in use once the promise resolves. */
+  async write(id: SnapshotId, header: SnapshotHeader, records: Iterable<MetadataRecord>): Promise<void> {
+    const { runtime, directory } = this.#options;
+    const { files, clock, random } = runtime;
+    const unique = Array.from(random.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    const partPath = `${directory}/${snapshotStem(id)}-${unique}${partSuffix}`;
+    const file = files.open(partPath, 'truncate');
+    try {
+      let position = 0;
+      for (const batch of snapshotBatches(records, { ...header, epoch: id.epoch, nowMs: clock.nowMs() })) {
+        file.write(batch, position);
+        position += batch.length;
+      }
+      await file.syncLater();
+    } finally {
+      file.close();
+    }
+    files.rename(partPath, this.#pathOf(id));
+    files.syncDirectory(directory);
+    this.#ids = listSnapshots(files, directory);
+    this.#timestamps.set(snapshotName(id), header.lastContainedLogTimestampMs);
+  }
+
+  /**
+   * Takes old snapshots out of use, oldest first, while a newer one exists and the retention asks for it: too old, or too large together with
+   * the log. The log before the oldest one left is of no use any more.
+   */
+  clean(log: { readonly sizeBytes: number; readonly deleteBefore: (offset: number) => void }): void {
+    const { runtime, directory, retentionMs, retentionBytes, deleteDelayMs } = this.#options;
+    const nowMs = runtime.clock.nowMs();
+    while (this.#ids.length > 1) {
+      const [oldest, next] = this.#ids as [SnapshotId, SnapshotId];
+      const isTooOld = retentionMs >= 0 && nowMs - this.lastContainedLogTimestampMs(oldest) > retentionMs;
+      const isTooLarge = retentionBytes >= 0 && log.sizeBytes + this.#sizeBytes() > retentionBytes;
+      if (!isTooOld && !isTooLarge) break;
+      const retired = retireSnapshot(runtime.files, directory, oldest);
+      this.#removeLater(retired, deleteDelayMs);
+      this.#ids = this.#ids.slice(1);
+      log.deleteBefore(next.endOffset);
+    }
+  }
+
+  /** Retired files stay for the next start to remove. */
+  close(): void {
+    for (const timer of this.#removals) timer.cancel();
+    this.#removals.clear();
+  }
+
+  #sizeBytes(): number {
+    const { files } = this.#options.runtime;
+    return this.#ids.reduce((sum, id) => sum + (files.stat(this.#pathOf(id))?.size ?? 0), 0);
+  }
+
+  #removeLater(path: string, delayMs: number): void {
+    const timer = this.#options.runtime.timers.after(delayMs, () => {
+      this.#removals.delete(timer);
+      this.#options.runtime.files.remove(path);
+    });
+    this.#removals.add(timer);
+  }
+
+  #pathOf(id: SnapshotId): string {
+    return `${this.#options.directory}/${snapshotName(id)}`;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What is in a snapshot file, and in `bootstrap.checkpoint`: record batches of magic 2 with offsets of their own, from 0.
+ *
+ *   control batch   SnapshotHeader (timestamp of the last record it stands for), for kraft.version 1 also KRaftVersion and KRaftVoters
+ *   data batches    metadata records
+ *   control batch   SnapshotFooter
+ *
+ * Every batch carries the snapshot's epoch as its leader epoch.
+ */
+import {
+  BatchBuilder,
+  batchesOf,
+  buildControlBatch,
+  type ControlRecordToWrite,
+  lengthOfWholeBatches,
+  type MetadataRecord,
+  readControlRecord,
+  readMetadataRecord,
+  writeMetadataRecord,
+} from '@ottla/protocol';
+import { VoterSet } from '@ottla/raft';
+
+export type SnapshotHeader = {
+  readonly lastContainedLogTimestampMs: number;
+  /** Undefined without KRaft control records, as in a static quorum. */
+  readonly kRaftVersion?: number;
+  readonly voters?: VoterSet;
+};
+
+export type SnapshotContent = SnapshotHeader & { readonly records: readonly MetadataRecord[] };
+
+type WriteOptions = SnapshotHeader & { readonly epoch: number; readonly nowMs: number; readonly maxBatchBytes?: number };
+
+/** The batches of a snapshot, one after the other. */
+export function* snapshotBatches(records: Iterable<MetadataRecord>, options: WriteOptions): Generator<Uint8Array> {
+  const { epoch, nowMs, maxBatchBytes = 1024 * 1024 } = options;
+  const header = headerRecords(options);
+  yield buildControlBatch({ records: header, timestamp: nowMs, baseOffset: 0, leaderEpoch: epoch });
+  let nextOffset = header.length;
+  let batch = new BatchBuilder({ baseOffset: nextOffset, leaderEpoch: epoch });
+  for (const record of records) {
+    const value = writeMetadataRecord(record);
+    if (!batch.hasRoomFor(null, value, [], maxBatchBytes)) {
+      yield batch.build();
+      batch = new BatchBuilder({ baseOffset: nextOffset, leaderEpoch: epoch });
+    }
+    batch.append(nowMs, null, value);
+    nextOffset++;
+  }
+  if (!batch.isEmpty) yield batch.build();
+  yield buildControlBatch({
+    records: [{ type: 'snapshotFooter', value: {} }],
+    timestamp: nowMs,
+    baseOffset: nextOffset,
+    leaderEpoch: epoch,
+  });
+}
+
+function headerRecords({ lastContainedLogTimestampMs, kRaftVersion, voters }: SnapshotHeader): ControlRecordToWrite[] {
+  const header: ControlRecordToWrite[] = [
+    { type: 'snapshotHeader', value: { lastContainedLogTimestamp: lastContainedLogTimestampMs } },
+  ];
+  if (kRaftVersion === undefined || kRaftVersion === 0) return header;
+  header.push({ type: 'kraftVersion', value: { kRaftVersion } });
+  if (voters) header.push({ type: 'kraftVoters', value: voters.toRecord() });
+  return header;
+}
+
+/** A snapshot file does not hold what its name promises. */
+export class CorruptSnapshotError extends Error {
+  override readonly name = 'CorruptSnapshotError';
+}
+
+/** Throws CorruptSnapshotError when the end is missing, and KafkaError for a batch or record that cannot be read. */
+export function readSnapshotContent(bytes: Uint8Array): SnapshotContent {
+  let header: SnapshotHeader | undefined;
+  let hasFooter = false;
+  const records: MetadataRecord[] = [];
+  for (const batch of batchesOf(bytes)) {
+    batch.ensureCrc();
+    for (const record of batch.records()) {
+      if (!batch.isControl) {
+        if (record.value) records.push(readMetadataRecord(record.value));
+        continue;
+      }
+      const control = readControlRecord(record);
+      if (control.type === 'snapshotHeader') header = { lastContainedLogTimestampMs: control.value.lastContainedLogTimestamp };
+      if (control.type === 'kraftVersion') header = { ...header!, kRaftVersion: control.value.kRaftVersion };
+      if (control.type === 'kraftVoters') header = { ...header!, voters: VoterSet.fromRecord(control.value) };
+      if (control.type === 'snapshotFooter') hasFooter = true;
+    }
+  }
+  if (!header) throw new CorruptSnapshotError('it does not begin with a snapshot header');
+  if (!hasFooter || lengthOfWholeBatches(bytes) !== bytes.length)
+    throw new CorruptSnapshotError('it does not end with a snapshot footer');
+  return { ...header, records };
+}
