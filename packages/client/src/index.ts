@@ -1,1 +1,12 @@
-export {};
+export { Admin } from './admin/admin.ts';
+export type { ClusterDescription, LogDir } from './admin/cluster-description.ts';
+export type { ConfigChange, ConfigEntry, ConfigResource, ConfigSource, DescribedConfigs } from './admin/configs.ts';
+export { ItemsError } from './admin/each-item.ts';
+export type { CommittedOffset, OffsetToCommit } from './admin/group-offsets.ts';
+export type { GroupDescription, GroupMember, ListedGroup } from './admin/groups.ts';
+export type { IsolationLevel, ListedOffset, OffsetSpec } from './admin/offsets.ts';
+export type { CreatedTopic, ListedTopic, NewTopic, RecordsToDelete, TopicDescription } from './admin/topics.ts';
+export { ClientClosedError } from './client-closed-error.ts';
+export type { ClientConfig } from './client-config.ts';
+export type { Node, PartitionMetadata, TopicMetadata } from './cluster/metadata-cache.ts';
+export type { TopicPartition } from './topic-partition.ts';

@@ -1,0 +1,211 @@
+import type { BrokerConnection } from '@ottla/network';
+import { errorOfCode, FindCoordinator, KafkaError, Metadata } from '@ottla/protocol';
+import type { Address, Runtime } from '@ottla/runtime';
+import type { CompleteClientConfig } from '../client-config.ts';
+import { Backoff } from './backoff.ts';
+import { parseBootstrapServers } from './bootstrap-servers.ts';
+import { BrokerConnections, type Purpose } from './broker-connections.ts';
+import { MetadataCache, type Node, type TopicMetadata } from './metadata-cache.ts';
+import { Pauses } from './pauses.ts';
+
+export type ClusterOptions = {
+  /** How errors call the client: "producer". */
+  readonly client: string;
+  /** Whether asking for the metadata of a topic may create it, where brokers do that. */
+  readonly createsTopics: boolean;
+};
+
+/** How producer, consumer and admin see the brokers: who leads what, who coordinates whom, and a connection to each. */
+export class Cluster {
+  readonly runtime: Runtime;
+  readonly metadata = new MetadataCache();
+  readonly backoff: Backoff;
+  readonly #config: CompleteClientConfig;
+  readonly #options: ClusterOptions;
+  readonly #pauses: Pauses;
+  readonly #connections: BrokerConnections;
+  readonly #bootstrapServers: readonly Address[];
+  /** The topics that a refresh asks for. */
+  readonly #interest = new Set<string>();
+  readonly #coordinators = new Map<string, Node>();
+  #refreshing: Promise<void> | undefined;
+
+  constructor(config: CompleteClientConfig, options: ClusterOptions) {
+    this.runtime = config.runtime;
+    this.#config = config;
+    this.#options = options;
+    this.#bootstrapServers = parseBootstrapServers(config.bootstrapServers);
+    this.#pauses = new Pauses(this.runtime.timers, options.client);
+    this.#connections = new BrokerConnections(config, this.#pauses);
+    this.backoff = new Backoff(this.runtime.random, { initialMs: config.retryBackoffMs, maxMs: config.retryBackoffMaxMs });
+  }
+
+  get closed(): boolean {
+    return this.#pauses.closed;
+  }
+
+  /** Once around the bootstrap servers, without patience. Rejects with NETWORK_EXCEPTION when none of them answers. */
+  async connect(): Promise<void> {
+    await this.#firstOf(this.#bootstrapServers);
+  }
+
+  /** A connection to some broker: one that is open if possible. All known brokers are tried, then the bootstrap servers. */
+  async anyConnection(): Promise<BrokerConnection> {
+    const nodes = [...this.metadata.nodes.values()];
+    for (const address of [...nodes, ...this.#bootstrapServers]) {
+      const connection = this.#connections.open(address, 'default');
+      if (connection) return connection;
+    }
+    const first = nodes.length === 0 ? 0 : this.runtime.random.below(nodes.length);
+    return this.#firstOf([...nodes.slice(first), ...nodes.slice(0, first), ...this.#bootstrapServers]);
+  }
+
+  async #firstOf(addresses: readonly Address[]): Promise<BrokerConnection> {
+    const problems = new Set<string>();
+    for (const address of addresses) {
+      try {
+        return await this.#connections.get(address, 'default');
+      } catch (error) {
+        if (!(error instanceof KafkaError) || !error.retriable) throw error;
+        problems.add(error.message);
+      }
+    }
+    throw new KafkaError('NETWORK_EXCEPTION', `no broker answers: ${[...problems].join('; ')}`);
+  }
+
+  /** Rejects with LEADER_NOT_AVAILABLE for a node that the metadata does not know, and with what connecting ends in. */
+  async connectionTo(nodeId: number, purpose: Purpose = 'default'): Promise<BrokerConnection> {
+    const node = this.metadata.nodes.get(nodeId);
+    if (!node) throw new KafkaError('LEADER_NOT_AVAILABLE', `broker ${nodeId} is not in the metadata: refresh it and retry`);
+    return this.#connections.get(node, purpose);
+  }
+
+  /** The connection if it is open already, for callers that cannot wait. */
+  openConnectionTo(nodeId: number, purpose: Purpose = 'default'): BrokerConnection | undefined {
+    const node = this.metadata.nodes.get(nodeId);
+    return node && this.#connections.open(node, purpose);
+  }
+
+  /** Asks for the brokers, and for all topics that were ever asked for with `topic`. Calls at the same time share one request. */
+  refreshMetadata(): Promise<void> {
+    this.#refreshing ??= this.#refresh().finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  get isMetadataOld(): boolean {
+    return this.runtime.clock.monotonicMs() - this.metadata.updatedAtMs > this.#config.metadataMaxAgeMs;
+  }
+
+  async #refresh(): Promise<void> {
+    const connection = await this.anyConnection();
+    const response = await connection.send(Metadata, {
+      topics: [...this.#interest].map((name) => ({ name })),
+      allowAutoTopicCreation: this.#options.createsTopics,
+    });
+    const error = errorOfCode(response.errorCode);
+    if (error?.name === 'REBOOTSTRAP_REQUIRED') this.metadata.nodes.clear();
+    if (error) throw error;
+    this.metadata.apply(response, this.runtime.clock.monotonicMs());
+  }
+
+  /** From now on, refreshes ask for these topics too. */
+  watch(topics: Iterable<string>): void {
+    for (const topic of topics) this.#interest.add(topic);
+  }
+
+  /** Waits for the topic's metadata if needed. Rejects with the last error when the time is over, or at once when it is final. */
+  async topic(name: string, timeoutMs = this.#config.defaultApiTimeoutMs): Promise<TopicMetadata> {
+    this.#interest.add(name);
+    const known = this.metadata.topic(name);
+    if (known) return known;
+    return this.retry(timeoutMs, async () => {
+      await this.refreshMetadata();
+      // A refresh that was under way may not have asked for this topic.
+      if (!this.metadata.topic(name) && !this.metadata.errorOf(name)) await this.refreshMetadata();
+      const topic = this.metadata.topic(name);
+      if (topic) return topic;
+      const { name: errorName = 'UNKNOWN_TOPIC_OR_PARTITION', message = '' } = this.metadata.errorOf(name) ?? {};
+      throw new KafkaError(errorName, `topic ${name}: ${message}`);
+    });
+  }
+
+  /** Throws LEADER_NOT_AVAILABLE, UNKNOWN_TOPIC_OR_PARTITION. */
+  leaderIdOf(topic: string, partition: number): number {
+    const known = this.metadata.partition(topic, partition);
+    if (!known) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${partition}`);
+    if (known.leaderId < 0) throw new KafkaError('LEADER_NOT_AVAILABLE', `partition ${topic}-${partition} has no leader`);
+    return known.leaderId;
+  }
+
+  /** A connection to the group's coordinator. Call `forgetCoordinator` when it says it is not. */
+  async coordinatorOf(groupId: string, purpose: Purpose = 'default'): Promise<BrokerConnection> {
+    const known = this.#coordinators.get(groupId);
+    const node = known ?? (await this.#findCoordinator(groupId));
+    this.#coordinators.set(groupId, node);
+    try {
+      return await this.#connections.get(node, purpose);
+    } catch (error) {
+      this.forgetCoordinator(groupId);
+      throw error;
+    }
+  }
+
+  /** -1 while unknown. */
+  coordinatorIdOf(groupId: string): number {
+    return this.#coordinators.get(groupId)?.id ?? -1;
+  }
+
+  forgetCoordinator(groupId: string): void {
+    this.#coordinators.delete(groupId);
+  }
+
+  async #findCoordinator(groupId: string): Promise<Node> {
+    const connection = await this.anyConnection();
+    const isBatched = connection.versionFor(FindCoordinator) >= 4;
+    const response = await connection.send(
+      FindCoordinator,
+      isBatched ? { keyType: 0, coordinatorKeys: [groupId] } : { keyType: 0, key: groupId },
+    );
+    const answer = isBatched ? response.coordinators[0]! : response;
+    const error = errorOfCode(answer.errorCode, answer.errorMessage);
+    if (error) throw error;
+    return { id: answer.nodeId, host: answer.host, port: answer.port, rack: null };
+  }
+
+  /** Repeats `attempt` after errors that may pass, with Kafka's backoff, until it succeeds or the time is over. */
+  async retry<T>(timeoutMs: number, attempt: () => Promise<T>, isRetriable = isRetriableError): Promise<T> {
+    const deadlineMs = this.runtime.clock.monotonicMs() + timeoutMs;
+    for (let failures = 1; ; failures++) {
+      try {
+        this.#pauses.assertOpen();
+        return await attempt();
+      } catch (error) {
+        this.#pauses.assertOpen();
+        const delayMs = this.backoff.delayMs(failures);
+        if (!isRetriable(error) || this.runtime.clock.monotonicMs() + delayMs > deadlineMs) throw error;
+        await this.#pauses.pause(delayMs);
+      }
+    }
+  }
+
+  /** Rejects with ClientClosedError when the client closes meanwhile. */
+  pause(delayMs: number): Promise<void> {
+    return this.#pauses.pause(delayMs);
+  }
+
+  assertOpen(): void {
+    this.#pauses.assertOpen();
+  }
+
+  /** Waits end with ClientClosedError; requests in flight have `graceMs` to be answered. */
+  async close(graceMs = 0): Promise<void> {
+    this.#pauses.close();
+    await this.#connections.close(graceMs);
+  }
+}
+
+export function isRetriableError(error: unknown): boolean {
+  return error instanceof KafkaError && error.retriable;
+}
