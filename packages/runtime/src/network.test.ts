@@ -164,3 +164,16 @@ for (const [name, run] of Object.entries(implementations)) {
       }));
   });
 }
+
+test('an IPv4 client of a listener for all addresses has an IPv4 address', async () => {
+  const { network } = nodeRuntime();
+  let accept!: (socket: Socket) => void;
+  const accepted = new Promise<Socket>((resolve) => (accept = resolve));
+  const listener = await network.listen({ host: '::', port: 0 }, (socket) => accept(socket));
+  const client = await network.connect({ host: '127.0.0.1', port: listener.address.port });
+  const server = await accepted;
+  assert.deepEqual([server.remote.host, server.local.host], ['127.0.0.1', '127.0.0.1']);
+  client.destroy();
+  server.destroy();
+  await listener.close();
+});

@@ -13,7 +13,9 @@ export class NodeNetwork implements Network {
         socket.start();
       });
       server.once('error', (error) => reject(ioError('listen on', address, error)));
-      server.listen({ host: address.host || undefined, port: address.port, backlog: 511 }, () => {
+      // Without a host Node.js takes IPv6 and IPv4, or what of them the machine has.
+      const host = address.host === '::' ? undefined : address.host || undefined;
+      server.listen({ host, port: address.port, backlog: 511 }, () => {
         server.removeAllListeners('error');
         // A failed accept (EMFILE) reaches here later; the connection was refused, and the listener goes on.
         server.on('error', () => {});
@@ -78,8 +80,8 @@ class NodeSocket implements Socket {
 
   constructor(raw: net.Socket) {
     this.#raw = raw;
-    this.remote = { host: raw.remoteAddress ?? '', port: raw.remotePort ?? 0 };
-    this.local = { host: raw.localAddress ?? '', port: raw.localPort ?? 0 };
+    this.remote = { host: plainHost(raw.remoteAddress), port: raw.remotePort ?? 0 };
+    this.local = { host: plainHost(raw.localAddress), port: raw.localPort ?? 0 };
     raw.on('error', (error) => {
       this.#error = ioError('connection with', this.remote, error);
     });
@@ -127,6 +129,11 @@ class NodeSocket implements Socket {
   destroy(): void {
     this.#raw.destroy();
   }
+}
+
+/** An IPv4 address that came in through an IPv6 socket (`::ffff:10.0.0.1`) is written as IPv4, as Java does. */
+function plainHost(host = ''): string {
+  return host.startsWith('::ffff:') && host.includes('.') ? host.slice('::ffff:'.length) : host;
 }
 
 function ignore(): void {}
