@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import {
   type BrokerConfig,
   featureLevelRecord,
@@ -182,10 +183,12 @@ function formatDirectory(
 ): void {
   const nodeId = config['node.id'];
   files.makeDirectory(directory);
+  files.syncDirectory(dirname(directory));
   writeBootstrapCheckpoint(files, directory, records, nowMs);
   if (voters) {
     const metadataDirectory = `${directory}/${metadataTopic}-0`;
     files.makeDirectory(metadataDirectory);
+    files.syncDirectory(directory);
     const batches = [...snapshotBatches([], { lastContainedLogTimestampMs: nowMs, epoch: 0, nowMs, kRaftVersion: 1, voters })];
     files.writeFileDurably(`${metadataDirectory}/${snapshotName({ endOffset: 0, epoch: 0 })}`, Buffer.concat(batches));
   }

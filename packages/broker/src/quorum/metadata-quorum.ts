@@ -109,6 +109,7 @@ export class MetadataQuorum {
     this.#directory = `${options.directory}/${metadataTopic}-0`;
     const { runtime } = options;
     runtime.files.makeDirectory(this.#directory);
+    runtime.files.syncDirectory(options.directory);
     this.#snapshots = new MetadataSnapshots({
       runtime,
       directory: this.#directory,
