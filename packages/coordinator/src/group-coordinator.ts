@@ -191,7 +191,7 @@ export class GroupCoordinator {
         clientId: member.clientId,
         clientHost: member.clientHost,
         memberMetadata: isStable ? metadataOf(member, group.protocolName) : EMPTY_BYTES,
-        memberAssignment: isStable ? member.assignment : EMPTY_BYTES,
+        memberAssignment: member.assignment,
       })),
     };
   }
@@ -202,7 +202,12 @@ export class GroupCoordinator {
     for (const [groupId, group] of this.#journal.committedEntries(this.#groups)) {
       if (states.size > 0 && !states.has(group.state.toLowerCase())) continue;
       if (types.size > 0 && !types.has(group.type.toLowerCase())) continue;
-      listed.push({ groupId, protocolType: group.protocolType ?? '', groupState: group.state, groupType: group.type });
+      listed.push({
+        groupId,
+        protocolType: group.protocolType ?? '',
+        groupState: group.state,
+        groupType: group.type.toLowerCase(),
+      });
     }
     return listed;
   }

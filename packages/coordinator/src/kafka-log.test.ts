@@ -50,7 +50,7 @@ test('a consumer group of Kafka is listed as what it is, and refused as a classi
   const world = worldOf(3);
   const { coordinator } = world;
   assert.deepEqual(coordinator.list({ states: new Set(), types: new Set() }), [
-    { groupId: 'g2', protocolType: 'consumer', groupState: 'Empty', groupType: 'Consumer' },
+    { groupId: 'g2', protocolType: 'consumer', groupState: 'Empty', groupType: 'consumer' },
   ]);
   assert.deepEqual(coordinator.list({ states: new Set(), types: new Set(['classic']) }), []);
   const described = coordinator.describe('g2', { apiVersion: 6 });
@@ -87,7 +87,7 @@ test('a consumer group with members is not disturbed by classic requests', () =>
 test('a share group of Kafka is kept, listed, and deleted whole', () => {
   const world = worldOf(1);
   assert.deepEqual(world.coordinator.list({ states: new Set(['empty']), types: new Set(['share']) }), [
-    { groupId: 'sg1', protocolType: 'share', groupState: 'Empty', groupType: 'Share' },
+    { groupId: 'sg1', protocolType: 'share', groupState: 'Empty', groupType: 'share' },
   ]);
   assert.equal(world.errorOf(world.join('', {}, 'sg1')), 'INCONSISTENT_GROUP_PROTOCOL');
   assert.deepEqual(world.fetched('sg1'), {});

@@ -328,7 +328,9 @@ test('commits and fetches speak of topics by name or by id, as their version doe
   const { world, service } = await started();
   const commit = async (request: OffsetCommitRequest, version: number) =>
     throughWire(OffsetCommit.response, await world.runUntil(service.offsetCommit(request, v(version))), version);
-  assert.deepEqual(codesOf(await commit(commitRequest(4, { partitions: [0, 9] }), 2)), ['UNKNOWN_TOPIC_OR_PARTITION', 'NONE']);
+  const mixed = await commit(commitRequest(4, { partitions: [0, 9] }), 2);
+  assert.equal(mixed.topics.length, 1);
+  assert.deepEqual(codesOf(mixed), ['UNKNOWN_TOPIC_OR_PARTITION', 'NONE']);
   assert.deepEqual(codesOf(await commit(commitRequest(4, { name: 'nowhere' }), 9)), ['UNKNOWN_TOPIC_OR_PARTITION']);
   const byId = await commit(commitRequest(5, { name: '', topicId: TOPIC_ID, partitions: [1] }), 10);
   assert.equal(byId.topics[0]!.topicId, TOPIC_ID);
@@ -375,8 +377,8 @@ test('groups are listed, described, and deleted', async () => {
     const { groups } = await world.runUntil(service.listGroups({ statesFilter, typesFilter }, v(5)));
     return groups!.map(({ groupId, groupState, groupType }) => `${groupId} ${groupState} ${groupType}`);
   };
-  assert.deepEqual(await list([], []), ['g Empty Classic']);
-  assert.deepEqual(await list([' EMPTY'], ['classic', 'consumer']), ['g Empty Classic']);
+  assert.deepEqual(await list([], []), ['g Empty classic']);
+  assert.deepEqual(await list([' EMPTY'], ['classic', 'consumer']), ['g Empty classic']);
   assert.deepEqual(await list(['stable'], []), []);
   assert.deepEqual(await list([], ['nonsense']), []);
   const request = { groups: ['g', 'x'], includeAuthorizedOperations: false };

@@ -73,6 +73,12 @@ export type GroupCoordinatorServiceOptions = {
 
 const TOPIC = '__consumer_offsets';
 
+const refusedUnseen: ReadonlySet<ErrorName> = new Set([
+  'INVALID_GROUP_ID',
+  'INVALID_SESSION_TIMEOUT',
+  'COORDINATOR_NOT_AVAILABLE',
+]);
+
 /**
  * The group APIs of a broker. A method takes a decoded request and answers it whole, errors included, in the shape that the request's
  * version wants: it rejects for nothing that a protocol has a code for.
@@ -135,8 +141,8 @@ export class GroupCoordinatorService {
   async joinGroup(request: JoinGroupRequest, context: GroupRequestContext): Promise<Writable<JoinGroupResponse>> {
     const { apiVersion, clientHost } = context;
     const response = await this.#join(request, { apiVersion, clientHost, clientId: context.clientId ?? '' });
-    // Before v7 the protocol's name cannot be null.
-    return apiVersion < 7 && response.protocolName === null ? { ...response, protocolName: '' } : response;
+    // There is no protocol in an error; before v7 its name cannot be null.
+    return response.protocolName ? response : { ...response, protocolName: apiVersion >= 7 ? null : '' };
   }
 
   async syncGroup(request: SyncGroupRequest, { apiVersion }: GroupRequestContext): Promise<Writable<SyncGroupResponse>> {
@@ -205,7 +211,6 @@ export class GroupCoordinatorService {
 
   async offsetDelete(request: OffsetDeleteRequest, _context: GroupRequestContext): Promise<Writable<OffsetDeleteResponse>> {
     const { accepted, refused } = resolveDelete(request, this.#options.topics);
-    if (accepted.length === 0) return { topics: refused };
     const response = await this.#answer<Writable<OffsetDeleteResponse>>(
       () =>
         this.#runtime.write(this.#partitionOf(requireGroupId(request.groupId)), (groups, moment) =>
@@ -279,7 +284,8 @@ export class GroupCoordinatorService {
           groups.join({ request: joining, token, clientId, clientHost, apiVersion, uuid }, moment),
         );
       },
-      (error) => ({ memberId, errorCode: errors[error].code }),
+      // Only what is refused before the group is asked comes with the member's id, as in Kafka.
+      (error) => ({ memberId: refusedUnseen.has(error) ? memberId : '', errorCode: errors[error].code }),
     );
   }
 

@@ -74,7 +74,7 @@ export function failedCommit(accepted: readonly CommitTopic[], errorCode: number
 export function mergeTopics(refused: readonly CommittedTopic[], answered: readonly CommittedTopic[]): CommittedTopic[] {
   const merged = new Map<string, CommittedTopic>();
   for (const topic of [...refused, ...answered]) {
-    const key = `${topic.topicId ?? ''} ${topic.name ?? ''}`;
+    const key = topic.name || (topic.topicId ?? '');
     const known = merged.get(key);
     merged.set(key, known ? { ...known, partitions: [...(known.partitions ?? []), ...(topic.partitions ?? [])] } : topic);
   }
