@@ -2,7 +2,7 @@ import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { apiVersionsHandler } from './api-versions.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
-import { describeCluster } from './describe-cluster.ts';
+import { describeCluster, describeControllers } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
@@ -54,6 +54,7 @@ export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
   const table = new Map(
     [...brokerHandlers()].filter(([, { api }]) => api.listeners.includes('controller') && !brokersOwn.has(api)),
   );
+  table.set(describeControllers.api.apiKey, describeControllers as unknown as Handler);
   const apiVersions = apiVersionsHandler(() => table.values());
   return table.set(apiVersions.api.apiKey, apiVersions);
 }
