@@ -34,7 +34,7 @@ export const describeControllers = handler(DescribeCluster, (request, { broker, 
     errorCode: 0,
     endpointType: CONTROLLERS,
     clusterId: broker.clusterId,
-    controllerId: broker.quorum.leaderAndEpoch.leaderId,
+    controllerId: broker.quorum.leaderAndEpoch.leaderId ?? -1,
     brokers: [...broker.metadata.image.controllers.values()].flatMap(({ id, endpoints }) => {
       const endpoint = endpoints.find(({ name }) => name === connection.listenerName);
       return endpoint ? [{ brokerId: id, host: endpoint.host, port: endpoint.port, rack: null }] : [];
