@@ -56,6 +56,19 @@ export class BatchHeaders {
     return true;
   }
 
+  /** Whether the walk, which has not begun, begins at a batch that ends with `lastOffset`. */
+  beginsAt(lastOffset: number): boolean {
+    const start = this.#nextPosition;
+    try {
+      const isThere = this.next() && this.batch.lastOffset === lastOffset;
+      this.#nextPosition = start;
+      return isThere;
+    } catch (error) {
+      if (error instanceof CorruptFileError) return false;
+      throw error;
+    }
+  }
+
   #readChunk(position: number, remaining: number): void {
     const chunk = new Uint8Array(Math.min(headerChunkBytes, remaining));
     this.#chunk = chunk.subarray(0, this.#log.read(chunk, position));

@@ -40,3 +40,4 @@ export {
 export { type PartitionDirectoryName, parsePartitionDirectoryName, partitionDirectoryName } from './partition-directory.ts';
 export { partitionMetadataName, readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
 export type { AbortedTransaction } from './transaction-index.ts';
+export { UnexpectedOffsetError } from './unexpected-offset-error.ts';

@@ -42,7 +42,7 @@ export class LogFile {
   }
 
   get modifiedMs(): number {
-    return this.#files.stat(this.#path)?.modifiedMs ?? 0;
+    return Math.floor(this.#files.stat(this.#path)?.modifiedMs ?? 0);
   }
 
   /** Fills `target` from `position`; returns the bytes read, fewer only at the end of the data. */
@@ -51,9 +51,26 @@ export class LogFile {
     return this.#opened().read(available < target.length ? target.subarray(0, available) : target, position);
   }
 
+  /** When it throws, nothing was appended. */
   append(bytes: Uint8Array): void {
-    this.#opened().write(bytes, this.#size);
+    const file = this.#opened();
+    try {
+      file.write(bytes, this.#size);
+    } catch (error) {
+      this.#cutTornWrite(file);
+      throw error;
+    }
     this.#size += bytes.length;
+  }
+
+  /** A clean stop would otherwise leave half a batch at the end of the file for the next start to trip over. */
+  #cutTornWrite(file: File): void {
+    try {
+      file.truncate(this.#size);
+      this.#preallocated = false;
+    } catch {
+      // The disk is failing, and the write's own error says so.
+    }
   }
 
   truncate(size: number): void {

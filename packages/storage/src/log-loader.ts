@@ -181,13 +181,28 @@ class LogLoader {
   #dropLogBehindItsStart(): number | undefined {
     if (this.#segments.count === 0) return undefined;
     const { logger, logStartOffset, directory } = this.#options;
-    const logEndOffset = this.#segments.active.readNextOffset();
+    const logEndOffset = this.#readLogEndOffset();
     if (logEndOffset >= logStartOffset) return logEndOffset;
     logger.warn('the log ends before its start: all of it is removed', { directory, logEndOffset, logStartOffset });
     this.#removeSegments(this.#segments.all.slice());
     this.#epochs.clear();
     this.#producers.startAt(logStartOffset);
     return undefined;
+  }
+
+  #readLogEndOffset(): number {
+    const { active } = this.#segments;
+    try {
+      return active.readNextOffset();
+    } catch (error) {
+      if (!(error instanceof CorruptFileError)) throw error;
+      this.#options.logger.warn('the last segment is damaged although the last stop was clean', {
+        file: error.path,
+        problem: error.message,
+      });
+      this.#recoverSegment(active);
+      return active.readNextOffset();
+    }
   }
 
   #removeSegments(removed: readonly Segment[]): void {
@@ -199,8 +214,8 @@ class LogLoader {
   }
 
   #segmentOptions(baseOffset: number) {
-    const { files, directory, config, random } = this.#options;
-    return { files, directory, baseOffset, config, nowMs: this.#nowMs, rollJitterMs: rollJitterMs(config, random) };
+    const { files, directory, config, logger, random } = this.#options;
+    return { files, directory, baseOffset, config, logger, nowMs: this.#nowMs, rollJitterMs: rollJitterMs(config, random) };
   }
 }
 

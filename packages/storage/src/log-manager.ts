@@ -203,7 +203,8 @@ export class LogManager {
     for (const log of this.logs) log.runTasks(nowMs);
     for (const log of this.logs) {
       if (log.isClosed) continue;
-      await (log.isFlushDue(nowMs) ? log.flushLater() : log.flushRolledSegments());
+      if (log.isFlushDue(nowMs)) await log.flushLater();
+      else if (log.hasUnflushedRolledSegments) await log.flushRolledSegments();
     }
     if (this.#isClosed) return;
     if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);

@@ -1,5 +1,5 @@
 import { BatchView, KafkaError } from '@ottla/protocol';
-import { BatchHeaders } from './batch-headers.ts';
+import type { BatchHeaders } from './batch-headers.ts';
 import type { Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
@@ -68,10 +68,10 @@ function baseOffsetOf(records: Uint8Array): number {
 
 /** The first record at or behind `startOffset` with a timestamp at or after `timestamp`. */
 export function findTimestamp(segments: Segments, timestamp: number, startOffset: number): TimestampAndOffset | undefined {
-  const segment = segments.all.find((candidate) => candidate.largestTimestamp >= timestamp);
+  const segment = segments.from(startOffset).find((candidate) => candidate.largestTimestamp >= timestamp);
   if (!segment) return undefined;
   const indexed = segment.timeIndex.lookup(timestamp);
-  const headers = new BatchHeaders(segment.log, segment.offsetIndex.lookup(Math.max(indexed.offset, startOffset)));
+  const headers = segment.headersFrom(Math.max(indexed.offset, startOffset));
   while (headers.next()) {
     if (headers.batch.maxTimestamp < timestamp) continue;
     const batch = wholeBatch(segment, headers);
@@ -91,7 +91,7 @@ export function findMaxTimestamp(segments: Segments): TimestampAndOffset | undef
     if (candidate.latest.timestamp > segment.latest.timestamp) segment = candidate;
   }
   const { timestamp, offset } = segment.latest;
-  const headers = new BatchHeaders(segment.log, segment.offsetIndex.lookup(offset));
+  const headers = segment.headersFrom(offset);
   while (headers.next()) {
     if (headers.batch.maxTimestamp !== timestamp) continue;
     const batch = wholeBatch(segment, headers);

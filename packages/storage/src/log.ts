@@ -3,6 +3,7 @@ import type { Runtime } from '@ottla/runtime';
 import type { AppendOrigin } from './append-origin.ts';
 import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import { LogFlusher } from './log-flusher.ts';
 import { type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
 import {
   checkReadable,
@@ -18,7 +19,7 @@ import { expiredSegments, type RetentionReason, retentionReasons } from './log-r
 import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
 import { partitionDirectoryName } from './partition-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
-import type { CompletedTransaction, ProducerAppend } from './producer-append.ts';
+import { applyProducers, prepareProducers } from './producer-changes.ts';
 import { firstOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
@@ -27,6 +28,7 @@ import { Segment } from './segment.ts';
 import { deletedSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
+import { UnexpectedOffsetError } from './unexpected-offset-error.ts';
 
 export type LogOptions = {
   /** The partition's own directory; created if absent. */
@@ -108,14 +110,11 @@ export class Log {
   readonly #epochs: LeaderEpochCache;
   readonly #producers: ProducerStates;
   readonly #retired: RetiredFiles;
+  readonly #flusher: LogFlusher;
   #logStartOffset: number;
   #logEndOffset: number;
-  #recoveryPoint: number;
   #highWatermark: number | undefined;
-  #flushedAtMs: number;
   #isClosed = false;
-  /** Counts changes of what lies below the log end, so that a flush under way does not vouch for bytes it has not seen. */
-  #truncations = 0;
 
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
   static open(options: LogOptions): Log {
@@ -152,8 +151,8 @@ export class Log {
     this.#retired = new RetiredFiles(options.runtime.files);
     this.#logStartOffset = loaded.logStartOffset;
     this.#logEndOffset = loaded.logEndOffset;
-    this.#recoveryPoint = loaded.recoveryPoint;
-    this.#flushedAtMs = options.runtime.clock.nowMs();
+    const { files, clock } = options.runtime;
+    this.#flusher = new LogFlusher({ ...loaded, files, clock, directory: options.directory });
   }
 
   get topicId(): Uuid | undefined {
@@ -175,16 +174,16 @@ export class Log {
 
   /** Everything below is flushed. */
   get recoveryPoint(): number {
-    return this.#recoveryPoint;
+    return this.#flusher.recoveryPoint;
   }
 
   /** Up to where read_committed readers may go: the first open or unreplicated transaction, else the high watermark. */
   get lastStableOffset(): number {
-    const highWatermark = this.#highWatermark ?? this.#logEndOffset;
-    return Math.min(this.#producers.firstUnstableOffset ?? highWatermark, highWatermark);
+    if (this.#highWatermark === undefined) return this.#producers.firstOpenOffset ?? this.#logEndOffset;
+    return Math.min(this.#producers.firstUnstableOffset ?? this.#highWatermark, this.#highWatermark);
   }
 
-  /** As the replica last told; the log start as long as it has not. */
+  /** As the replica last told; the log start as long as it has not, so that nothing is deleted on a guess. */
   get highWatermark(): number {
     return this.#highWatermark ?? this.#logStartOffset;
   }
@@ -214,7 +213,7 @@ export class Log {
     this.#config = config;
   }
 
-  /** The replica tells where its high watermark is. */
+  /** The replica tells where its high watermark is. A log that was never told takes its end for it. */
   onHighWatermark(highWatermark: number): void {
     this.#highWatermark = highWatermark;
     this.#producers.onHighWatermark(highWatermark);
@@ -254,20 +253,21 @@ export class Log {
       );
     }
 
-    const changes = this.#prepareProducers(stamped.bytes, options);
+    const changes = prepareProducers(this.#producers, stamped.bytes, { ...producerRules(options), partitionName: this.name });
     if (changes.duplicate) return this.#duplicateResult(changes.duplicate, analyzed.batches);
     this.#write(stamped, firstOffset, nowMs);
-    this.#applyProducers(changes, stamped.lastOffset);
-    if (this.#logEndOffset - this.#recoveryPoint >= this.#config.flushMessages) this.flush();
+    applyProducers(this.#producers, changes, { segment: this.#segments.active, endOffset: this.#logEndOffset });
+    if (this.#highWatermark === undefined) this.#producers.onHighWatermark(this.#logEndOffset);
+    if (this.#logEndOffset - this.recoveryPoint >= this.#config.flushMessages) this.flush();
     return this.#result({ ...stamped, firstOffset }, analyzed.batches);
   }
 
   #asGiven({ bytes, firstOffset, lastOffset, isAscending, maxTimestamp }: AnalyzedRecords): StampedBatch {
     if (!isAscending) throw new KafkaError('CORRUPT_MESSAGE', `Out of order offsets found in append to ${this.name}`);
     if (firstOffset < this.#logEndOffset) {
-      throw new KafkaError(
-        'UNKNOWN_SERVER_ERROR',
+      throw new UnexpectedOffsetError(
         `Unexpected offset in append to ${this.name}: first offset ${firstOffset} is less than the next offset ${this.#logEndOffset}`,
+        { firstOffset, lastOffset },
       );
     }
     return { bytes, lastOffset, maxTimestamp, logAppendTimeMs: -1 };
@@ -277,50 +277,13 @@ export class Log {
     const { bytes, lastOffset, maxTimestamp } = stamped;
     const full = { bytes: bytes.length, maxTimestamp, lastOffset, nowMs };
     if (this.#segments.active.isFullFor(full, this.#config)) this.roll(firstOffset);
-    this.#segments.active.append(bytes);
-    this.#logEndOffset = lastOffset + 1;
     const batch = new BatchView(bytes);
     for (let start = 0; start < bytes.length; start += batch.length) {
       const { leaderEpoch } = batch.moveTo(start);
       if (leaderEpoch >= 0 && leaderEpoch !== this.latestEpoch) this.#epochs.assign(leaderEpoch, batch.baseOffset);
     }
-  }
-
-  #prepareProducers(bytes: Uint8Array, options: AppendOptions): ProducerChanges {
-    const changes: ProducerChanges = { appends: undefined, completed: undefined, duplicate: undefined };
-    const batch = new BatchView(bytes);
-    for (let start = 0; start < bytes.length; start += batch.length) {
-      const { producerId } = batch.moveTo(start);
-      if (producerId < 0) continue;
-      if (options.origin === 'client') {
-        changes.duplicate = this.#producers.duplicateOf(batch);
-        if (changes.duplicate) return changes;
-      }
-      changes.appends ??= new Map();
-      let append = changes.appends.get(producerId);
-      if (!append) {
-        append = this.#producers.prepare(producerId, {
-          origin: options.origin,
-          partitionName: this.name,
-          transactionVersion2: options.transactionVersion2,
-          expectSequenceZero: options.expectSequenceZero,
-        });
-        changes.appends.set(producerId, append);
-      }
-      const completed = append.add(batch);
-      if (completed) (changes.completed ??= []).push(completed);
-    }
-    return changes;
-  }
-
-  #applyProducers({ appends, completed }: ProducerChanges, lastOffset: number): void {
-    if (appends) for (const append of appends.values()) this.#producers.update(append);
-    for (const transaction of completed ?? []) {
-      if (transaction.isAborted)
-        this.#segments.active.appendAborted(transaction, this.#producers.lastStableOffsetAfter(transaction));
-      this.#producers.complete(transaction);
-    }
-    this.#producers.advanceTo(lastOffset + 1);
+    this.#segments.active.append(bytes);
+    this.#logEndOffset = lastOffset + 1;
   }
 
   #result(appended: Omit<StampedBatch, 'bytes'> & { firstOffset: number }, batches: number): AppendResult {
@@ -485,7 +448,6 @@ export class Log {
       return true;
     }
     const nowMs = this.#runtime.clock.nowMs();
-    this.#truncations++;
     this.#retire(
       this.#segments.all.filter((segment) => segment.baseOffset > offset),
       nowMs,
@@ -502,7 +464,6 @@ export class Log {
   truncateFullyAndStartAt(offset: number): void {
     this.#ensureOpen();
     const nowMs = this.#runtime.clock.nowMs();
-    this.#truncations++;
     this.#retire(this.#segments.all.slice(), nowMs);
     this.#segments.add(Segment.create(this.#segmentOptions(offset)));
     this.#endAt(offset);
@@ -514,7 +475,7 @@ export class Log {
 
   #endAt(offset: number): void {
     this.#logEndOffset = offset;
-    this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
+    this.#flusher.onTruncation(offset);
     if (this.#highWatermark !== undefined) this.#highWatermark = Math.min(this.#highWatermark, offset);
   }
 
@@ -531,46 +492,28 @@ export class Log {
   /** Durable when it returns. */
   flush(): void {
     this.#ensureOpen();
-    if (this.#recoveryPoint >= this.#logEndOffset) return;
-    for (const segment of this.#segments.from(this.#recoveryPoint)) segment.flush();
-    this.#flushed(this.#logEndOffset);
+    this.#flusher.flush(this.#logEndOffset);
   }
 
   /** What is in the log now is durable when it resolves; the device is waited for off the event loop. */
-  async flushLater(): Promise<void> {
+  flushLater(): Promise<void> {
     this.#ensureOpen();
-    await this.#flushLaterUpTo(this.#segments.from(this.#recoveryPoint), this.#logEndOffset);
+    return this.#flusher.flushLater(this.#logEndOffset);
   }
 
-  /** The same for the segments that were rolled: they never change again, and a start after a crash need not read them. */
-  async flushRolledSegments(): Promise<void> {
+  get hasUnflushedRolledSegments(): boolean {
+    return this.recoveryPoint < this.#segments.active.baseOffset;
+  }
+
+  /** Like `flushLater` for the segments that were rolled: they never change again, and a start after a crash need not read them. */
+  flushRolledSegments(): Promise<void> {
     this.#ensureOpen();
-    const { active } = this.#segments;
-    await this.#flushLaterUpTo(
-      this.#segments.from(this.#recoveryPoint).filter((segment) => segment !== active),
-      active.baseOffset,
-    );
-  }
-
-  async #flushLaterUpTo(segments: readonly Segment[], offset: number): Promise<void> {
-    if (this.#recoveryPoint >= offset) return;
-    const truncations = this.#truncations;
-    for (const segment of segments) {
-      if (this.#segments.all.includes(segment)) await segment.flushLater();
-    }
-    if (truncations === this.#truncations && !this.#isClosed) this.#flushed(offset);
-  }
-
-  #flushed(offset: number): void {
-    this.#producers.syncSnapshots();
-    if (this.#segments.active.baseOffset >= this.#recoveryPoint) this.#runtime.files.syncDirectory(this.directory);
-    this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
-    this.#flushedAtMs = this.#runtime.clock.nowMs();
+    return this.#flusher.flushLater(this.#segments.active.baseOffset);
   }
 
   /** Whether flush.ms asks for a flush by now. */
   isFlushDue(nowMs: number): boolean {
-    return this.#recoveryPoint < this.#logEndOffset && nowMs - this.#flushedAtMs >= this.#config.flushMs;
+    return this.recoveryPoint < this.#logEndOffset && nowMs - this.#flusher.flushedAtMs >= this.#config.flushMs;
   }
 
   /** Periodic work: index entries go to their files, and files whose delay is over go away. */
@@ -597,6 +540,7 @@ export class Log {
   /** Lets go of the files as they are: the directory is going away, or its disk failed. */
   abandon(): void {
     this.#isClosed = true;
+    this.#flusher.stop();
     for (const segment of this.#segments.all) segment.close();
   }
 
@@ -621,6 +565,7 @@ export class Log {
       directory: this.directory,
       baseOffset,
       config: this.#config,
+      logger: this.#runtime.logger,
       nowMs: this.#runtime.clock.nowMs(),
       rollJitterMs: rollJitterMs(this.#config, this.#runtime.random),
     };
@@ -636,12 +581,9 @@ export class Log {
   }
 }
 
-/** What an append does to the producers; most change none. */
-type ProducerChanges = {
-  appends: Map<number, ProducerAppend> | undefined;
-  completed: CompletedTransaction[] | undefined;
-  duplicate: ProducedBatch | undefined;
-};
+function producerRules({ origin, transactionVersion2, expectSequenceZero }: AppendOptions) {
+  return { origin, transactionVersion2, expectSequenceZero };
+}
 
 /** The directory's topic id, which must be the expected one if both are known. */
 function settleTopicId({ directory, topic, partition, topicId, runtime }: LogOptions): Uuid | undefined {

@@ -6,7 +6,6 @@
  *
  * Both ascend. The first batch of a segment never has an entry: what is not found starts at position 0.
  */
-import { CorruptFileError } from './corrupt-file-error.ts';
 import type { IndexFile, IndexFileOptions } from './index-file.ts';
 
 const entryBytes = 8;
@@ -47,6 +46,12 @@ export class OffsetIndex {
     return below === 0 ? 0 : this.#position(below - 1);
   }
 
+  /** The largest indexed offset <= `offset`; -1 when there is none. */
+  indexedOffset(offset: number): number {
+    const below = this.#entriesUpTo(offset - this.#baseOffset);
+    return below === 0 ? -1 : this.#baseOffset + this.file.view.getInt32((below - 1) * entryBytes);
+  }
+
   /** Offset of the first entry at or behind `position`: an upper bound for the offsets before it. Undefined behind the last. */
   offsetAtOrBehind(position: number): number | undefined {
     let low = 0;
@@ -62,25 +67,6 @@ export class OffsetIndex {
   /** Keeps the entries below `offset`. */
   truncateTo(offset: number): void {
     this.file.truncateEntries(this.#entriesUpTo(offset - this.#baseOffset - 1));
-  }
-
-  /** Throws CorruptFileError unless offsets and positions ascend inside what the segment can hold. */
-  check(logBytes: number): void {
-    const { view, count, path } = this.file;
-    let offset = -1;
-    let position = 0;
-    for (let index = 0; index < count; index++) {
-      const nextOffset = view.getInt32(index * entryBytes);
-      const nextPosition = view.getInt32(index * entryBytes + 4);
-      if (nextOffset <= offset || nextPosition <= position || nextPosition >= logBytes) {
-        throw new CorruptFileError(
-          path,
-          `entry ${index} points at offset +${nextOffset}, position ${nextPosition} of ${logBytes}`,
-        );
-      }
-      offset = nextOffset;
-      position = nextPosition;
-    }
   }
 
   #position(index: number): number {

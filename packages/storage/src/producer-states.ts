@@ -65,10 +65,12 @@ export class ProducerStates {
 
   /** The offset that read_committed readers must not pass; undefined when no transaction is in the way. */
   get firstUnstableOffset(): number | undefined {
-    let first: number | undefined;
-    for (const firstOffset of this.#openTransactions.keys()) first = Math.min(first ?? firstOffset, firstOffset);
-    for (const firstOffset of this.#unreplicatedTransactions.keys()) first = Math.min(first ?? firstOffset, firstOffset);
-    return first;
+    return smallestKey(this.#openTransactions, smallestKey(this.#unreplicatedTransactions));
+  }
+
+  /** Of the oldest transaction without a marker. */
+  get firstOpenOffset(): number | undefined {
+    return smallestKey(this.#openTransactions);
   }
 
   /** The batch that a client repeats with `batch`. */
@@ -254,4 +256,10 @@ function snapshotOffsetsIn(files: Files, directory: string): number[] {
     .filter((name) => name?.suffix === '.snapshot')
     .map((name) => name!.offset)
     .sort((left, right) => left - right);
+}
+
+function smallestKey(map: ReadonlyMap<number, unknown>, smallest?: number): number | undefined {
+  let result = smallest;
+  for (const key of map.keys()) if (result === undefined || key < result) result = key;
+  return result;
 }

@@ -1,5 +1,5 @@
 import { BatchView, KafkaError } from '@ottla/protocol';
-import type { Files } from '@ottla/runtime';
+import type { Files, Logger } from '@ottla/runtime';
 import { BatchHeaders, wholeBatches } from './batch-headers.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 import { IndexFile, type IndexFileOptions } from './index-file.ts';
@@ -17,6 +17,7 @@ export type SegmentOptions = {
   readonly directory: string;
   readonly baseOffset: number;
   readonly config: LogConfig;
+  readonly logger: Logger;
   readonly nowMs: number;
   /** Taken off segment.ms, so that not all partitions roll at once. */
   readonly rollJitterMs: number;
@@ -39,10 +40,13 @@ export class Segment {
   readonly transactionIndex: TransactionIndex;
   readonly rollJitterMs: number;
   readonly #indexIntervalBytes: number;
+  readonly #logger: Logger;
   #createdMs: number;
   #bytesSinceIndexEntry = 0;
   /** The index files have room to grow. */
   #isActive = false;
+  /** Nobody writes to its files any more: closed, or on their way out. */
+  #isReleased = false;
   /** Undefined: not yet read from the time index. */
   #latest: TimestampOffset | undefined;
   /** Max timestamp of the first batch; undefined: not yet read, or no batch. */
@@ -57,6 +61,7 @@ export class Segment {
     this.transactionIndex = new TransactionIndex(files, pathIn(directory, baseOffset, '.txnindex'), baseOffset);
     this.rollJitterMs = options.rollJitterMs;
     this.#indexIntervalBytes = config.indexIntervalBytes;
+    this.#logger = options.logger;
     this.#createdMs = options.nowMs;
   }
 
@@ -146,13 +151,41 @@ export class Segment {
       : nowMs - this.#createdMs;
   }
 
-  /** The first batch whose last offset is at or behind `offset`. Undefined when the segment ends before. */
+  /**
+   * The first batch whose last offset is at or behind `offset`. Undefined when the segment ends before.
+   * Throws CorruptFileError when the data is damaged.
+   */
   find(offset: number): BatchPosition | undefined {
-    const headers = new BatchHeaders(this.log, this.offsetIndex.lookup(offset));
+    const headers = this.headersFrom(offset);
     while (headers.next()) {
       if (headers.batch.lastOffset >= offset) return { position: headers.position, bytes: headers.batch.length };
     }
     return undefined;
+  }
+
+  /** Walks from the indexed batch at or before `offset`. An index that does not fit the data is made anew. */
+  headersFrom(offset: number): BatchHeaders {
+    const position = this.offsetIndex.lookup(offset);
+    const indexedOffset = this.offsetIndex.indexedOffset(offset);
+    const headers = new BatchHeaders(this.log, position);
+    if (position === 0 || headers.beginsAt(indexedOffset)) return headers;
+    this.#logger.warn('an index does not fit its segment and is made anew', {
+      file: this.offsetIndex.file.path,
+      offset,
+      position,
+    });
+    this.#reindex();
+    return new BatchHeaders(this.log, this.offsetIndex.lookup(offset));
+  }
+
+  #reindex(): void {
+    this.offsetIndex.file.truncateEntries(0);
+    this.timeIndex.file.truncateEntries(0);
+    this.#latest = { timestamp: -1, offset: this.baseOffset };
+    this.#bytesSinceIndexEntry = 0;
+    const headers = new BatchHeaders(this.log, 0);
+    while (headers.next()) this.#index(headers.batch, headers.position);
+    if (!this.#isActive) this.becomeInactive();
   }
 
   /** One after the last offset; the base offset when there is none. Throws CorruptFileError. */
@@ -202,7 +235,7 @@ export class Segment {
 
   #readLatest(): TimestampOffset {
     let latest = this.timeIndex.lastEntry;
-    const headers = new BatchHeaders(this.log, this.offsetIndex.lookup(latest.offset));
+    const headers = this.headersFrom(latest.offset);
     while (headers.next()) {
       const { maxTimestamp, lastOffset } = headers.batch;
       if (maxTimestamp > latest.timestamp) latest = { timestamp: maxTimestamp, offset: lastOffset };
@@ -285,17 +318,20 @@ export class Segment {
 
   /** Durable when it resolves: the data off the event loop, the small indexes after it. */
   async flushLater(): Promise<void> {
+    if (this.#isReleased) return;
     await this.log.syncLater();
     this.#flushIndexes();
   }
 
   #flushIndexes(): void {
+    if (this.#isReleased) return;
     this.offsetIndex.file.sync();
     this.timeIndex.file.sync();
     this.transactionIndex.sync();
   }
 
   close(): void {
+    this.#isReleased = true;
     this.log.close();
   }
 

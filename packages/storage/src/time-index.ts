@@ -8,7 +8,6 @@
  */
 
 import { readInt64, writeInt64 } from '@ottla/protocol';
-import { CorruptFileError } from './corrupt-file-error.ts';
 import type { IndexFile, IndexFileOptions } from './index-file.ts';
 
 const entryBytes = 12;
@@ -56,18 +55,6 @@ export class TimeIndex {
   truncateTo(offset: number): void {
     const relativeOffset = offset - this.#baseOffset;
     this.file.truncateEntries(this.#firstEntryNot((at) => this.file.view.getInt32(at + 8) < relativeOffset));
-  }
-
-  /** Throws CorruptFileError unless timestamps and offsets ascend. */
-  check(): void {
-    let last = { timestamp: -1, offset: this.#baseOffset };
-    for (let index = 0; index < this.file.count; index++) {
-      const entry = this.#entry(index);
-      if (entry.timestamp <= last.timestamp || entry.offset < last.offset) {
-        throw new CorruptFileError(this.file.path, `entry ${index} (${entry.timestamp}, ${entry.offset}) is out of order`);
-      }
-      last = entry;
-    }
   }
 
   #entry(index: number): TimestampOffset {

@@ -1,0 +1,76 @@
+import type { Clock, Files } from '@ottla/runtime';
+import type { ProducerStates } from './producer-states.ts';
+import type { Segment } from './segment.ts';
+import type { Segments } from './segments.ts';
+
+export type LogFlusherOptions = {
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly segments: Segments;
+  readonly producers: ProducerStates;
+  readonly recoveryPoint: number;
+};
+
+/** Makes a log durable, and remembers up to where it is. */
+export class LogFlusher {
+  readonly #options: LogFlusherOptions;
+  #recoveryPoint: number;
+  #flushedAtMs: number;
+  /** Counts truncations, so that a flush under way does not vouch for bytes it has not seen. */
+  #truncations = 0;
+  #isStopped = false;
+
+  constructor(options: LogFlusherOptions) {
+    this.#options = options;
+    this.#recoveryPoint = options.recoveryPoint;
+    this.#flushedAtMs = options.clock.nowMs();
+  }
+
+  /** Everything below is flushed. */
+  get recoveryPoint(): number {
+    return this.#recoveryPoint;
+  }
+
+  get flushedAtMs(): number {
+    return this.#flushedAtMs;
+  }
+
+  /** What was at or behind `offset` is gone. */
+  onTruncation(offset: number): void {
+    this.#truncations++;
+    this.#recoveryPoint = Math.min(this.#recoveryPoint, offset);
+  }
+
+  /** Durable when it returns. */
+  flush(endOffset: number): void {
+    if (this.#recoveryPoint >= endOffset) return;
+    for (const segment of this.#segmentsBelow(endOffset)) segment.flush();
+    this.#advanceTo(endOffset);
+  }
+
+  /** The same without holding up the event loop. */
+  async flushLater(endOffset: number): Promise<void> {
+    if (this.#recoveryPoint >= endOffset) return;
+    const truncations = this.#truncations;
+    for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
+    if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset);
+  }
+
+  /** The files are no longer the log's; a flush under way ends without effect. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  #segmentsBelow(endOffset: number): readonly Segment[] {
+    return this.#options.segments.from(this.#recoveryPoint).filter((segment) => segment.baseOffset < endOffset);
+  }
+
+  #advanceTo(offset: number): void {
+    const { files, clock, directory, segments, producers } = this.#options;
+    producers.syncSnapshots();
+    if (segments.active.baseOffset >= this.#recoveryPoint) files.syncDirectory(directory);
+    this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
+    this.#flushedAtMs = clock.nowMs();
+  }
+}
