@@ -76,7 +76,7 @@ function checkEntry(entry: AccessControlEntry): void {
   if (entry.permissionType <= any || entry.permissionType >= permissions.length) {
     refuse(`Invalid permissionType ${named(permissions, entry.permissionType)}`);
   }
-  if (entry.resourceName === '') refuse('Resource name should not be empty');
+  if (entry.resourceName === '') refuse('Invalid empty resource name');
   if (entry.resourceType === cluster && entry.resourceName !== clusterName) {
     refuse(`The only valid name for the CLUSTER resource is ${clusterName}`);
   }

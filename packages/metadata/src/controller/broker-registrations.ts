@@ -20,7 +20,7 @@ import {
   metadataVersionFeature,
 } from '../features/metadata-versions.ts';
 import { kraftVersionFeature } from '../features/supported-features.ts';
-import type { BrokerRegistration, SupportedFeature } from '../image/broker-registration.ts';
+import { type BrokerRegistration, plainEndpoint, plainFeature, type SupportedFeature } from '../image/broker-registration.ts';
 import { isReservedDirectory } from '../image/directory-ids.ts';
 import { registerBrokerRecord, registerControllerRecord, registrationChangeRecord } from '../records.ts';
 import type { ControllerState } from './controller-state.ts';
@@ -57,10 +57,9 @@ export function registerBroker(
     !existing.inControlledShutdown &&
     sessions.isValid(brokerId, existing.epoch, context.nowMs)
   ) {
-    throw new KafkaError(
-      'DUPLICATE_BROKER_REGISTRATION',
-      `Another broker is registered with broker id ${brokerId}, and its session is still valid.`,
-    );
+    const wait =
+      "If the broker was recently restarted this should self-resolve once the heartbeat manager expires the broker's session.";
+    throw new KafkaError('DUPLICATE_BROKER_REGISTRATION', `Another broker is registered with that broker id. ${wait}`);
   }
   if (request.isMigratingZkBroker) {
     throw new KafkaError('BROKER_ID_NOT_REGISTERED', 'Controller does not support registering ZK brokers.');
@@ -68,7 +67,7 @@ export function registerBroker(
   const { metadataVersion } = image.features;
   const knowsDirectories = metadataVersion.level >= directoryAssignmentSince;
   if (knowsDirectories) checkDirectories(image.brokers.values(), request);
-  checkFeatures(state, request.features, `broker ${brokerId}`);
+  checkFeatures(state, request.features, 'broker');
 
   const records: MetadataRecord[] = [];
   if (!isSameIncarnation) {
@@ -80,8 +79,8 @@ export function registerBroker(
     id: brokerId,
     epoch: existing && isSameIncarnation ? existing.epoch : context.nextOffset,
     incarnationId,
-    endpoints: request.listeners.map(({ name, host, port, securityProtocol }) => ({ name, host, port, securityProtocol })),
-    features: request.features,
+    endpoints: request.listeners.map(plainEndpoint),
+    features: request.features.map(plainFeature),
     rack: request.rack,
     fenced: existing && isSameIncarnation ? existing.fenced : true,
     inControlledShutdown: existing !== undefined && isSameIncarnation && existing.inControlledShutdown,
@@ -108,18 +107,16 @@ function checkDirectories(brokers: Iterable<BrokerRegistration>, { brokerId, log
 
 /** A node must support every finalized level. kraft.version is finalized by the quorum, not here. */
 function checkFeatures({ image }: ControllerState, features: readonly SupportedFeature[], who: string): void {
-  const finalized = new Map([...image.features].filter(([name]) => name !== kraftVersionFeature));
-  for (const [name, level] of finalized) {
+  if (!features.some(({ name }) => name === metadataVersionFeature)) {
+    throw new KafkaError('UNSUPPORTED_VERSION', "Request features do not contain 'metadata.version'");
+  }
+  for (const [name, level] of image.features) {
+    if (name === kraftVersionFeature) continue;
     const range = features.find((feature) => feature.name === name) ?? { minSupportedVersion: 0, maxSupportedVersion: 0 };
     if (level >= range.minSupportedVersion && level <= range.maxSupportedVersion) continue;
     const wants = `a version between ${range.minSupportedVersion} and ${range.maxSupportedVersion}, inclusive`;
-    throw new KafkaError(
-      'UNSUPPORTED_VERSION',
-      `Unable to register because ${who} does not support finalized version ${level} of ${name}. It wants ${wants}.`,
-    );
-  }
-  if (!image.features.hasMetadataVersion && !features.some((feature) => feature.name === metadataVersionFeature)) {
-    throw new KafkaError('UNSUPPORTED_VERSION', `Unable to register because ${who} does not support ${metadataVersionFeature}.`);
+    const text = `Unable to register because the ${who} does not support finalized version ${level} of ${name}. The ${who} wants ${wants}.`;
+    throw new KafkaError('UNSUPPORTED_VERSION', text);
   }
 }
 
@@ -235,12 +232,17 @@ export function registerController(
 ): Decision<ControllerRegistrationResponse> {
   const { metadataVersion } = state.image.features;
   if (metadataVersion.level < controllerRegistrationSince) {
-    const text = `The current MetadataVersion is too old to support controller registrations: it is ${metadataVersion.name}.`;
-    throw new KafkaError('UNSUPPORTED_VERSION', text);
+    throw new KafkaError('UNSUPPORTED_VERSION', 'The current MetadataVersion is too old to support controller registrations.');
   }
-  checkFeatures(state, request.features, `controller ${request.controllerId}`);
-  const { controllerId: id, incarnationId, zkMigrationReady, listeners: endpoints, features } = request;
-  const record = registerControllerRecord({ id, incarnationId, zkMigrationReady, endpoints, features });
-  for (const feature of record.value.features) delete (feature as { unknownTags?: unknown }).unknownTags;
+  checkFeatures(state, request.features, 'controller');
+  const { controllerId: id, incarnationId, zkMigrationReady } = request;
+  const endpoints = request.listeners.map(plainEndpoint);
+  const record = registerControllerRecord({
+    id,
+    incarnationId,
+    zkMigrationReady,
+    endpoints,
+    features: request.features.map(plainFeature),
+  });
   return { records: [record], response: { throttleTimeMs: 0, errorCode: 0, errorMessage: null } };
 }

@@ -84,7 +84,7 @@ function keysFor(entity: readonly QuotaEntityPart[]): ReadonlyMap<string, number
     types.add(entityType);
   }
   if (!types.has(ip)) return clientKeys;
-  if (types.size > 1) refuse('Invalid quota entity combination, IP entity should not be combined with User or ClientId');
+  if (types.size > 1) refuse('Invalid quota entity combination, IP entity shouldnot be combined with User or ClientId');
   const address = entity[0]!.entityName;
   if (address !== null && !isAddressOrHost(address)) refuse(`${address} is not a valid IP or resolvable host.`);
   return ipKeys;

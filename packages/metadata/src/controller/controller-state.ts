@@ -14,6 +14,8 @@ export interface ControllerSettings {
   readonly nodeId: number;
   /** Voters of the quorum: configs may be set for them though they are no brokers. */
   readonly controllerIds: readonly number[];
+  /** The quorum's version: it is finalized by control records, not by the records seen here. */
+  readonly kraftVersion: number;
   readonly defaultPartitions: number;
   readonly defaultReplicationFactor: number;
   readonly brokerSessionTimeoutMs: number;
@@ -32,6 +34,7 @@ export interface ControllerSettings {
 
 export const defaultControllerSettings: Omit<ControllerSettings, 'clusterId' | 'nodeId'> = {
   controllerIds: [],
+  kraftVersion: 1,
   defaultPartitions: 1,
   defaultReplicationFactor: 1,
   brokerSessionTimeoutMs: 9_000,

@@ -69,13 +69,13 @@ function elect(state: ControllerState, found: PartitionOfTopic, electionType: nu
   const { partition } = found;
   const isPreferred = electionType === preferredElection;
   const isDone = isPreferred ? partition.leader === partition.replicas[0] : partition.leader !== noLeader;
-  if (isDone) return failure('ELECTION_NOT_NEEDED', errors.ELECTION_NOT_NEEDED.text);
+  if (isDone) return failure('ELECTION_NOT_NEEDED', 'Leader election not needed for topic partition.');
   const record = partitionChange(state, found, { election: isPreferred ? 'preferred' : 'unclean' });
   const leads = record !== null && record.value.leader >= 0 && (!isPreferred || record.value.leader === partition.replicas[0]);
   if (!leads) {
     return isPreferred
-      ? failure('PREFERRED_LEADER_NOT_AVAILABLE', errors.PREFERRED_LEADER_NOT_AVAILABLE.text)
-      : failure('ELIGIBLE_LEADERS_NOT_AVAILABLE', errors.ELIGIBLE_LEADERS_NOT_AVAILABLE.text);
+      ? failure('PREFERRED_LEADER_NOT_AVAILABLE', 'The preferred leader was not available.')
+      : failure('ELIGIBLE_LEADERS_NOT_AVAILABLE', 'Eligible topic partition leaders are not available.');
   }
   records.push(record);
   return success;

@@ -5,7 +5,7 @@ import { controllerRegistrationSince, metadataVersion, metadataVersionFeature } 
 import { elrVersionFeature, featureDefinitions, kraftVersionFeature, supportedFeatures } from '../features/supported-features.ts';
 import type { SupportedFeature } from '../image/broker-registration.ts';
 import { configResource } from '../image/configs-image.ts';
-import { configRecord, featureLevelRecord } from '../records.ts';
+import { configRecord, featureLevelRecord, noOpRecord } from '../records.ts';
 import { clusterMinIsr } from './activation.ts';
 import type { ControllerState } from './controller-state.ts';
 import { type Decision, type DecisionContext, itemError, success } from './decision.ts';
@@ -50,35 +50,40 @@ function updateRecords(state: ControllerState, update: FeatureUpdate, levels: Re
   if (level < 0) refuse('A feature version cannot be less than 0.');
   const unsupported = whoDoesNotSupport(state, name, level);
   if (unsupported) refuse(unsupported);
-  const before = name === metadataVersionFeature ? state.image.features.metadataVersion.level : state.image.features.level(name);
+  const before = levelBefore(state, name);
   if (level < before && upgradeType === upgrade) {
     refuse("Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.");
   }
   if (level > before && upgradeType !== upgrade) refuse("Can't downgrade to a newer version.");
-  if (name === kraftVersionFeature) refuse('The version of this feature is changed by the quorum.');
-  if (name === metadataVersionFeature) checkMetadataVersion(state, level, upgradeType, refuse);
+  if (name === kraftVersionFeature) {
+    if (upgradeType !== upgrade) refuse("Can't downgrade the version of this feature.");
+    // Only the quorum can change it, by control records; here it leaves no more than a trace.
+    if (level !== before) refuse('The quorum has not been upgraded to it.');
+    return [noOpRecord];
+  }
+  if (name === metadataVersionFeature) checkMetadataVersion(state, level, upgradeType);
   else checkDependencies(name, level, levels, refuse);
   const records: MetadataRecord[] = [featureLevelRecord(name, level)];
   if (name === elrVersionFeature && level > 0 && before === 0) records.push(...oneMinIsr(state));
   return records;
 }
 
-function checkMetadataVersion(
-  { image }: ControllerState,
-  level: number,
-  upgradeType: number,
-  refuse: (why: string) => never,
-): void {
+function levelBefore({ image, settings }: ControllerState, name: string): number {
+  if (name === metadataVersionFeature) return image.features.metadataVersion.level;
+  return name === kraftVersionFeature ? settings.kraftVersion : image.features.level(name);
+}
+
+function checkMetadataVersion({ image }: ControllerState, level: number, upgradeType: number): void {
   const before = image.features.metadataVersion.level;
   if (level >= before) return;
   let losesMetadata = false;
   for (let each = level + 1; each <= before; each++) losesMetadata ||= metadataVersion(each).metadataChanged;
   if (!losesMetadata) return;
-  refuse(
+  const why =
     upgradeType === unsafeDowngrade
       ? 'Unsafe metadata downgrade is not supported in this version.'
-      : 'Refusing to perform the requested downgrade because it might delete metadata information.',
-  );
+      : 'Refusing to perform the requested downgrade because it might delete metadata information.';
+  throw new KafkaError('INVALID_UPDATE_VERSION', `Unsupported metadata.version downgrade from ${before} to ${level}. ${why}`);
 }
 
 function checkDependencies(

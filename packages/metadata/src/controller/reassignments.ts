@@ -3,7 +3,6 @@
 import {
   type AlterPartitionReassignmentsRequest,
   type AlterPartitionReassignmentsResponse,
-  errors,
   KafkaError,
   type ListPartitionReassignmentsRequest,
   type ListPartitionReassignmentsResponse,
@@ -76,7 +75,7 @@ function reassign(
 /** Takes out again what was being added, and keeps what was to be removed. */
 function cancel(state: ControllerState, found: PartitionOfTopic): MetadataRecord | null {
   const { topic, index, partition } = found;
-  if (!isReassigning(partition)) throw new KafkaError('NO_REASSIGNMENT_IN_PROGRESS', errors.NO_REASSIGNMENT_IN_PROGRESS.text);
+  if (!isReassigning(partition)) throw new KafkaError('NO_REASSIGNMENT_IN_PROGRESS', 'No partition reassignment is in progress.');
   const { replicas, isr, isUnclean } = reverted(partition);
   if (isUnclean && !uncleanElectionAllowed(state, topic)) {
     const text = `Unable to revert partition assignment for ${topic.name}:${index} because it would require an unclean leader election.`;

@@ -51,7 +51,8 @@ class Placement {
     if (this.#live === 0) refuse('All brokers are currently fenced.');
     if (replicationFactor > this.#brokers.length) {
       refuse(
-        `The target replication factor of ${replicationFactor} cannot be reached because only ${this.#brokers.length} broker(s) are registered.`,
+        `The target replication factor of ${replicationFactor} cannot be reached because only ${this.#brokers.length} broker(s) ` +
+          'are registered or some brokers have all their log directories cordoned.',
       );
     }
   }

@@ -39,17 +39,19 @@ export function createTopics(
   request: CreateTopicsRequest,
   context: DecisionContext,
 ): Decision<CreateTopicsResponse> {
+  const { defaultPartitions, maxRecordsPerOperation } = state.settings;
+  const partitionsOf = ({ assignments, numPartitions }: TopicToCreate) =>
+    assignments.length > 0 ? assignments.length : numPartitions === -1 ? defaultPartitions : Math.max(0, numPartitions);
+  if (request.topics.reduce((sum, topic) => sum + partitionsOf(topic), 0) > maxRecordsPerOperation) throw tooManyPartitions();
   const records: MetadataRecord[] = [];
   const once = namedOnce(request.topics.map(({ name }) => name));
   const results: CreatedTopic[] = [];
-  const created: string[] = [];
   for (const topic of request.topics) {
     if (!once.unique.has(topic.name) || topic.name === metadataTopic) continue;
     try {
-      const { result, records: made } = createTopic(state, topic, created, context);
+      const { result, records: made } = createTopic(state, topic, context);
       records.push(...made);
-      assertWithinLimit(records, state.settings.maxRecordsPerOperation);
-      created.push(topic.name);
+      assertWithinLimit(records, maxRecordsPerOperation);
       results.push(result);
     } catch (error) {
       if (error instanceof KafkaError && error.code === errors.POLICY_VIOLATION.code) throw error;
@@ -60,9 +62,8 @@ export function createTopics(
     results.push(failedTopic(name, { errorCode: errors.INVALID_REQUEST.code, errorMessage: 'Duplicate topic name.' }));
   }
   if (once.unique.has(metadataTopic)) {
-    results.push(
-      failedTopic(metadataTopic, { errorCode: errors.TOPIC_AUTHORIZATION_FAILED.code, errorMessage: 'Authorization failed.' }),
-    );
+    const errorMessage = `Creation of internal topic ${metadataTopic} is prohibited.`;
+    results.push(failedTopic(metadataTopic, { errorCode: errors.INVALID_REQUEST.code, errorMessage }));
   }
   return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, topics: results } };
 }
@@ -70,14 +71,13 @@ export function createTopics(
 function createTopic(
   state: ControllerState,
   topic: TopicToCreate,
-  createdBefore: readonly string[],
   context: DecisionContext,
 ): { result: CreatedTopic; records: MetadataRecord[] } {
   const { image, schema, settings } = state;
   const { name } = topic;
   checkTopicName(name);
   if (image.topics.byName(name)) throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`);
-  const collider = collidingName(name, image.topics.names()) ?? collidingName(name, createdBefore);
+  const collider = collidingName(name, image.topics.names());
   if (collider) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${collider}`);
   const configRecords = newTopicConfigRecords(state, topic);
   const assignments = assignmentsOf(state, topic, context);
@@ -126,7 +126,7 @@ function newTopicConfigRecords(state: ControllerState, { name, configs }: TopicT
 
 /** Replicas by partition, wished for or placed. */
 function assignmentsOf(state: ControllerState, topic: TopicToCreate, { random }: DecisionContext): number[][] {
-  const { defaultPartitions, defaultReplicationFactor, maxRecordsPerOperation } = state.settings;
+  const { defaultPartitions, defaultReplicationFactor } = state.settings;
   if (topic.assignments.length > 0) return manualAssignments(state, topic);
   if (topic.replicationFactor < -1 || topic.replicationFactor === 0) {
     throw new KafkaError(
@@ -139,7 +139,6 @@ function assignmentsOf(state: ControllerState, topic: TopicToCreate, { random }:
   }
   const partitions = topic.numPartitions === -1 ? defaultPartitions : topic.numPartitions;
   const replicationFactor = topic.replicationFactor === -1 ? defaultReplicationFactor : topic.replicationFactor;
-  assertWithinLimit({ length: partitions } as ArrayLike<unknown> as unknown[], maxRecordsPerOperation);
   return placedReplicas(state, { partitions, replicationFactor }, random);
 }
 
@@ -167,6 +166,10 @@ function manualAssignments(state: ControllerState, topic: TopicToCreate): number
     if (replicas) return replicas;
     throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', 'partitions should be a consecutive 0-based integer sequence');
   });
+}
+
+function tooManyPartitions(): KafkaError {
+  return new KafkaError('POLICY_VIOLATION', 'Excessively large number of partitions per request.');
 }
 
 function failedTopic(name: string, error: ItemError): CreatedTopic {
@@ -280,7 +283,7 @@ function newPartitionRecords(
       `Attempted to add ${additional} additional partition(s), but only ${assignments.length} assignment(s) were specified.`,
     );
   }
-  assertWithinLimit({ length: additional } as ArrayLike<unknown> as unknown[], state.settings.maxRecordsPerOperation);
+  if (additional > state.settings.maxRecordsPerOperation) throw tooManyPartitions();
   const replicationFactor = topic.partition(0)!.replicas.length;
   const placed = assignments
     ? assignments.map(({ brokerIds }, at) => {

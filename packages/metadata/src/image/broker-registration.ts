@@ -86,9 +86,15 @@ export function isActive(broker: BrokerRegistration | undefined): boolean {
   return broker !== undefined && !broker.fenced && !broker.inControlledShutdown;
 }
 
-const plainEndpoint = ({ name, host, port, securityProtocol }: Endpoint): Endpoint => ({ name, host, port, securityProtocol });
+/** Without unknown tags. */
+export const plainEndpoint = ({ name, host, port, securityProtocol }: Endpoint): Endpoint => ({
+  name,
+  host,
+  port,
+  securityProtocol,
+});
 
-const plainFeature = ({ name, minSupportedVersion, maxSupportedVersion }: SupportedFeature): SupportedFeature => ({
+export const plainFeature = ({ name, minSupportedVersion, maxSupportedVersion }: SupportedFeature): SupportedFeature => ({
   name,
   minSupportedVersion,
   maxSupportedVersion,
