@@ -8,7 +8,7 @@ export const topicConfigs = defineConfigs({
     oneOf: ['compact', 'delete'],
     broker: 'log.cleanup.policy',
     honoured: true,
-    doc: 'delete removes old segments, compact keeps the last record of each key; both may be given.',
+    doc: 'delete removes old segments. compact (keep the last record of each key) is accepted, but nothing is compacted yet.',
   }),
   'compression.gzip.level': int({
     default: -1,

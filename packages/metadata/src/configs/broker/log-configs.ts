@@ -52,7 +52,7 @@ export const logConfigs = defineConfigs({
     oneOf: ['compact', 'delete'],
     dynamic: 'cluster-wide',
     honoured: true,
-    doc: 'delete removes old segments, compact keeps the last record of each key; both may be given.',
+    doc: 'delete removes old segments. compact (keep the last record of each key) is accepted, but nothing is compacted yet.',
   }),
   'log.dir': list({
     default: ['/tmp/kafka-logs'],
@@ -123,8 +123,6 @@ export const logConfigs = defineConfigs({
     min: 0,
     importance: 'low',
     internal: true,
-    honoured: true,
-    doc: 'How long after the start the periodic work on logs begins.',
   }),
   'log.local.retention.bytes': long({ default: -2, min: -2, dynamic: 'cluster-wide' }),
   'log.local.retention.ms': long({ default: -2, min: -2, dynamic: 'cluster-wide' }),

@@ -60,8 +60,6 @@ export const networkConfigs = defineConfigs({
   'request.timeout.ms': int({
     default: 30_000,
     importance: 'high',
-    honoured: true,
-    doc: 'How long a broker waits for the answer to a request of its own.',
   }),
   'security.inter.broker.protocol': string({
     default: 'PLAINTEXT',
@@ -74,8 +72,6 @@ export const networkConfigs = defineConfigs({
   'socket.listen.backlog.size': int({
     default: 50,
     min: 1,
-    honoured: true,
-    doc: 'Connections the system may queue before they are accepted.',
   }),
   'socket.receive.buffer.bytes': int({ default: 102_400, importance: 'high' }),
   'socket.request.max.bytes': int({

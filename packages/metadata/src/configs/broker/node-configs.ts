@@ -37,8 +37,6 @@ export const nodeConfigs = defineConfigs({
   'controller.quorum.append.linger.ms': int({
     default: 25,
     min: 0,
-    honoured: true,
-    doc: 'The longest the leader holds back metadata records to write several operations with one sync.',
   }),
   'controller.quorum.auto.join.enable': boolean({ default: false, importance: 'low' }),
   'controller.quorum.bootstrap.servers': list({
@@ -53,8 +51,6 @@ export const nodeConfigs = defineConfigs({
     default: 1000,
     min: 0,
     importance: 'high',
-    honoured: true,
-    doc: 'How long a candidate waits for votes before it tries again.',
   }),
   'controller.quorum.fetch.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
   'controller.quorum.fetch.snapshot.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
@@ -62,8 +58,6 @@ export const nodeConfigs = defineConfigs({
     default: 2000,
     min: 0,
     importance: 'high',
-    honoured: true,
-    doc: 'A voter that could not fetch from its leader for this long starts an election.',
   }),
   'controller.quorum.request.timeout.ms': int({ default: 2000, min: 0 }),
   'controller.quorum.retry.backoff.ms': int({ default: 20, min: 0, importance: 'low' }),
@@ -77,8 +71,6 @@ export const nodeConfigs = defineConfigs({
   'controller.socket.timeout.ms': int({ default: 30_000 }),
   'initial.broker.registration.timeout.ms': int({
     default: 60_000,
-    honoured: true,
-    doc: 'A broker that could not register within this time stops.',
   }),
   'internal.metadata.delete.delay.millis': long({ default: 60_000, importance: 'low', internal: true }),
   'internal.metadata.log.segment.bytes': int({ default: null, importance: 'low', internal: true }),

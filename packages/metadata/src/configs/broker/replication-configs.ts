@@ -58,8 +58,6 @@ export const replicationConfigs = defineConfigs({
   'replica.lag.time.max.ms': long({
     default: 30_000,
     importance: 'high',
-    honoured: true,
-    doc: 'A follower that was not caught up for this long leaves the in-sync replicas.',
   }),
   'replica.selector.class': string({ default: null }),
   'replica.socket.receive.buffer.bytes': int({ default: 65_536, importance: 'high' }),

@@ -9,8 +9,6 @@ export const transactionConfigs = defineConfigs({
     default: 900_000,
     min: 1,
     importance: 'high',
-    honoured: true,
-    doc: 'The longest transaction a producer may ask for.',
   }),
   'transaction.partition.verification.enable': boolean({ default: true, importance: 'low', dynamic: 'cluster-wide' }),
   'transaction.remove.expired.transaction.cleanup.interval.ms': int({ default: 3_600_000, min: 1, importance: 'low' }),
