@@ -2,17 +2,17 @@
  * `npm run api-table [-- --ottla HOST:PORT] [--kafka HOST:PORT] [--controller]`
  *
  * Every API with the versions that Apache Kafka 4.3.1 advertises and those that Ottla does. Kafka's side is what a real
- * broker answered when the vectors were recorded, or with --kafka what a running one answers now. Ottla's side is a
- * running node's answer; without --ottla it is what the codecs can read and write, whether or not a handler exists.
+ * broker answered when the vectors were recorded, or with --kafka what a running one answers now. Ottla's side is the
+ * table of its handlers, or with --ottla what a running node answers.
  */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { parseArgs } from 'node:util';
+import { servedVersions } from '../packages/broker/src/index.ts';
 import {
   ApiVersions,
   type ApiVersionsResponse,
   apiByKey,
-  apis,
   errorName,
   Reader,
   readResponseHeader,
@@ -41,11 +41,10 @@ if (options.help) {
 
 const listener = options.controller ? 'controller' : 'broker';
 const kafka = options.kafka === undefined ? recordedVersions(listener) : await askedVersions(options.kafka);
-const ottla = options.ottla === undefined ? codecVersions(listener) : await askedVersions(options.ottla);
-const ottlaTitle = options.ottla === undefined ? 'Ottla (codecs)' : 'Ottla';
+const ottla = options.ottla === undefined ? tableVersions(listener) : await askedVersions(options.ottla);
 const kafkaTitle = options.kafka === undefined ? 'Kafka 4.3.1' : 'Kafka';
 
-console.log(row('key', 'API', kafkaTitle, ottlaTitle, ''));
+console.log(row('key', 'API', kafkaTitle, 'Ottla', ''));
 const keys = [...new Set([...kafka.keys(), ...ottla.keys()])].sort((a, b) => a - b);
 let same = 0;
 for (const key of keys) {
@@ -83,13 +82,9 @@ function recordedVersions(listenerName: string): Versions {
   return versionsOf(readAnswer(Buffer.from(exchange.responseHex, 'hex'), 4));
 }
 
-function codecVersions(listenerName: 'broker' | 'controller'): Versions {
-  const offered = apis.filter(({ listeners }) => listeners.includes(listenerName));
+function tableVersions(listenerName: 'broker' | 'controller'): Versions {
   return new Map(
-    offered.map(({ apiKey, minVersion, maxVersion, latestVersionUnstable }) => [
-      apiKey,
-      { min: minVersion, max: latestVersionUnstable ? maxVersion - 1 : maxVersion },
-    ]),
+    servedVersions(listenerName).map(({ apiKey, minVersion, maxVersion }) => [apiKey, { min: minVersion, max: maxVersion }]),
   );
 }
 

@@ -9,4 +9,5 @@ export {
   storageInfo,
   withOwnQuorum,
 } from './format.ts';
+export { servedVersions } from './handlers/index.ts';
 export { BrokerServer, type ServerOptions } from './server.ts';

@@ -1,12 +1,5 @@
 import type { ResponseParts } from '@ottla/network';
-import {
-  ApiVersions,
-  type ApiVersionsResponse,
-  type RequestHead,
-  type Writable,
-  Writer,
-  writeResponseHeader,
-} from '@ottla/protocol';
+import { ApiVersions, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
 import { highestServed } from '../request-dispatcher.ts';
 import { type Handler, handler } from './handler.ts';
 
@@ -42,7 +35,8 @@ export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
   }) as Handler;
 }
 
-function advertised(handlers: Iterable<Handler>): Writable<ApiVersionsResponse>['apiKeys'] {
+/** By API key. */
+export function advertised(handlers: Iterable<Handler>): { apiKey: number; minVersion: number; maxVersion: number }[] {
   return [...handlers]
     .map((served) => ({
       apiKey: served.api.apiKey,

@@ -1,5 +1,5 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
-import { apiVersionsHandler } from './api-versions.ts';
+import { advertised, apiVersionsHandler } from './api-versions.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
@@ -61,3 +61,8 @@ export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
 
 /** On a controller's listener these are between voters and replicas of the metadata log, of which there are none besides this node. */
 const brokersOwn: ReadonlySet<object> = new Set([fetch.api]);
+
+/** What a listener of this release advertises, in the order of the API keys. */
+export function servedVersions(listener: 'broker' | 'controller') {
+  return advertised((listener === 'broker' ? brokerHandlers() : controllerListenerHandlers()).values());
+}

@@ -1,10 +1,9 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import process from 'node:process';
 import { BrokerServer, formatForDevelopment, isFormatted, withOwnQuorum } from '@ottla/broker';
 import { parseJavaProperties } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
-import { IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
+import { type Files, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 type StartOptions = {
@@ -64,14 +63,12 @@ function portOf(text: string): number {
 }
 
 async function start(options: StartOptions): Promise<void> {
-  const began = performance.now();
   const isDevelopment = options.config === undefined;
-  const runtime: Runtime = {
-    ...nodeRuntime({ logger: nodeLogger({ level: 'debug' }) }),
-    ...(options.ephemeral ? { files: new MemoryFiles() } : {}),
-  };
+  const machine = nodeRuntime({ logger: nodeLogger({ level: 'debug' }) });
+  const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles() } : machine;
+  const beganMs = machine.clock.monotonicMs();
   try {
-    const properties = propertiesFrom(options);
+    const properties = propertiesFrom(options, machine.files);
     const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
       .split(',')
       .map((directory) => directory.trim());
@@ -81,28 +78,24 @@ async function start(options: StartOptions): Promise<void> {
     stopOnSignal(server);
     const { host, port } = server.address;
     if (isDevelopment)
-      welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), performance.now() - began);
+      welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
   } catch (error) {
-    if (
-      !(
-        error instanceof KafkaError ||
-        error instanceof IoError ||
-        (error instanceof Error &&
-          ['ConfigError', 'FormatError', 'CorruptFileError', 'UnsupportedQuorumError'].includes(error.name))
-      )
-    )
-      throw error;
-    console.error(`ottla: ${error.message}`);
-    process.exitCode = 1;
-    process.exit();
+    console.error(`ottla: ${isForThePerson(error) ? error.message : ((error as Error).stack ?? error)}`);
+    process.exit(1);
   }
 }
 
-function propertiesFrom({ config, data, port, set }: StartOptions): Record<string, string> {
-  if (config !== undefined && !existsSync(config))
-    throw new IoError(`there is no file ${config}`, { code: 'ENOENT', path: config });
+/** Errors that say what to do; of all others the stack is needed, for they are ours. */
+function isForThePerson(error: unknown): error is Error {
+  const names = ['ConfigError', 'FormatError', 'CorruptFileError', 'UnsupportedQuorumError', 'IoError'];
+  return error instanceof KafkaError || (error instanceof Error && names.includes(error.name));
+}
+
+function propertiesFrom({ config, data, port, set }: StartOptions, files: Files): Record<string, string> {
   const properties: Record<string, string> =
-    config === undefined ? { ...developmentDefaults } : Object.fromEntries(parseJavaProperties(readFileSync(config, 'utf8')));
+    config === undefined
+      ? { ...developmentDefaults }
+      : Object.fromEntries(parseJavaProperties(new TextDecoder().decode(files.readFile(config))));
   if (data !== undefined) {
     delete properties['log.dir'];
     properties['log.dirs'] = data;
