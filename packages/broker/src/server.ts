@@ -228,10 +228,12 @@ export class BrokerServer {
   }
 
   #scheduleTasks(): void {
-    const { runtime, logManager } = this.#parts;
+    const { runtime, logManager, quorum } = this.#parts;
     this.#taskTimer = runtime.timers.after(TASK_INTERVAL_MS, () => {
+      const nowMs = runtime.clock.nowMs();
+      quorum.runTasks(nowMs);
       this.#tasks = logManager
-        .runTasks(runtime.clock.nowMs())
+        .runTasks(nowMs)
         .catch((error: unknown) => runtime.logger.error('periodic work on the logs failed', { error }))
         .then(() => {
           if (!this.#stopping) this.#scheduleTasks();
@@ -305,6 +307,9 @@ async function activateController({
     leaderBalanceIntervalMs: config['leader.imbalance.check.interval.seconds'] * 1000,
     uncleanElectionIntervalMs: config['unclean.leader.election.interval.ms'],
   });
+  // Whoever began it is gone, and it is hidden from all who listen: nobody will end it.
+  if (quorum.hasOpenTransaction)
+    await quorum.append([{ type: 'AbortTransactionRecord', version: 0, value: { reason: 'failover' } }]);
   let isActive = false;
   quorum.subscribe({
     snapshot: ({ records, endOffset }) => {
