@@ -296,7 +296,10 @@ public class JavaClient {
   /** Runs the main class of a tool here, one at a time, with its output caught and its exit turned into a status. */
   static class Tools {
     static class Exited extends Error {
-      Exited() { super("exit", null, false, false); }
+      Exited() { super("", null, false, false); }
+
+      @Override
+      public String toString() { return ""; } // some tools print whatever they catch
     }
 
     static synchronized Object run(JsonNode args) throws Exception {
@@ -355,7 +358,7 @@ public class JavaClient {
       static URL[] urls() {
         List<URL> urls = new ArrayList<>();
         for (String path : System.getProperty("java.class.path").split(java.io.File.pathSeparator)) {
-          if (!path.contains("kafka-tools-") && !path.contains("kafka_2.13-")) continue;
+          if (!path.contains("kafka-tools-")) continue;
           try {
             urls.add(new java.io.File(path).toURI().toURL());
           } catch (java.net.MalformedURLException impossible) {
@@ -367,8 +370,7 @@ public class JavaClient {
 
       @Override
       protected Class<?> loadClass(String name, boolean resolve) throws ClassNotFoundException {
-        boolean own = name.startsWith("org.apache.kafka.tools.consumer.Console") || name.startsWith("org.apache.kafka.tools.ConsoleP") || name.startsWith("org.apache.kafka.tools.Verifiable");
-        if (!own) return super.loadClass(name, resolve);
+        if (!name.startsWith("org.apache.kafka.tools.") || name.startsWith("org.apache.kafka.tools.api.")) return super.loadClass(name, resolve);
         synchronized (getClassLoadingLock(name)) {
           Class<?> found = findLoadedClass(name);
           return found != null ? found : findClass(name);

@@ -88,7 +88,16 @@ export const libraries: { readonly [name in LibraryName]: Library } = {
   kcat: {
     name: 'kcat',
     codecs: allCodecs,
-    lacks: ['createTopic', 'deleteTopic', 'addPartitions', 'topicConfig', 'setTopicConfig', 'deleteRecords', 'setGroupOffset'],
+    lacks: [
+      'cluster',
+      'createTopic',
+      'deleteTopic',
+      'addPartitions',
+      'topicConfig',
+      'setTopicConfig',
+      'deleteRecords',
+      'setGroupOffset',
+    ],
   },
 };
 

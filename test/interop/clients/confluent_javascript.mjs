@@ -90,10 +90,25 @@ async function join({ group, topics, assignor, clientId }) {
   return {
     inbox,
     assignment: () => consumer.assignment().map(({ topic, partition }) => [topic, partition]),
-    commit: () =>
-      consumer.commitOffsets(positions.all().map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) }))),
+    commit: () => commit(consumer, positions.all()),
     leave: () => consumer.disconnect(),
   };
+}
+
+/** The promise of commitOffsets() resolves when the request is on its way: waits until the broker tells the offsets back. */
+async function commit(consumer, positions) {
+  await consumer.commitOffsets(positions.map(([topic, partition, offset]) => ({ topic, partition, offset: String(offset) })));
+  for (let attempts = 0; attempts < 100; attempts++) {
+    const known = await consumer.committed(
+      positions.map(([topic, partition]) => ({ topic, partition })),
+      5000,
+    );
+    const arrived = ([topic, partition, offset]) =>
+      known.some((one) => one.topic === topic && one.partition === partition && Number(one.offset) === offset);
+    if (positions.every(arrived)) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error('the offsets did not arrive');
 }
 
 const stateNames = {

@@ -66,6 +66,8 @@ def produce(topic, records, codec="none", acks="all", idempotent=False):
     )
     for r in records:
         options = {name: r[name] for name in ("partition", "timestamp") if name in r}
+        while len(producer) > 50_000:
+            producer.poll(0.1)
         producer.produce(
             topic,
             key=data(r.get("key")),
@@ -74,7 +76,7 @@ def produce(topic, records, codec="none", acks="all", idempotent=False):
             on_delivery=lambda error, _: error and failures.append(error),
             **options,
         )
-    if producer.flush(15) > 0:
+    if producer.flush(60) > 0:
         raise TimeoutError("flush")
     if failures:
         raise KafkaException(failures[0])

@@ -3,7 +3,12 @@ import { bootstrap, Inbox, load, memberOperations, Positions, serve, text } from
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = load('kafkajs');
 
-const kafka = new Kafka({ clientId: 'kafkajs', brokers: [bootstrap], logLevel: logLevel.ERROR });
+const kafka = new Kafka({
+  clientId: 'kafkajs',
+  brokers: [bootstrap],
+  logLevel: logLevel.ERROR,
+  retry: { initialRetryTime: 50, retries: 6 },
+});
 const admin = kafka.admin();
 await admin.connect();
 

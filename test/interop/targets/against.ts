@@ -4,7 +4,12 @@ import { connectClient } from '../clients/connect.ts';
 import { TargetNode, targets } from './node.ts';
 
 /** What a test is given: the node it runs against, and clients of any library, each started when first asked for. */
-export type Bench = { readonly node: TargetNode; client(library: LibraryName): Client };
+export type Bench = {
+  readonly node: TargetNode;
+  client(library: LibraryName): Client;
+  /** Ends a client: the next one asked for starts anew. */
+  forget(library: LibraryName): Promise<void>;
+};
 
 /** Declares the same tests against each target, each with a fresh node. */
 export function againstEachTarget(
@@ -34,6 +39,10 @@ export function againstEachTarget(
           let client = clients.get(library);
           if (!client) clients.set(library, (client = connectClient(library, this.node.bootstrap)));
           return client;
+        },
+        async forget(library) {
+          await clients.get(library)?.close();
+          clients.delete(library);
         },
       });
     });

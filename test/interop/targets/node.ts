@@ -24,14 +24,14 @@ export class TargetNode {
   readonly target: TargetName;
   readonly directory: string;
   readonly port: number;
-  readonly #controllerPort: number;
+  readonly controllerPort: number;
   #child: ChildProcess | undefined;
 
   private constructor(target: TargetName, directory: string, port: number, controllerPort: number) {
     this.target = target;
     this.directory = directory;
     this.port = port;
-    this.#controllerPort = controllerPort;
+    this.controllerPort = controllerPort;
   }
 
   /** Formats a fresh data directory, starts a node on it and waits until it answers. */
@@ -114,11 +114,11 @@ export class TargetNode {
     const all: Record<string, string> = {
       'process.roles': 'broker,controller',
       'node.id': String(nodeId),
-      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.#controllerPort}`,
+      listeners: `PLAINTEXT://127.0.0.1:${this.port},CONTROLLER://127.0.0.1:${this.controllerPort}`,
       'advertised.listeners': `PLAINTEXT://127.0.0.1:${this.port}`,
       'controller.listener.names': 'CONTROLLER',
       'listener.security.protocol.map': 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT',
-      'controller.quorum.bootstrap.servers': `127.0.0.1:${this.#controllerPort}`,
+      'controller.quorum.bootstrap.servers': `127.0.0.1:${this.controllerPort}`,
       'log.dirs': this.dataDirectory,
       'offsets.topic.replication.factor': '1',
       'transaction.state.log.replication.factor': '1',

@@ -1,0 +1,56 @@
+/** Two libraries in one classic group: they agree on an assignor, share the partitions, and take over from one another. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LibraryName } from './clients/client.ts';
+import { freshTopic } from './expectations.ts';
+import { eventually } from './processes.ts';
+import { againstEachTarget } from './targets/against.ts';
+
+const partitions = 4;
+const pairs: readonly { assignor: string; first: LibraryName; second: LibraryName }[] = [
+  { assignor: 'range', first: 'kafka-python', second: 'confluent-python' },
+  { assignor: 'range', first: 'java', second: 'kcat' },
+  { assignor: 'range', first: 'confluent-javascript', second: 'java' },
+  { assignor: 'roundrobin', first: 'platformatic', second: 'java' },
+  { assignor: 'roundrobin', first: 'confluent-python', second: 'platformatic' },
+  { assignor: 'roundrobin', first: 'java', second: 'kafka-python' },
+];
+
+againstEachTarget('rebalancing', (bench) => {
+  for (const { assignor, first, second } of pairs) {
+    test(`${first} and ${second} share a group by ${assignor}`, async () => {
+      const name = `${first}-${second}-${assignor}`;
+      const topic = await freshTopic(bench.client('java'), `shared-${name}`, partitions);
+      const group = `group-${name}`;
+      const all = Array.from({ length: partitions }, (_, p) => p);
+      const assigned = async (library: LibraryName) =>
+        (await bench.client(library).call('assignment', { member: name })).map(([, partition]) => partition).sort();
+      const join = (library: LibraryName) =>
+        bench.client(library).call('join', { member: name, group, topics: [topic], assignor, clientId: library });
+
+      await join(first);
+      await eventually(`${first} alone has all`, async () => (await assigned(first)).length === partitions);
+
+      await join(second);
+      await eventually('each has two', async () => (await assigned(first)).length === 2 && (await assigned(second)).length === 2);
+      assert.deepEqual([...(await assigned(first)), ...(await assigned(second))].sort(), all);
+      assert.deepEqual(await bench.client('java').call('describeGroup', { group }), { state: 'Stable', members: 2 });
+
+      const records = all.map((partition) => ({ partition, key: null, value: `to ${partition}` }));
+      await bench.client('java').call('produce', { topic, records });
+      const received = [
+        ...(await bench.client(first).call('poll', { member: name, count: 2 })),
+        ...(await bench.client(second).call('poll', { member: name, count: 2 })),
+      ];
+      assert.deepEqual(
+        received.map(({ value }) => value).sort(),
+        records.map(({ value }) => value),
+      );
+
+      await bench.client(first).call('leave', { member: name });
+      await eventually(`${second} takes over`, async () => (await assigned(second)).length === partitions);
+      await bench.client(second).call('leave', { member: name });
+      await eventually('empty', async () => (await bench.client('java').call('describeGroup', { group })).state === 'Empty');
+    });
+  }
+});
