@@ -117,8 +117,9 @@ class LogLoader {
   #openSegment(baseOffset: number): { segment: Segment; isSound: boolean } {
     const { files, directory, logger } = this.#options;
     const path = (suffix: '.index' | '.timeindex' | '.txnindex') => `${directory}/${segmentFileName(baseOffset, suffix)}`;
-    let isSound = files.stat(path('.index')) !== undefined;
-    if (!isSound) logger.warn('an index is missing: the segment is read again', { file: path('.index') });
+    const missing = (['.index', '.timeindex'] as const).find((suffix) => !files.stat(path(suffix)));
+    let isSound = missing === undefined;
+    if (missing) logger.warn('an index is missing: the segment is read again', { file: path(missing) });
     try {
       const segment = Segment.open(this.#segmentOptions(baseOffset));
       segment.checkIndexes();

@@ -278,9 +278,8 @@ export class Segment {
     }
     const truncatedBytes = this.log.size - validBytes;
     this.log.truncate(validBytes);
-    this.timeIndex.appendIfLater(this.latest);
-    this.offsetIndex.file.trim();
-    this.timeIndex.file.trim();
+    this.#becomeActive(); // brings index files into being that were missing
+    this.becomeInactive();
     return { truncatedBytes, problem };
   }
 
