@@ -6,7 +6,7 @@
 import type { Uuid } from '@ottla/protocol';
 import { leaderEpochBumpsOnIsrShrinkBelow } from '../features/metadata-versions.ts';
 import { isOnlineDirectory } from '../image/directory-ids.ts';
-import { directoryOf, noLeader, noLeaderChange, type PartitionState, recovering } from '../image/partition-state.ts';
+import { directoryOf, noLeader, type PartitionState, recovering } from '../image/partition-state.ts';
 import type { TopicImage } from '../image/topics-image.ts';
 import { type PartitionChange, partitionChangeRecord, type RecordOf } from '../records.ts';
 import {
@@ -41,8 +41,7 @@ export function partitionChange(
   const { metadataVersion, elrEnabled } = state.image.features;
   const target = targetOf(partition, wish);
   completeReassignment(target);
-  const minIsr = Math.min(effectiveMinIsr(state, topic), target.replicas.length);
-  if (elrEnabled) keepEligible(target, partition, minIsr, wish.uncleanlyStopped ?? []);
+  if (elrEnabled) keepEligible(target, partition, effectiveMinIsr(state, topic), wish.uncleanlyStopped ?? []);
 
   const change: Mutable<PartitionChange> = {};
   const canLead = leaderTest(state, partition, target, wish);
@@ -65,7 +64,7 @@ export function partitionChange(
   const shrinks = !partition.isr.every((id) => target.isr.includes(id));
   if (change.leader === undefined && shrinks && metadataVersion.level < leaderEpochBumpsOnIsrShrinkBelow)
     change.leader = partition.leader;
-  if (elrEnabled || partition.lastKnownElr.length > 0) rememberLastLeader(change, partition, elrEnabled);
+  if (elrEnabled) rememberLastLeader(change, partition);
   if (!sameList(target.replicas, partition.replicas)) {
     change.replicas = target.replicas;
     change.directories = directoriesOf(state, partition, target);
@@ -123,8 +122,11 @@ function keepEligible(target: Target, partition: PartitionState, minIsr: number,
     target.elr = [];
     return;
   }
+  // Kafka also keeps those here that a reassignment has just removed; they could never be elected.
   const candidates = new Set([...partition.elr, ...partition.isr]);
-  target.elr = [...candidates].filter((id) => !target.isr.includes(id) && !uncleanlyStopped.includes(id)).sort((a, b) => a - b);
+  target.elr = target.replicas
+    .filter((id) => candidates.has(id) && !target.isr.includes(id) && !uncleanlyStopped.includes(id))
+    .sort((a, b) => a - b);
 }
 
 /** Alive, and the directory of its replica online. */
@@ -173,19 +175,16 @@ function elect(
   // Balanced recovery: with nobody known to have everything, the last leader had the most.
   const [lastLeader, ...others] = partition.lastKnownElr;
   const nobodyEligible = target.isr.length === 0 && target.elr.length === 0;
-  if (elrEnabled && nobodyEligible && lastLeader !== undefined && others.length === 0 && canLead(lastLeader)) {
-    return { leader: lastLeader, how: 'unclean' };
-  }
+  const isOnlyGuess = lastLeader !== undefined && others.length === 0 && target.replicas.includes(lastLeader);
+  if (elrEnabled && nobodyEligible && isOnlyGuess && canLead(lastLeader)) return { leader: lastLeader, how: 'unclean' };
   const anyone = election === 'unclean' ? target.replicas.find(canLead) : undefined;
   return anyone === undefined ? { leader: noLeader, how: 'none' } : { leader: anyone, how: 'unclean' };
 }
 
-function rememberLastLeader(change: Mutable<PartitionChange>, partition: PartitionState, elrEnabled: boolean): void {
-  const isrIsEmptied = change.isr?.length === 0;
-  const hasLeader = change.leader === undefined || change.leader === noLeaderChange ? partition.leader >= 0 : change.leader >= 0;
-  if (elrEnabled && isrIsEmptied && !sameList(partition.lastKnownElr, [partition.leader]))
-    change.lastKnownElr = [partition.leader];
-  else if (hasLeader && partition.lastKnownElr.length > 0) change.lastKnownElr = [];
+/** From when a partition loses its leader until it has one again. */
+function rememberLastLeader(change: Mutable<PartitionChange>, partition: PartitionState): void {
+  if (change.leader === noLeader && partition.lastKnownElr.length === 0) change.lastKnownElr = [partition.leader];
+  else if (change.leader !== undefined && change.leader >= 0 && partition.lastKnownElr.length > 0) change.lastKnownElr = [];
 }
 
 function directoriesOf(state: ControllerState, partition: PartitionState, target: Target): Uuid[] {

@@ -94,10 +94,10 @@ export function scramCredential(from: {
   saltedPassword: Uint8Array;
 }): ScramCredential {
   const { hash } = mechanisms.get(from.mechanism)!;
-  const keyed = (text: string) => createHmac(hash, from.saltedPassword).update(text).digest();
+  const keyed = (text: string) => Uint8Array.from(createHmac(hash, from.saltedPassword).update(text).digest());
   return {
     salt: Uint8Array.from(from.salt),
-    storedKey: createHash(hash).update(keyed('Client Key')).digest(),
+    storedKey: Uint8Array.from(createHash(hash).update(keyed('Client Key')).digest()),
     serverKey: keyed('Server Key'),
     iterations: from.iterations,
   };
