@@ -4,9 +4,9 @@ import module from 'node:module';
 import process from 'node:process';
 
 const [major, minor] = process.versions.node.split('.').map(Number);
-if (major < 22 || (major === 22 && minor < 18)) {
+if (major < 22 || (major === 22 && minor < 19)) {
   console.error(
-    `Ottla needs Node.js 22.18 or newer, this is ${process.versions.node}.\n` +
+    `Ottla needs Node.js 22.19 or newer, this is ${process.versions.node}.\n` +
       'In a clone of the repository, "npm start" and "npx ottla" bring a fitting one along.',
   );
   process.exit(1);

@@ -8,6 +8,7 @@ import {
 } from '@ottla/metadata';
 import {
   AlterConfigs,
+  type AlterConfigsResponse,
   IncrementalAlterConfigs,
   type IncrementalAlterConfigsRequest,
   type IncrementalAlterConfigsResponse,
@@ -55,7 +56,7 @@ export const incrementalAlterConfigs = handler(
 /**
  * AlterConfigs: replaces all configs of a resource. Deprecated in favour of the incremental form, and kept for old clients.
  */
-export const alterConfigs = handler(AlterConfigs, async (request, { broker }) => {
+export const alterConfigs = handler(AlterConfigs, async (request, { broker }): Promise<Writable<AlterConfigsResponse>> => {
   const decided = (await broker.controller.submit((controller, at) => controller.alterConfigs(request, at))).responses;
   return { responses: decided };
 });
