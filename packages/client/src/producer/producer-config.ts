@@ -1,0 +1,61 @@
+import { type CompressionCodec, KafkaError } from '@ottla/protocol';
+import { type ClientConfig, withDefaults } from '../client-config.ts';
+
+export type Acks = 'all' | -1 | 0 | 1;
+
+export type ProducerConfig = ClientConfig & {
+  /** Who must have a record before it counts as sent: all in-sync replicas, the leader (1), nobody (0). */
+  readonly acks?: Acks;
+  /** How long a batch waits for more records. */
+  readonly lingerMs?: number;
+  /** A batch is sent once it has this many bytes. */
+  readonly batchSize?: number;
+  readonly compressionType?: CompressionCodec;
+  /** The codec's level; its default unless given. */
+  readonly compressionLevel?: number;
+  /** Retries write no record twice and keep the order. On unless acks say otherwise. */
+  readonly enableIdempotence?: boolean;
+  /** Requests to one broker that are not answered yet. At most 5 with idempotence. */
+  readonly maxInFlightRequestsPerConnection?: number;
+  /** From `send` to success or failure, with all retries. */
+  readonly deliveryTimeoutMs?: number;
+  /** Bytes of records that wait to be sent or answered; `send` waits beyond. */
+  readonly bufferMemory?: number;
+  /** How long `send` may wait for metadata and for memory. */
+  readonly maxBlockMs?: number;
+  readonly maxRequestSize?: number;
+};
+
+const defaults = {
+  acks: 'all',
+  lingerMs: 5,
+  batchSize: 16_384,
+  compressionType: 'none',
+  maxInFlightRequestsPerConnection: 5,
+  deliveryTimeoutMs: 120_000,
+  bufferMemory: 33_554_432,
+  maxBlockMs: 60_000,
+  maxRequestSize: 1_048_576,
+} as const satisfies Partial<ProducerConfig>;
+
+export type CompleteProducerConfig = Required<Omit<ProducerConfig, 'compressionLevel' | 'acks'>> & {
+  readonly compressionLevel?: number;
+  /** As in the protocol. */
+  readonly acks: -1 | 0 | 1;
+};
+
+/** Throws INVALID_CONFIG for settings that do not go together. */
+export function completeProducerConfig(config: ProducerConfig): CompleteProducerConfig {
+  const complete = withDefaults(config, defaults);
+  const given: Acks = config.acks ?? defaults.acks;
+  const acks = given === 'all' ? -1 : given;
+  const isCompatible = acks === -1 && complete.maxInFlightRequestsPerConnection <= 5;
+  const enableIdempotence = config.enableIdempotence ?? isCompatible;
+  if (enableIdempotence && !isCompatible) {
+    throw new KafkaError('INVALID_CONFIG', 'enableIdempotence needs acks "all" and at most 5 maxInFlightRequestsPerConnection');
+  }
+  if (complete.deliveryTimeoutMs < complete.lingerMs + complete.requestTimeoutMs) {
+    throw new KafkaError('INVALID_CONFIG', 'deliveryTimeoutMs must be at least lingerMs + requestTimeoutMs');
+  }
+  return { ...complete, acks, enableIdempotence } as CompleteProducerConfig;
+}

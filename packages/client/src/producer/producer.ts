@@ -1,0 +1,263 @@
+import { KafkaError, type RecordHeader, recordBytesAtMost } from '@ottla/protocol';
+import { ClientClosedError } from '../client-closed-error.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import type { TopicMetadata } from '../cluster/metadata-cache.ts';
+import { type CompleteProducerConfig, completeProducerConfig, type ProducerConfig } from './producer-config.ts';
+import { type Appended, RecordAccumulator } from './record-accumulator.ts';
+import { Sender } from './sender.ts';
+import { StickyPartitioner } from './sticky-partitioner.ts';
+
+/** Bytes as they are, or text to be sent as UTF-8. */
+export type Content = Uint8Array | string;
+
+export type ProducerRecord = {
+  readonly topic: string;
+  /** Records of equal keys stay together, in order. */
+  readonly key?: Content | null;
+  /** Null is a tombstone: on a compacted topic it removes the key. */
+  readonly value: Content | null;
+  readonly headers?:
+    | Readonly<Record<string, Content | null>>
+    | readonly { readonly key: string; readonly value: Content | null }[];
+  /** Chosen by the key, or by the producer, unless given. */
+  readonly partition?: number;
+  /** Milliseconds since 1970; now unless given. */
+  readonly timestamp?: number;
+};
+
+export type RecordMetadata = {
+  readonly topic: string;
+  readonly partition: number;
+  /** -1 with acks 0. */
+  readonly offset: number;
+  readonly timestamp: number;
+};
+
+/** Consecutive records of one `sendAll` in one partition. */
+export type SentRange = {
+  readonly topic: string;
+  readonly partition: number;
+  /** -1 with acks 0. */
+  readonly firstOffset: number;
+  readonly lastOffset: number;
+  readonly count: number;
+};
+
+const encoder = new TextEncoder();
+const noHeaders: readonly RecordHeader[] = [];
+
+/** Sends records. They are gathered into batches, so many `send`s at a time are cheap, and one awaited after the other are not. */
+export class Producer {
+  readonly #config: CompleteProducerConfig;
+  readonly #cluster: Cluster;
+  readonly #accumulator: RecordAccumulator;
+  readonly #sender: Sender;
+  readonly #partitioner: StickyPartitioner;
+  /** Records that wait, in order, for their topic's metadata or for memory. */
+  readonly #lanes = new Map<string, Waiting[]>();
+  #closing: Promise<void> | undefined;
+
+  /** Throws INVALID_CONFIG. Connects when first used. */
+  constructor(config: ProducerConfig) {
+    this.#config = completeProducerConfig(config);
+    this.#cluster = new Cluster(this.#config, { client: 'producer', createsTopics: true });
+    this.#accumulator = new RecordAccumulator(this.#cluster, this.#config);
+    this.#sender = new Sender(this.#cluster, this.#config, this.#accumulator);
+    this.#partitioner = new StickyPartitioner(this.#cluster.runtime.random, {
+      batchSize: this.#config.batchSize,
+      queueLength: (topic, partition) => this.#accumulator.queueLength(topic, partition),
+    });
+  }
+
+  /** Optional: finds out at once whether there is a broker. Rejects with NETWORK_EXCEPTION. */
+  connect(): Promise<void> {
+    return this.#cluster.connect();
+  }
+
+  /** Resolves when the record is as safe as `acks` asks for. Records of one partition stay in the order of the calls. */
+  async send(record: ProducerRecord): Promise<RecordMetadata> {
+    const prepared = this.#prepare(record);
+    const { batch, index } = this.#appendNow(prepared) ?? (await this.#appendLater(prepared));
+    const ack = await batch.done;
+    const { topic, partition } = batch;
+    const timestamp = ack.logAppendTimeMs >= 0 ? ack.logAppendTimeMs : prepared.timestamp;
+    return { topic, partition, offset: ack.offsetOf(index), timestamp };
+  }
+
+  /** As `send` for each, without the cost of a promise for each. Rejects with the first failure, after all were tried. */
+  async sendAll(records: Iterable<ProducerRecord>): Promise<SentRange[]> {
+    const ranges: (Appended & { count: number })[] = [];
+    for (const record of records) {
+      const prepared = this.#prepare(record);
+      const { batch, index } = this.#appendNow(prepared) ?? (await this.#appendLater(prepared));
+      const range = ranges.findLast((one) => one.batch === batch);
+      if (range && range.index + range.count === index) range.count++;
+      else ranges.push({ batch, index, count: 1 });
+    }
+    await Promise.allSettled(ranges.map(({ batch }) => batch.done));
+    return Promise.all(
+      ranges.map(async ({ batch, index, count }) => {
+        const ack = await batch.done;
+        const { topic, partition } = batch;
+        return { topic, partition, firstOffset: ack.offsetOf(index), lastOffset: ack.offsetOf(index + count - 1), count };
+      }),
+    );
+  }
+
+  /** Sends what is waiting at once; resolves when all of it was answered. Who sent a record hears of its failure, not who flushes. */
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    await this.#flush();
+  }
+
+  async #flush(): Promise<void> {
+    while (this.#lanes.size > 0) await Promise.allSettled([...this.#lanes.values()].map((lane) => lane.at(-1)!.appended.promise));
+    await this.#accumulator.flush(() => this.#sender.wake());
+  }
+
+  /** Delivers what was sent for up to `timeoutMs`, and gives up the rest. */
+  close({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(timeoutMs);
+    return this.#closing;
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    const patience = Promise.withResolvers<void>();
+    const timer = this.#cluster.runtime.timers.after(timeoutMs, () => patience.resolve());
+    await Promise.race([this.#flush(), patience.promise]);
+    timer.cancel();
+    this.#sender.stop();
+    this.#sender.failAll(new ClientClosedError('producer'));
+    await this.#cluster.close(1000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new ClientClosedError('producer');
+  }
+
+  #prepare({ topic, key = null, value, headers, partition, timestamp }: ProducerRecord): PreparedRecord {
+    this.#assertOpen();
+    const prepared = {
+      topic,
+      partition,
+      key: bytesOf(key),
+      value: bytesOf(value),
+      headers: headersOf(headers),
+      timestamp: timestamp ?? this.#cluster.runtime.clock.nowMs(),
+    };
+    const bytes = recordBytesAtMost(prepared.key, prepared.value, prepared.headers);
+    const limit = Math.min(this.#config.maxRequestSize, this.#config.bufferMemory);
+    if (bytes > limit) {
+      throw new KafkaError(
+        'MESSAGE_TOO_LARGE',
+        `a record of ${bytes} bytes is larger than the ${limit} that maxRequestSize and bufferMemory allow`,
+      );
+    }
+    return { ...prepared, bytes };
+  }
+
+  /** Undefined when it has to wait: for what the lane waits for, metadata, or memory. */
+  #appendNow(record: PreparedRecord): Appended | undefined {
+    if (this.#lanes.has(record.topic)) return undefined;
+    const topic = this.#cluster.metadata.topic(record.topic);
+    return topic && this.#appendIfPossible(topic, record);
+  }
+
+  #appendIfPossible(topic: TopicMetadata, record: PreparedRecord): Appended | undefined {
+    const { key, value, headers, timestamp, bytes } = record;
+    if (record.partition !== undefined && !(record.partition in topic.partitions)) return undefined;
+    if (!this.#accumulator.hasMemoryFor(bytes)) return undefined;
+    const partition = record.partition ?? this.#partitioner.partitionFor(topic, key, bytes);
+    const appended = this.#accumulator.append({ topic: topic.name, partition }, timestamp, key, value, headers);
+    this.#sender.wake();
+    return appended;
+  }
+
+  #appendLater(record: PreparedRecord): Promise<Appended> {
+    const deadlineMs = this.#cluster.runtime.clock.monotonicMs() + this.#config.maxBlockMs;
+    const waiting: Waiting = { record, deadlineMs, appended: Promise.withResolvers() };
+    const lane = this.#lanes.get(record.topic);
+    if (lane) lane.push(waiting);
+    else {
+      const newLane = [waiting];
+      this.#lanes.set(record.topic, newLane);
+      // It reports every failure to whoever sent the record.
+      void this.#serve(record.topic, newLane);
+    }
+    return waiting.appended.promise;
+  }
+
+  async #serve(topicName: string, lane: Waiting[]): Promise<void> {
+    for (let head = lane[0]; head; head = lane[0]) {
+      const { record, deadlineMs, appended } = head;
+      try {
+        const remainingMs = deadlineMs - this.#cluster.runtime.clock.monotonicMs();
+        const topic = await this.#cluster.topic(topicName, remainingMs);
+        const place = this.#appendIfPossible(topic, record);
+        if (!place) {
+          await this.#waitForRoom(topic, record, remainingMs);
+          continue;
+        }
+        lane.shift();
+        appended.resolve(place);
+      } catch (error) {
+        lane.shift();
+        appended.reject(error);
+      }
+    }
+    this.#lanes.delete(topicName);
+  }
+
+  async #waitForRoom(topic: TopicMetadata, { partition, bytes }: PreparedRecord, remainingMs: number): Promise<void> {
+    const lacksPartition = partition !== undefined && !(partition in topic.partitions);
+    if (remainingMs <= 0) {
+      const { bufferMemory, maxBlockMs } = this.#config;
+      throw lacksPartition
+        ? new KafkaError(
+            'UNKNOWN_TOPIC_OR_PARTITION',
+            `topic ${topic.name} has ${topic.partitions.length} partitions, no ${partition}`,
+          )
+        : new KafkaError(
+            'REQUEST_TIMED_OUT',
+            `no room for ${bytes} bytes within maxBlockMs = ${maxBlockMs}: bufferMemory = ${bufferMemory} is full`,
+          );
+    }
+    if (lacksPartition) {
+      await this.#cluster.pause(Math.min(remainingMs, this.#config.retryBackoffMaxMs));
+      await this.#cluster.refreshMetadata();
+    } else {
+      this.#sender.wake();
+      await this.#accumulator.memoryFreed(remainingMs);
+    }
+  }
+}
+
+type PreparedRecord = {
+  readonly topic: string;
+  readonly partition: number | undefined;
+  readonly key: Uint8Array | null;
+  readonly value: Uint8Array | null;
+  readonly headers: readonly RecordHeader[];
+  readonly timestamp: number;
+  readonly bytes: number;
+};
+
+type Waiting = {
+  readonly record: PreparedRecord;
+  readonly deadlineMs: number;
+  readonly appended: PromiseWithResolvers<Appended>;
+};
+
+function bytesOf(content: Content | null): Uint8Array | null {
+  return typeof content === 'string' ? encoder.encode(content) : content;
+}
+
+function headersOf(headers: ProducerRecord['headers']): readonly RecordHeader[] {
+  if (headers === undefined) return noHeaders;
+  if (Array.isArray(headers)) return headers.map(({ key, value }) => ({ key, value: bytesOf(value) }));
+  return Object.entries(headers as Record<string, Content | null>).map(([key, value]) => ({ key, value: bytesOf(value) }));
+}

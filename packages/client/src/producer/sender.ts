@@ -1,0 +1,278 @@
+import type { BrokerConnection } from '@ottla/network';
+import { errorOfCode, InitProducerId, KafkaError, Produce, type ProduceResponse, ZERO_UUID } from '@ottla/protocol';
+import type { Timer } from '@ottla/runtime';
+import { type Cluster, isRetriableError } from '../cluster/cluster.ts';
+import { groupByTopic, partitionName } from '../topic-partition.ts';
+import { isSequenceError, type PartitionQueue, type ProducerIdentity } from './partition-queue.ts';
+import type { ProducerBatch } from './producer-batch.ts';
+import type { CompleteProducerConfig } from './producer-config.ts';
+import type { RecordAccumulator } from './record-accumulator.ts';
+
+/** From here on topics travel by id. */
+const firstVersionWithIds = 13;
+
+/** Takes ready batches from the accumulator to the leaders of their partitions, and deals with the answers. */
+export class Sender {
+  readonly #cluster: Cluster;
+  readonly #config: CompleteProducerConfig;
+  readonly #accumulator: RecordAccumulator;
+  readonly #inFlightOf = new Map<number, number>();
+  readonly #connecting = new Set<number>();
+  #identity: ProducerIdentity | undefined;
+  #isPreparing = false;
+  #preparationFailures = 0;
+  #isScheduled = false;
+  #timer: Timer | undefined;
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #isStopped = false;
+
+  constructor(cluster: Cluster, config: CompleteProducerConfig, accumulator: RecordAccumulator) {
+    this.#cluster = cluster;
+    this.#config = config;
+    this.#accumulator = accumulator;
+  }
+
+  /** Something may be ready: looks at the end of this turn, so that one request carries what one turn brought. */
+  wake(): void {
+    if (this.#isScheduled || this.#isStopped) return;
+    this.#isScheduled = true;
+    this.#cluster.runtime.timers.soon(() => {
+      this.#isScheduled = false;
+      if (!this.#isStopped) this.#drain();
+    });
+  }
+
+  wakeAt(atMs: number): void {
+    if (atMs >= this.#timerAtMs || this.#isStopped) return;
+    const { timers, clock } = this.#cluster.runtime;
+    this.#timer?.cancel();
+    this.#timerAtMs = atMs;
+    this.#timer = timers.after(Math.max(0, atMs - clock.monotonicMs()), () => {
+      this.#timerAtMs = Number.POSITIVE_INFINITY;
+      this.wake();
+    });
+  }
+
+  stop(): void {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+  }
+
+  #drain(): void {
+    const nowMs = this.#cluster.runtime.clock.monotonicMs();
+    this.#expire(nowMs);
+    if (this.#config.enableIdempotence && !this.#identity) return this.#prepareIdentity(nowMs);
+    if (this.#cluster.isMetadataOld) this.#refreshMetadata();
+    for (;;) {
+      const requests = this.#collect(nowMs);
+      if (requests.size === 0) return;
+      for (const [leaderId, { connection, queued }] of requests) this.#send(leaderId, connection, queued);
+    }
+  }
+
+  /** At most one request for each broker, with at most one batch of each partition. */
+  #collect(nowMs: number): Map<number, { connection: BrokerConnection; queued: QueuedBatch[]; bytes: number }> {
+    const requests = new Map<number, { connection: BrokerConnection; queued: QueuedBatch[]; bytes: number }>();
+    for (const queue of this.#accumulator.busyQueues()) {
+      const batch = queue.next(nowMs, (first, isFull) => this.#accumulator.isReady(first, isFull, nowMs));
+      if (!batch) {
+        this.wakeAt(this.#accumulator.nextReadyMs(queue, nowMs));
+        continue;
+      }
+      const leaderId = this.#cluster.metadata.partition(queue.topic, queue.partition)?.leaderId ?? -1;
+      if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
+        this.#refreshMetadata();
+        continue;
+      }
+      if ((this.#inFlightOf.get(leaderId) ?? 0) >= this.#config.maxInFlightRequestsPerConnection) continue;
+      const connection = this.#cluster.openConnectionTo(leaderId);
+      if (!connection) {
+        this.#connect(leaderId);
+        continue;
+      }
+      const request = requests.get(leaderId);
+      if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch }], bytes: batch.estimatedBytes });
+      else if (request.bytes + batch.estimatedBytes <= this.#config.maxRequestSize) {
+        request.queued.push({ queue, batch });
+        request.bytes += batch.estimatedBytes;
+      }
+    }
+    return requests;
+  }
+
+  #send(leaderId: number, connection: BrokerConnection, queued: readonly QueuedBatch[]): void {
+    const identity = this.#config.enableIdempotence ? this.#identity : undefined;
+    for (const { queue, batch } of queued) {
+      queue.sent(batch, identity);
+      if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
+    }
+    this.#inFlightOf.set(leaderId, (this.#inFlightOf.get(leaderId) ?? 0) + 1);
+    this.#exchange(connection, queued)
+      .catch((error: unknown) => {
+        for (const one of queued) this.#failed(one, error as Error);
+      })
+      .finally(() => {
+        this.#inFlightOf.set(leaderId, this.#inFlightOf.get(leaderId)! - 1);
+        this.wake();
+      });
+  }
+
+  async #exchange(connection: BrokerConnection, queued: readonly QueuedBatch[]): Promise<void> {
+    const { acks, requestTimeoutMs: timeoutMs } = this.#config;
+    const { metadata } = this.#cluster;
+    const topicIds = new Map(queued.map(({ batch: { topic } }) => [topic, metadata.topic(topic)?.topicId ?? ZERO_UUID]));
+    const haveIds = ![...topicIds.values()].includes(ZERO_UUID);
+    const version = connection.versionFor(Produce, haveIds ? {} : { max: firstVersionWithIds - 1 });
+    const request = {
+      transactionalId: null,
+      acks,
+      timeoutMs,
+      topicData: [...groupByTopic(queued.map(({ batch }) => batch))].map(([name, batches]) => ({
+        name,
+        topicId: topicIds.get(name)!,
+        partitionData: batches.map(({ partition: index, bytes: records }) => ({ index, records })),
+      })),
+    };
+    if (acks === 0) {
+      connection.sendNoResponse(Produce, request, { version });
+      for (const one of queued) this.#succeeded(one, -1, -1);
+      return;
+    }
+    const response = await connection.send(Produce, request, { version });
+    const names = new Map([...topicIds].map(([name, id]) => [id, name]));
+    const answers = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>();
+    for (const { name, topicId, partitionResponses } of response.responses) {
+      const topic = version >= firstVersionWithIds ? (names.get(topicId) ?? '') : name;
+      for (const answer of partitionResponses) answers.set(partitionName({ topic, partition: answer.index }), answer);
+    }
+    for (const one of queued) {
+      const answer = answers.get(partitionName(one.batch));
+      const error = answer
+        ? errorOfCode(answer.errorCode, problemOf(answer))
+        : new KafkaError('UNKNOWN_SERVER_ERROR', `the answer says nothing about ${partitionName(one.batch)}`);
+      if (!error) this.#succeeded(one, answer!.baseOffset, answer!.logAppendTimeMs);
+      else if (error.name === 'DUPLICATE_SEQUENCE_NUMBER') this.#succeeded(one, -1, -1);
+      else this.#failed(one, error);
+    }
+  }
+
+  #succeeded({ queue, batch }: QueuedBatch, baseOffset: number, logAppendTimeMs: number): void {
+    queue.succeeded(batch);
+    queue.compressionRatio = batch.compressionRatio;
+    this.#accumulator.release(batch, queue);
+    batch.succeed(baseOffset, logAppendTimeMs);
+  }
+
+  #failed({ queue, batch }: QueuedBatch, error: Error): void {
+    const nowMs = this.#cluster.runtime.clock.monotonicMs();
+    if (!(error instanceof KafkaError) || this.#cluster.closed) return this.#giveUp(queue, batch, error);
+    if (error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
+      queue.replaced(batch, this.#accumulator.split(batch));
+      return;
+    }
+    if (error.refreshMetadata) this.#refreshMetadata();
+    const isAboutSequence = batch.isSequenced && isSequenceError(error);
+    if ((!error.retriable && !isAboutSequence) || nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
+      return this.#giveUp(queue, batch, error);
+    }
+    batch.failures++;
+    batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
+    this.wakeAt(batch.retryAtMs);
+    if (isAboutSequence && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
+    else queue.postponed(batch);
+  }
+
+  #giveUp(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {
+    queue.gaveUp(batch);
+    this.#accumulator.release(batch, queue);
+    batch.fail(error);
+  }
+
+  /** Batches in flight are bounded by the request's own timeout. */
+  #expire(nowMs: number): void {
+    for (const queue of this.#accumulator.busyQueues()) {
+      for (const batch of [...queue.retries, ...queue.waiting]) {
+        const deadlineMs = batch.createdMs + this.#config.deliveryTimeoutMs;
+        if (nowMs < deadlineMs) {
+          this.wakeAt(deadlineMs);
+          continue;
+        }
+        const text = `${batch.count} records for ${partitionName(batch)} were not delivered within deliveryTimeoutMs = ${this.#config.deliveryTimeoutMs}`;
+        this.#giveUp(queue, batch, new KafkaError('REQUEST_TIMED_OUT', text));
+      }
+    }
+  }
+
+  /** Fails everything that has not left, when the producer can never send it. */
+  failAll(error: Error): void {
+    for (const queue of this.#accumulator.busyQueues()) {
+      for (const batch of [...queue.retries, ...queue.waiting, ...queue.inFlight]) this.#giveUp(queue, batch, error);
+    }
+  }
+
+  #connect(nodeId: number): void {
+    if (this.#connecting.has(nodeId)) return;
+    this.#connecting.add(nodeId);
+    this.#cluster
+      .connectionTo(nodeId)
+      .catch(() => this.#refreshMetadata())
+      .finally(() => {
+        this.#connecting.delete(nodeId);
+        this.wake();
+      });
+  }
+
+  #refreshMetadata(): void {
+    this.#prepare(() => this.#cluster.refreshMetadata());
+  }
+
+  #prepareIdentity(nowMs: number): void {
+    if (this.#accumulator.busyQueues().length === 0) return;
+    this.wakeAt(nowMs + this.#config.retryBackoffMaxMs);
+    this.#prepare(async () => {
+      const connection = await this.#cluster.anyConnection();
+      const response = await connection.send(InitProducerId, { transactionalId: null, transactionTimeoutMs: 0x7fff_ffff });
+      const error = errorOfCode(response.errorCode);
+      if (error) throw error;
+      const { producerId, producerEpoch } = response;
+      this.#identity = { producerId, producerEpoch };
+    });
+  }
+
+  /** One at a time, with pauses between: what an answer lacks, a leader say, must not be asked for in a loop. */
+  #prepare(task: () => Promise<void>): void {
+    if (this.#isPreparing) return;
+    this.#isPreparing = true;
+    this.#prepareOnce(task)
+      // Only a closing client ends the pause.
+      .catch(() => {})
+      .finally(() => {
+        this.#isPreparing = false;
+        this.wake();
+      });
+  }
+
+  async #prepareOnce(task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+      this.#preparationFailures = 0;
+    } catch (error) {
+      this.#preparationFailures++;
+      if (!isRetriableError(error) && !this.#cluster.closed) this.failAll(error as Error);
+    }
+    this.wake();
+    await this.#cluster.pause(this.#cluster.backoff.delayMs(this.#preparationFailures + 1));
+  }
+}
+
+type QueuedBatch = { readonly queue: PartitionQueue; readonly batch: ProducerBatch };
+
+function problemOf({
+  errorMessage,
+  recordErrors,
+}: ProduceResponse['responses'][number]['partitionResponses'][number]): string | null {
+  const records = recordErrors.map(
+    ({ batchIndex, batchIndexErrorMessage }) => `record ${batchIndex}: ${batchIndexErrorMessage ?? 'refused'}`,
+  );
+  return [errorMessage, ...records].filter((text) => text !== null).join('; ') || null;
+}
