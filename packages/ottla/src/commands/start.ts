@@ -67,28 +67,17 @@ async function start(options: StartOptions): Promise<void> {
   const machine = nodeRuntime({ logger: nodeLogger({ level: 'debug' }) });
   const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles() } : machine;
   const beganMs = machine.clock.monotonicMs();
-  try {
-    const properties = propertiesFrom(options, machine.files);
-    const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
-      .split(',')
-      .map((directory) => directory.trim());
-    if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
-      formatForDevelopment(runtime, properties);
-    const server = await BrokerServer.start({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
-    stopOnSignal(server);
-    const { host, port } = server.address;
-    if (isDevelopment)
-      welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
-  } catch (error) {
-    console.error(`ottla: ${isForThePerson(error) ? error.message : ((error as Error).stack ?? error)}`);
-    process.exit(1);
-  }
-}
-
-/** Errors that say what to do; of all others the stack is needed, for they are ours. */
-function isForThePerson(error: unknown): error is Error {
-  const names = ['ConfigError', 'FormatError', 'CorruptFileError', 'UnsupportedQuorumError', 'IoError'];
-  return error instanceof KafkaError || (error instanceof Error && names.includes(error.name));
+  const properties = propertiesFrom(options, machine.files);
+  const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
+    .split(',')
+    .map((directory) => directory.trim());
+  if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
+    formatForDevelopment(runtime, properties);
+  const server = await BrokerServer.start({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
+  stopOnSignal(server);
+  const { host, port } = server.address;
+  if (isDevelopment)
+    welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
 }
 
 function propertiesFrom({ config, data, port, set }: StartOptions, files: Files): Record<string, string> {
