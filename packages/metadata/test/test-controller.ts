@@ -75,8 +75,8 @@ export class TestController {
     return { nowMs: this.nowMs, random: this.#random, nextOffset: this.#nextOffset };
   }
 
-  activate(): void {
-    const records = [...defaultFeatureLevels()].map(([name, level]) => featureLevelRecord(name, level));
+  activate(levels = defaultFeatureLevels()): void {
+    const records = [...levels].map(([name, level]) => featureLevelRecord(name, level));
     this.do((controller, context) => controller.activate(records, context));
   }
 

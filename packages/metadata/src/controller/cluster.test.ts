@@ -103,6 +103,26 @@ test('others wait for the isr, or for somebody to ask for an unclean election', 
   assert.equal(elect(1), errors.ELECTION_NOT_NEEDED.code);
 });
 
+test('without eligible leader replicas the last one in sync stays in the isr', () => {
+  const test = new TestController();
+  test.activate(new Map([['metadata.version', 22]]));
+  for (const id of [1, 2]) test.startBroker(id);
+  test.createTopicOn('t', [[1, 2]], { 'min.insync.replicas': '2' });
+  kill(test, 1);
+  kill(test, 2);
+  const { leader, isr, elr, lastKnownElr } = test.partition('t');
+  assert.deepEqual({ leader, isr, elr, lastKnownElr }, { leader: -1, isr: [2], elr: [], lastKnownElr: [] });
+  test.startBroker(1);
+  assert.equal(test.partition('t').leader, -1);
+  test.startBroker(2);
+  assert.deepEqual([test.partition('t').leader, test.partition('t').leaderRecoveryState], [2, 0]);
+  assert.ok(
+    test.log.every(({ type, version }) => type !== 'PartitionRecord' || version === 1),
+    'records of the finalized version',
+  );
+  test.assertInvariants();
+});
+
 test('a leader may only report an isr that can be', () => {
   const test = TestController.withBrokers(3);
   test.createTopicOn('t', [[1, 2]]);

@@ -195,6 +195,23 @@ test('configs: append, subtract, delete, and what is refused', () => {
   );
 });
 
+test('AlterConfigs replaces: what is not named is deleted', () => {
+  const test = TestController.withBrokers(1);
+  test.createTopic('t', 1, 1, { 'retention.ms': '1', 'segment.ms': '2' });
+  const alter = (configs: { name: string; value: string | null }[], resourceName = 't') =>
+    test.do((controller) =>
+      controller.alterConfigs({ resources: [{ resourceType: 2, resourceName, configs }], validateOnly: false }),
+    ).responses[0]!.errorMessage;
+  const before = test.log.length;
+  assert.equal(alter([{ name: 'segment.ms', value: '2' }]), null);
+  assert.deepEqual(types(test.log.slice(before)), ['Config']);
+  assert.deepEqual(Object.fromEntries(test.image.configs.of(2, 't')), { 'segment.ms': '2' });
+  assert.equal(alter([{ name: 'segment.ms', value: null }]), 'Null value not supported for : segment.ms');
+  const twice = { name: 'segment.ms', value: '3' };
+  assert.equal(alter([twice, twice]), 'Error due to duplicate config keys');
+  assert.equal(alter([], 'nope'), "The topic 'nope' does not exist.");
+});
+
 test('who registers must belong here and support what is finalized', () => {
   const test = TestController.withBrokers(2);
   const request = {

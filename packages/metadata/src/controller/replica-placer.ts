@@ -57,6 +57,10 @@ class Placement {
     }
   }
 
+  #rack(at: number): Rack {
+    return this.#racks[at % this.#racks.length]!;
+  }
+
   next(replicationFactor: number): number[] {
     if (this.#placed === this.#live) {
       this.#placed = 0;
@@ -68,24 +72,22 @@ class Placement {
 
     // The first rack, in turn, that has a live broker: its replica becomes the leader.
     let at = this.#offset;
-    while (!this.#racks[at % this.#racks.length]!.hasLive) at++;
-    const first = this.#racks[at % this.#racks.length]!;
-    const leader = first.takeLive();
-    const replicas = [leader!];
-    this.#offset = (this.#offset + 1) % this.#racks.length;
+    while (!this.#rack(at).hasLive) at++;
+    const first = this.#rack(at);
+    const replicas = [first.takeLive()!];
 
-    // One more of the first rack is taken only after each other rack had its turn.
-    let skipFirst = true;
-    for (at++; replicas.length < replicationFactor; at++) {
-      const rack = this.#racks[at % this.#racks.length]!;
-      if (rack === first && skipFirst && this.#racks.length > 1) {
-        skipFirst = false;
+    // The others walk all racks from the same place, and pass the first one by the first time.
+    let passBy: Rack | undefined = first;
+    for (at = this.#offset; replicas.length < replicationFactor; at++) {
+      const rack = this.#rack(at);
+      if (rack === passBy) {
+        passBy = undefined;
         continue;
       }
       const broker = rack.takeLive() ?? rack.takeFenced();
       if (broker !== undefined) replicas.push(broker);
-      if (rack === first) skipFirst = false;
     }
+    this.#offset = (this.#offset + 1) % this.#racks.length;
     return replicas;
   }
 }

@@ -71,8 +71,13 @@ test('a partition costs tens of bytes', () => {
     partitionEpoch: 0,
   };
   const rare = { elr: [], lastKnownElr: [], addingReplicas: [], removingReplicas: [], leaderRecoveryState: 0 };
-  const before = process.memoryUsage();
+  const before = process.memoryUsage().arrayBuffers;
   for (let count = 0; count < 200_000; count++) table.add({ ...state, ...rare });
+  const bytesEach = (process.memoryUsage().arrayBuffers - before) / 200_000;
+  assert.equal(table.size, 200_000);
+  assert.ok(bytesEach < 100, `${Math.round(bytesEach)} bytes each, outgrown columns included`);
+  assert.equal(table.read(0).replicas, table.read(199_999).replicas, 'equal lists are one list');
+});
   const { heapUsed, arrayBuffers } = process.memoryUsage();
   const grownBytes = arrayBuffers - before.arrayBuffers + Math.max(0, heapUsed - before.heapUsed);
   assert.equal(table.size, 200_000);
