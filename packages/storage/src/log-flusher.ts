@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import type { Clock, Files } from '@ottla/runtime';
 import type { ProducerStates } from './producer-states.ts';
 import type { Segment } from './segment.ts';
@@ -7,6 +8,8 @@ export type LogFlusherOptions = {
   readonly files: Files;
   readonly clock: Clock;
   readonly directory: string;
+  /** Its name in the log directory has to be made durable with the first flush. */
+  readonly isNewDirectory: boolean;
   readonly segments: Segments;
   readonly producers: ProducerStates;
   readonly recoveryPoint: number;
@@ -20,10 +23,12 @@ export class LogFlusher {
   /** Counts truncations, so that a flush under way does not vouch for bytes it has not seen. */
   #truncations = 0;
   #isStopped = false;
+  #isNewDirectory: boolean;
 
   constructor(options: LogFlusherOptions) {
     this.#options = options;
     this.#recoveryPoint = options.recoveryPoint;
+    this.#isNewDirectory = options.isNewDirectory;
     this.#flushedAtMs = options.clock.nowMs();
   }
 
@@ -49,6 +54,13 @@ export class LogFlusher {
     this.#advanceTo(endOffset);
   }
 
+  /** Like `flush`, and with the snapshot that closing took: a clean start without one believes that there were no producers. */
+  flushLast(endOffset: number): void {
+    const { files, directory, producers } = this.#options;
+    this.flush(endOffset);
+    if (producers.syncSnapshots()) files.syncDirectory(directory);
+  }
+
   /** The same without holding up the event loop. */
   async flushLater(endOffset: number): Promise<void> {
     if (this.#recoveryPoint >= endOffset) return;
@@ -68,8 +80,10 @@ export class LogFlusher {
 
   #advanceTo(offset: number): void {
     const { files, clock, directory, segments, producers } = this.#options;
-    producers.syncSnapshots();
-    if (segments.active.baseOffset >= this.#recoveryPoint) files.syncDirectory(directory);
+    const hasNewNames = producers.syncSnapshots() || segments.active.baseOffset >= this.#recoveryPoint;
+    if (hasNewNames) files.syncDirectory(directory);
+    if (this.#isNewDirectory) files.syncDirectory(dirname(directory));
+    this.#isNewDirectory = false;
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
     this.#flushedAtMs = clock.nowMs();
   }

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchesOf } from '@ottla/protocol';
+import { batchesOf, buildLegacyMessageSet } from '@ottla/protocol';
 import { append, batchOf, damage, endTransaction, flipBit, openLog, startMs, testRuntime, valuesIn } from './log-fixture.ts';
 
 const directory = '/data/t-0';
@@ -300,4 +300,34 @@ test('a full truncation below the log start begins at the offset asked for', () 
   runtime.nowMs += 60_000;
   log.runTasks(runtime.nowMs);
   assert.equal(runtime.files.list(directory).filter((name) => name.endsWith('.deleted')).length, 0);
+});
+
+test('segments with the old message formats are recovered and read', () => {
+  const runtime = testRuntime();
+  const encoder = new TextEncoder();
+  const set = (magic: 0 | 1, codec: 'none' | 'gzip', baseOffset: number) =>
+    buildLegacyMessageSet({
+      magic,
+      codec,
+      baseOffset,
+      records: ['a', 'b', 'c'].map((value) => ({
+        timestamp: startMs + baseOffset,
+        value: encoder.encode(`${value}${baseOffset}`),
+      })),
+    });
+  const parts = [set(0, 'none', 0), set(0, 'gzip', 3), set(1, 'none', 6), set(1, 'gzip', 9)];
+  runtime.files.makeDirectory(directory);
+  runtime.files.writeFileDurably(`${directory}/00000000000000000000.log`, Buffer.concat(parts));
+  const log = openLog(runtime, { config, cleanShutdown: false });
+  const expected = [0, 3, 6, 9].flatMap((base) =>
+    ['a', 'b', 'c'].map((value, index): [number, string] => [base + index, `${value}${base}`]),
+  );
+  assert.deepEqual(valuesIn(log), expected);
+  assert.deepEqual(valuesIn(log, { startOffset: 10 }), expected.slice(10));
+  assert.deepEqual([log.logEndOffset, log.latestEpoch], [12, -1]);
+  assert.deepEqual(log.offsetForTimestamp(startMs + 7), { timestamp: startMs + 9, offset: 9, leaderEpoch: -1 });
+  assert.equal(append(log, batchOf(['new'], { timestamp: startMs })).firstOffset, 12);
+  const follower = openLog(testRuntime());
+  follower.append(Buffer.concat(parts), { leaderEpoch: 4, origin: 'replication' });
+  assert.deepEqual(valuesIn(follower), expected);
 });

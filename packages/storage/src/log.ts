@@ -119,7 +119,8 @@ export class Log {
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
   static open(options: LogOptions): Log {
     const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
-    runtime.files.makeDirectory(directory);
+    const isNewDirectory = runtime.files.stat(directory) === undefined;
+    if (isNewDirectory) runtime.files.makeDirectory(directory);
     const topicId = settleTopicId(options);
     const loaded = loadLog({
       files: runtime.files,
@@ -134,16 +135,19 @@ export class Log {
       logStartOffset: options.logStartOffset ?? 0,
       producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
     });
-    return new Log(options, config, topicId, loaded);
+    return new Log(options, { config, topicId, isNewDirectory, ...loaded });
   }
 
-  private constructor(options: LogOptions, config: LogConfig, topicId: Uuid | undefined, loaded: LoadedLog) {
+  private constructor(
+    options: LogOptions,
+    loaded: LoadedLog & { config: LogConfig; topicId: Uuid | undefined; isNewDirectory: boolean },
+  ) {
     this.directory = options.directory;
     this.topic = options.topic;
     this.partition = options.partition;
     this.name = partitionDirectoryName(options.topic, options.partition);
-    this.#topicId = topicId;
-    this.#config = config;
+    this.#topicId = loaded.topicId;
+    this.#config = loaded.config;
     this.#runtime = options.runtime;
     this.#segments = loaded.segments;
     this.#epochs = loaded.epochs;
@@ -533,7 +537,7 @@ export class Log {
     if (this.#isClosed) return;
     this.#producers.takeSnapshot();
     this.#segments.active.becomeInactive();
-    this.flush();
+    this.#flusher.flushLast(this.#logEndOffset);
     this.abandon();
   }
 

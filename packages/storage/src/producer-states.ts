@@ -172,7 +172,9 @@ export class ProducerStates {
     this.#unsyncedSnapshots.push(offset);
   }
 
-  syncSnapshots(): void {
+  /** Returns whether there were any: then their names, too, have to be made durable. */
+  syncSnapshots(): boolean {
+    if (this.#unsyncedSnapshots.length === 0) return false;
     for (const offset of this.#unsyncedSnapshots) {
       const path = this.#snapshotPath(offset);
       if (!this.#options.files.stat(path)) continue;
@@ -184,6 +186,7 @@ export class ProducerStates {
       }
     }
     this.#unsyncedSnapshots = [];
+    return true;
   }
 
   /** Renames the snapshot at `offset` for delayed removal and returns its new path; undefined when there is none. */
