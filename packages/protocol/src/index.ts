@@ -89,6 +89,33 @@ export { RecordCursor, type RecordSectionContext } from './records/record-cursor
 export { xxh3 } from './records/xxh3.ts';
 export { xxh32 } from './records/xxh32.ts';
 export * from './records-of/index.ts';
+// ── SCRAM: a login's messages and what a server keeps of a password ──
+export {
+  type ScramCredential,
+  type ScramMechanism,
+  type ScramMechanismName,
+  saltScramPassword,
+  scramCredentialFromText,
+  scramCredentialOfPassword,
+  scramCredentialOfSaltedPassword,
+  scramCredentialToText,
+  scramMechanismOf,
+  scramMechanisms,
+} from './scram/scram-credential.ts';
+export {
+  parseScramClientFirst,
+  type ScramChallenge,
+  type ScramClientFinal,
+  type ScramClientFirst,
+  type ScramLogin,
+  type ScramLoginRequest,
+  scramClientFinal,
+  scramClientFirst,
+  scramServerError,
+  scramServerFinal,
+  scramServerFirst,
+  verifyScramServerFinal,
+} from './scram/scram-exchange.ts';
 export { isUuid, type Uuid, uuidFromBytes, uuidToBytes, ZERO_UUID } from './uuid.ts';
 export {
   readAssignment,

@@ -1,15 +1,13 @@
-import { pbkdf2Sync } from 'node:crypto';
-import { scramCredential, scramMechanism, userScramCredentialRecord } from '@ottla/metadata';
-import type { MetadataRecord } from '@ottla/protocol';
+import { userScramCredentialRecord } from '@ottla/metadata';
+import {
+  type MetadataRecord,
+  type ScramMechanism,
+  saltScramPassword,
+  scramCredentialOfSaltedPassword,
+  scramMechanismOf,
+} from '@ottla/protocol';
 import type { Random } from '@ottla/runtime';
 import { FormatError } from './format-error.ts';
-
-const mechanisms: Readonly<Record<string, { mechanism: number; hash: string; bytes: number; javaName: string }>> = {
-  'SCRAM-SHA-256': { mechanism: scramMechanism.sha256, hash: 'sha256', bytes: 32, javaName: 'SCRAM_SHA_256' },
-  'SCRAM-SHA-512': { mechanism: scramMechanism.sha512, hash: 'sha512', bytes: 64, javaName: 'SCRAM_SHA_512' },
-};
-const minIterations = 4096;
-const maxIterations = 16384;
 
 /**
  * The credential of `--add-scram MECHANISM=[name=...,password=...]`; instead of the password `salt` and `saltedpassword` in base64, and
@@ -19,20 +17,17 @@ export function scramArgument(argument: string, random: Random): MetadataRecord 
   const equals = argument.indexOf('=');
   if (equals < 0) throw new FormatError(`Failed to find equals sign in SCRAM argument '${argument}'`);
   const mechanismName = argument.slice(0, equals);
-  const known = mechanisms[mechanismName];
-  if (!known) throw new FormatError(`The add-scram mechanism ${mechanismName} is not supported.`);
+  const mechanism = scramMechanismOf(mechanismName);
+  if (!mechanism) throw new FormatError(`The add-scram mechanism ${mechanismName} is not supported.`);
   const settings = parseSettings(argument.slice(equals + 1));
   const name = settings.get('name');
   if (name === undefined) throw new FormatError(`You must supply 'name' to add-scram`);
-  const iterations = iterationsOf(settings.get('iterations'), known.javaName);
+  const iterations = iterationsOf(settings.get('iterations'), mechanism);
   const saltText = settings.get('salt');
   const salt = saltText === undefined ? freshSalt(random) : Buffer.from(saltText, 'base64');
-  const saltedPassword = saltedPasswordOf(settings, { salt, iterations, ...known });
-  return userScramCredentialRecord(
-    known.mechanism,
-    name,
-    scramCredential({ mechanism: known.mechanism, iterations, salt, saltedPassword }),
-  );
+  const saltedPassword = saltedPasswordOf(settings, mechanism, { salt, iterations });
+  const credential = scramCredentialOfSaltedPassword(mechanism, { salt, iterations, saltedPassword });
+  return userScramCredentialRecord(mechanism.id, name, credential);
 }
 
 function parseSettings(text: string): Map<string, string> {
@@ -57,20 +52,22 @@ function parseSettings(text: string): Map<string, string> {
   return settings;
 }
 
-function iterationsOf(text: string | undefined, mechanism: string): number {
+function iterationsOf(text: string | undefined, { name, minIterations, maxIterations }: ScramMechanism): number {
   if (text === undefined) return minIterations;
   const iterations = Number(text);
   if (!Number.isInteger(iterations)) throw new FormatError(`The 'iterations' value must be a whole number, not ${text}`);
-  if (iterations < minIterations)
-    throw new FormatError(`The 'iterations' value must be >= ${minIterations} for add-scram using ${mechanism}`);
-  if (iterations > maxIterations)
-    throw new FormatError(`The 'iterations' value must be <= ${maxIterations} for add-scram using ${mechanism}`);
+  const limit =
+    iterations < minIterations ? `>= ${minIterations}` : iterations > maxIterations ? `<= ${maxIterations}` : undefined;
+  // Kafka names the mechanism as its enum does.
+  if (limit) throw new FormatError(`The 'iterations' value must be ${limit} for add-scram using ${name.replaceAll('-', '_')}`);
   return iterations;
 }
 
-type Hashing = { readonly salt: Uint8Array; readonly iterations: number; readonly hash: string; readonly bytes: number };
-
-function saltedPasswordOf(settings: ReadonlyMap<string, string>, { salt, iterations, hash, bytes }: Hashing): Uint8Array {
+function saltedPasswordOf(
+  settings: ReadonlyMap<string, string>,
+  mechanism: ScramMechanism,
+  from: { readonly salt: Uint8Array; readonly iterations: number },
+): Uint8Array {
   const password = settings.get('password');
   const salted = settings.get('saltedpassword');
   if (salted !== undefined) {
@@ -79,7 +76,7 @@ function saltedPasswordOf(settings: ReadonlyMap<string, string>, { salt, iterati
     return Buffer.from(salted, 'base64');
   }
   if (password === undefined) throw new FormatError(`You must supply one of 'password' or 'saltedpassword' to add-scram`);
-  return pbkdf2Sync(Buffer.from(password), salt, iterations, bytes, hash);
+  return saltScramPassword(mechanism, password, from);
 }
 
 /** 26 characters of base 36, as Kafka draws them: its bytes are the salt. */

@@ -7,6 +7,7 @@ import { family as messages } from './messages.ts';
 import { family as primitives } from './primitives.ts';
 import { family as recordFrames } from './record-frames.ts';
 import { family as records } from './records.ts';
+import { family as scram } from './scram.ts';
 import { consumerProtocolFamily, principalFamily } from './versioned-bytes.ts';
 
 export interface Family {
@@ -28,6 +29,7 @@ const families: readonly Family[] = [
   saslFamily,
   consumerProtocolFamily,
   principalFamily,
+  scram,
 ];
 
 /** The family of a file, by its name or else by the form of its first line; undefined for one that nobody knows. */
