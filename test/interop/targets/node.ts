@@ -64,10 +64,8 @@ export class TargetNode {
 
   async start(options: { recordArchive?: boolean } = {}): Promise<void> {
     const output = openSync(this.#logFile, 'a');
-    const command =
-      this.target === 'kafka'
-        ? ['java', ...serverCommand(this.#propertiesFile, this.directory, options.recordArchive ? 'record' : 'use')]
-        : [process.execPath, ottla, 'start', '--config', this.#propertiesFile];
+    const kafka = ['java', ...serverCommand(this.propertiesFile, this.directory, options.recordArchive ? 'record' : 'use')];
+    const command = this.command(kafka);
     const child = start(command[0]!, command.slice(1), { cwd: this.directory, stdio: ['ignore', output, output] });
     this.#child = child;
     await eventually(
@@ -81,6 +79,11 @@ export class TargetNode {
       child.kill('SIGKILL');
       throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
     });
+  }
+
+  /** The command line that starts the node; for Kafka the one given. */
+  command(kafka: readonly string[] = ['java', ...serverCommand(this.propertiesFile, this.directory)]): readonly string[] {
+    return this.target === 'kafka' ? kafka : [process.execPath, ottla, 'start', '--config', this.propertiesFile];
   }
 
   /** As an operator stops it: SIGTERM, and it ends by itself. */
@@ -98,7 +101,7 @@ export class TargetNode {
     rmSync(this.directory, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  get #propertiesFile(): string {
+  get propertiesFile(): string {
     return join(this.directory, 'server.properties');
   }
 
@@ -107,7 +110,7 @@ export class TargetNode {
   }
 
   get #formatArguments(): string[] {
-    return ['format', '--cluster-id', clusterId, '--standalone', '--config', this.#propertiesFile];
+    return ['format', '--cluster-id', clusterId, '--standalone', '--config', this.propertiesFile];
   }
 
   #configure(properties: Readonly<Record<string, string>>): void {
@@ -129,7 +132,7 @@ export class TargetNode {
       ...properties,
     };
     const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
-    writeFileSync(this.#propertiesFile, lines.join(''));
+    writeFileSync(this.propertiesFile, lines.join(''));
   }
 
   /** Whether a Metadata request (v1, no topics) is answered with at least one live broker. */
