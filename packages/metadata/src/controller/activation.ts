@@ -15,9 +15,12 @@ export function activate(
   bootstrapRecords: readonly MetadataRecord[],
   { nowMs }: DecisionContext,
 ): Decision<null> {
-  const { image, sessions } = state;
-  // Whoever was alive for the previous controller has a whole session's time to find this one.
-  for (const broker of image.brokers.values()) if (!broker.fenced) sessions.touch(broker.id, broker.epoch, nowMs);
+  const { image, sessions, settings } = state;
+  // Whoever was alive for the previous controller has a whole session's time to find this one. The broker of this very process is
+  // only about to register, so the one of its id that is still in the log is dead: waiting for its session would be in vain.
+  for (const broker of image.brokers.values()) {
+    if (!broker.fenced && broker.id !== settings.nodeId) sessions.touch(broker.id, broker.epoch, nowMs);
+  }
   if (image.features.hasMetadataVersion) return { records: abortion(state), response: null };
   if (image.openTransaction) return { records: [...abortion(state), ...bootstrap(state, bootstrapRecords)], response: null };
   return { records: bootstrap(state, bootstrapRecords), response: null };
