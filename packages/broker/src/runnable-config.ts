@@ -20,6 +20,16 @@ export function requireRunnable(config: BrokerConfig, listeners: readonly Listen
       'this release of Ottla does not enforce ACLs yet: unset authorizer.class.name, or keep such a cluster on Apache Kafka',
     );
   }
+  for (const name of policyClasses) {
+    if (config[name] !== null) throw new ConfigError(`Ottla loads no classes: unset ${name}, for nothing would enforce it`);
+  }
   if (config['remote.log.storage.system.enable'])
     throw new ConfigError('this release of Ottla has no tiered storage yet: remote.log.storage.system.enable must be false');
 }
+
+/** Code of the cluster's owner that refuses requests: running without it would allow what they forbid. */
+const policyClasses = [
+  'create.topic.policy.class.name',
+  'alter.config.policy.class.name',
+  'client.quota.callback.class',
+] as const;
