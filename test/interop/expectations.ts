@@ -244,7 +244,10 @@ function groupExpectations(client: () => Client, knows: Knows): void {
   }
 }
 
-/** Creates a topic and waits until the cluster knows it everywhere a client may ask. */
+/**
+ * Creates a topic and waits until each partition answers as its leader: metadata may tell of it a moment earlier, and a library
+ * that writes to several partitions and is refused by one writes to all of them again.
+ */
 export async function freshTopic(
   client: Client,
   topic: string,
@@ -253,6 +256,7 @@ export async function freshTopic(
 ): Promise<string> {
   await client.call('createTopic', { topic, partitions, configs });
   await eventually(`${topic} exists`, async () => (await client.call('partitions', { topic })) === partitions);
+  await eventually(`${topic} is led`, async () => (await client.call('offsets', { topic })).latest.length === partitions);
   return topic;
 }
 
