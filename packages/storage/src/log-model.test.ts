@@ -54,11 +54,12 @@ const config = { segmentBytes: 1500, indexIntervalBytes: 200, fileDeleteDelayMs:
 
 test('a log is an array under append, truncate, roll, delete and reopen', () => {
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+    fc.property(fc.array(step, { maxLength: 80, size: 'max' }), (steps) => {
       const runtime = testRuntime();
       let log = openLog(runtime, { config });
       const model: Model = { startOffset: 0, endOffset: 0, values: [] };
       const sequences = new Map<number, { next: number; last?: { offset: number; size: number } }>();
+      const producerAt = new Map<number, number>();
       let epoch = 0;
       let count = 0;
 
@@ -99,6 +100,7 @@ test('a log is an array under append, truncate, roll, delete and reopen', () => 
             });
             const { firstOffset } = append(log, batch, epoch);
             appended([value], firstOffset);
+            producerAt.set(firstOffset, action.producerId);
             producer.next++;
             producer.last = { offset: firstOffset, size: action.size };
             break;
@@ -139,9 +141,21 @@ test('a log is an array under append, truncate, roll, delete and reopen', () => 
             if (action.isClean) log.close();
             else log.abandon();
             log = openLog(runtime, { config, cleanShutdown: action.isClean, recoveryPoint, logStartOffset });
-            assert.deepEqual(log.epochs, epochs);
-            const byId = (left: { producerId: number }, right: { producerId: number }) => left.producerId - right.producerId;
-            assert.deepEqual(log.activeProducers().sort(byId), producers.sort(byId));
+            // A truncation inside a batch leaves a gap at the end, which only memory knows of.
+            assert.ok(log.logEndOffset <= model.endOffset && log.logEndOffset > (model.values.at(-1)?.[0] ?? -1));
+            model.endOffset = log.logEndOffset;
+            const held = epochs.filter((entry) => entry.startOffset < model.endOffset);
+            if (model.startOffset < model.endOffset) assert.deepEqual(log.epochs, held);
+            for (const before of producers) {
+              const after = log.activeProducers().find((producer) => producer.producerId === before.producerId);
+              if (after) {
+                assert.deepEqual(after, before);
+                continue;
+              }
+              // A restart may cost the memory of a producer whose records all lie below the log start.
+              assert.ok(model.values.every(([offset]) => producerAt.get(offset) !== before.producerId));
+              sequences.delete(before.producerId);
+            }
             break;
           }
           case 'read': {
@@ -160,7 +174,7 @@ test('a log is an array under append, truncate, roll, delete and reopen', () => 
       if (newest) assert.ok(log.offsetForTimestamp(startMs));
       log.close();
     }),
-    { numRuns: 300 },
+    { numRuns: 400 },
   );
 });
 

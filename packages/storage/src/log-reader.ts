@@ -68,8 +68,15 @@ function baseOffsetOf(records: Uint8Array): number {
 
 /** The first record at or behind `startOffset` with a timestamp at or after `timestamp`. */
 export function findTimestamp(segments: Segments, timestamp: number, startOffset: number): TimestampAndOffset | undefined {
-  const segment = segments.from(startOffset).find((candidate) => candidate.largestTimestamp >= timestamp);
-  if (!segment) return undefined;
+  for (const segment of segments.from(startOffset)) {
+    // A segment without timestamps goes by its file's, and may then hold nothing after all.
+    const found = segment.largestTimestamp >= timestamp ? findTimestampIn(segment, timestamp, startOffset) : undefined;
+    if (found) return found;
+  }
+  return undefined;
+}
+
+function findTimestampIn(segment: Segment, timestamp: number, startOffset: number): TimestampAndOffset | undefined {
   const indexed = segment.timeIndex.lookup(timestamp);
   const headers = segment.headersFrom(Math.max(indexed.offset, startOffset));
   while (headers.next()) {

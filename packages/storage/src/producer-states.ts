@@ -142,7 +142,7 @@ export class ProducerStates {
   /** Goes back to the newest snapshot inside the log, unless the state is at `logEndOffset` already. The caller replays the rest. */
   reload({ logStartOffset, logEndOffset, nowMs }: { logStartOffset: number; logEndOffset: number; nowMs: number }): void {
     for (const offset of [...this.#snapshotOffsets]) {
-      if (offset > logEndOffset || offset <= logStartOffset) this.#removeSnapshot(offset);
+      if (offset > logEndOffset || offset < logStartOffset) this.#removeSnapshot(offset);
     }
     if (this.#mapEndOffset === logEndOffset) {
       this.onLogStartOffset(logStartOffset);
