@@ -9,6 +9,9 @@ export type { CreatedTopic, ListedTopic, NewTopic, RecordsToDelete, TopicDescrip
 export { ClientClosedError } from './client-closed-error.ts';
 export type { ClientConfig } from './client-config.ts';
 export type { Node, PartitionMetadata, TopicMetadata } from './cluster/metadata-cache.ts';
+export { type Assignor, type MemberSubscription, rangeAssignor, roundRobinAssignor } from './consumer/assignors.ts';
+export { Consumer, type ConsumerRecord, type RebalanceListener } from './consumer/consumer.ts';
+export { type ConsumerConfig, type Deserializer, jsonDeserializer, stringDeserializer } from './consumer/consumer-config.ts';
 export { type Content, Producer, type ProducerRecord, type RecordMetadata, type SentRange } from './producer/producer.ts';
 export type { Acks, ProducerConfig } from './producer/producer-config.ts';
 export type { TopicPartition } from './topic-partition.ts';

@@ -1,4 +1,4 @@
-import { type KafkaError, sequenceAfter } from '@ottla/protocol';
+import { sequenceAfter } from '@ottla/protocol';
 import type { ProducerBatch } from './producer-batch.ts';
 
 /** A producer's identity towards one partition. */
@@ -145,10 +145,7 @@ function removeFrom(batches: ProducerBatch[], batch: ProducerBatch): void {
   if (index >= 0) batches.splice(index, 1);
 }
 
-export function isSequenceError(error: KafkaError): boolean {
-  return (
-    error.name === 'OUT_OF_ORDER_SEQUENCE_NUMBER' ||
-    error.name === 'UNKNOWN_PRODUCER_ID' ||
-    error.name === 'INVALID_PRODUCER_EPOCH'
-  );
+/** The leader expects another sequence, or does not remember the producer. */
+export function isSequenceError({ name }: Error): boolean {
+  return name === 'OUT_OF_ORDER_SEQUENCE_NUMBER' || name === 'UNKNOWN_PRODUCER_ID' || name === 'INVALID_PRODUCER_EPOCH';
 }

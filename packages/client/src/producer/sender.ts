@@ -61,7 +61,10 @@ export class Sender {
   #drain(): void {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
     this.#expire(nowMs);
-    if (this.#config.enableIdempotence && !this.#identity) return this.#prepareIdentity(nowMs);
+    if (this.#config.enableIdempotence && !this.#identity) {
+      this.#prepareIdentity(nowMs);
+      return;
+    }
     if (this.#cluster.isMetadataOld) this.#refreshMetadata();
     for (;;) {
       const requests = this.#collect(nowMs);
@@ -165,21 +168,23 @@ export class Sender {
 
   #failed({ queue, batch }: QueuedBatch, error: Error): void {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
-    if (!(error instanceof KafkaError) || this.#cluster.closed) return this.#giveUp(queue, batch, error);
-    if (error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
+    if (error instanceof KafkaError && error.refreshMetadata) this.#refreshMetadata();
+    if (error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
       queue.replaced(batch, this.#accumulator.split(batch));
-      return;
+    } else if (!this.#mayPass(batch, error) || nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
+      this.#giveUp(queue, batch, error);
+    } else {
+      batch.failures++;
+      batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
+      this.wakeAt(batch.retryAtMs);
+      if (isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
+      else queue.postponed(batch);
     }
-    if (error.refreshMetadata) this.#refreshMetadata();
-    const isAboutSequence = batch.isSequenced && isSequenceError(error);
-    if ((!error.retriable && !isAboutSequence) || nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
-      return this.#giveUp(queue, batch, error);
-    }
-    batch.failures++;
-    batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
-    this.wakeAt(batch.retryAtMs);
-    if (isAboutSequence && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
-    else queue.postponed(batch);
+  }
+
+  #mayPass(batch: ProducerBatch, error: Error): boolean {
+    if (this.#cluster.closed) return false;
+    return isRetriableError(error) || (batch.isSequenced && isSequenceError(error));
   }
 
   #giveUp(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {

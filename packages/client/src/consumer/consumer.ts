@@ -1,0 +1,479 @@
+import { KafkaError, type RecordHeader } from '@ottla/protocol';
+import { type CommittedOffset, fetchCommitted, type OffsetToCommit, sendCommit } from '../admin/group-offsets.ts';
+import { listOffsets } from '../admin/offsets.ts';
+import { ClientClosedError } from '../client-closed-error.ts';
+import { Cluster } from '../cluster/cluster.ts';
+import { Signal } from '../cluster/signal.ts';
+import { partitionName, type TopicPartition } from '../topic-partition.ts';
+import {
+  type CompleteConsumerConfig,
+  type ConsumerConfig,
+  completeConsumerConfig,
+  type Deserializer,
+} from './consumer-config.ts';
+import { Fetcher } from './fetcher.ts';
+import { GroupMembership } from './group-membership.ts';
+import { parseOffsetReset } from './offset-reset.ts';
+import { PartitionState } from './partition-state.ts';
+import type { CurrentRecord } from './record-reader.ts';
+
+export type ConsumerRecord<Key = Uint8Array, Value = Uint8Array> = {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Milliseconds since 1970; -1 in formats without. */
+  readonly timestamp: number;
+  readonly key: Key | null;
+  readonly value: Value | null;
+  readonly headers: readonly RecordHeader[];
+  readonly leaderEpoch: number;
+};
+
+export type RebalanceListener = {
+  readonly onAssigned?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
+  /** Before others get them: the last chance to commit. */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
+  /** Others may have them already. */
+  readonly onLost?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
+};
+
+/** A wait looks around at least this often: for commits that are due, and metadata that has changed. */
+const longestWaitMs = 1000;
+
+/**
+ * Reads records: of the topics it subscribes to, shared with the other members of its group, or of partitions it is assigned.
+ * Records count as consumed when the next ones are asked for; auto-commit commits no further.
+ */
+export class Consumer<Key = Uint8Array, Value = Uint8Array> {
+  readonly #config: CompleteConsumerConfig;
+  readonly #deserializeKey: Deserializer<Key> | undefined;
+  readonly #deserializeValue: Deserializer<Value> | undefined;
+  readonly #cluster: Cluster;
+  readonly #signal: Signal;
+  readonly #fetcher: Fetcher;
+  readonly #membership: GroupMembership;
+  readonly #states = new Map<string, PartitionState>();
+  /** Undefined after `assign`, and before either. */
+  #subscription: { readonly topics: readonly string[]; readonly listener: RebalanceListener } | undefined;
+  #needsJoin = false;
+  #isLost = false;
+  /** Between joining and giving up what joining brought. */
+  #isMember = false;
+  /** For a group's leader: the partitions its assignment was based on. */
+  #basis: ReadonlyMap<string, number> | undefined;
+  /** Joining, or finding positions: one at a time. */
+  #task: Promise<void> | undefined;
+  #failure: Error | undefined;
+  #nextCommitMs: number;
+  #committing: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** Throws INVALID_CONFIG. Connects when first used. */
+  constructor(config: ConsumerConfig<Key, Value>) {
+    this.#config = completeConsumerConfig(config as ConsumerConfig<unknown, unknown>);
+    this.#deserializeKey = config.keyDeserializer;
+    this.#deserializeValue = config.valueDeserializer;
+    this.#cluster = new Cluster(this.#config, { client: 'consumer', createsTopics: this.#config.allowAutoCreateTopics });
+    this.#signal = new Signal(this.#cluster.runtime.timers);
+    this.#nextCommitMs = this.#nowMs + this.#config.autoCommitIntervalMs;
+    this.#fetcher = new Fetcher(this.#cluster, this.#config, {
+      assigned: () => this.#states.values(),
+      onProgress: () => this.#signal.notify(),
+      onOutOfRange: (state) => this.#resetPosition(state),
+    });
+    this.#membership = new GroupMembership(this.#cluster, this.#config, {
+      onRejoinNeeded: ({ isLost }) => {
+        this.#needsJoin = true;
+        this.#isLost ||= isLost;
+        this.#signal.notify();
+      },
+      onFailure: (error) => this.#fail(error),
+    });
+  }
+
+  get #nowMs(): number {
+    return this.#cluster.runtime.clock.monotonicMs();
+  }
+
+  /** Optional: finds out at once whether there is a broker. Rejects with NETWORK_EXCEPTION. */
+  connect(): Promise<void> {
+    return this.#cluster.connect();
+  }
+
+  /** Joins the group when records are next asked for. Replaces the topics of an earlier call. */
+  subscribe(topics: readonly string[], listener: RebalanceListener = {}): void {
+    this.#assertOpen();
+    this.#requireGroup('subscribe');
+    if (!this.#subscription && this.#states.size > 0)
+      throw new Error('this consumer was assigned partitions: it cannot subscribe too');
+    this.#subscription = { topics: [...topics], listener };
+    this.#cluster.watch(topics);
+    this.#needsJoin = true;
+    this.#signal.notify();
+  }
+
+  /** Reads just these partitions, whatever the group does. Replaces those of an earlier call; positions of those that stay are kept. */
+  assign(partitions: readonly TopicPartition[]): void {
+    this.#assertOpen();
+    if (this.#subscription) throw new Error('this consumer subscribes to topics: its group assigns the partitions');
+    const kept = new Map(this.#states);
+    this.#states.clear();
+    for (const partition of partitions) {
+      const name = partitionName(partition);
+      this.#states.set(name, kept.get(name) ?? new PartitionState(partition));
+    }
+    this.#cluster.watch(partitions.map(({ topic }) => topic));
+    this.#signal.notify();
+  }
+
+  get assignment(): TopicPartition[] {
+    return [...this.#states.values()].map(({ topic, partition }) => ({ topic, partition }));
+  }
+
+  seek(partition: TopicPartition, offset: number): void {
+    this.#stateOf(partition).seek(offset);
+    this.#signal.notify();
+  }
+
+  /** All assigned partitions unless given. */
+  seekToBeginning(partitions: readonly TopicPartition[] = this.assignment): void {
+    for (const partition of partitions) this.#stateOf(partition).seekTo('earliest');
+    this.#signal.notify();
+  }
+
+  /** Where the log ends when records are next asked for. */
+  seekToEnd(partitions: readonly TopicPartition[] = this.assignment): void {
+    for (const partition of partitions) this.#stateOf(partition).seekTo('latest');
+    this.#signal.notify();
+  }
+
+  /** The next offset to be given out; undefined until it is found out. */
+  position(partition: TopicPartition): number | undefined {
+    return this.#stateOf(partition).position;
+  }
+
+  /** Stops giving out records of these partitions, and stays their owner. */
+  pause(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) this.#stateOf(partition).isPaused = true;
+  }
+
+  resume(partitions: readonly TopicPartition[]): void {
+    for (const partition of partitions) this.#stateOf(partition).isPaused = false;
+    this.#signal.notify();
+  }
+
+  #stateOf(partition: TopicPartition): PartitionState {
+    const state = this.#states.get(partitionName(partition));
+    if (!state) throw new Error(`partition ${partitionName(partition)} is not assigned to this consumer`);
+    return state;
+  }
+
+  /**
+   * The next records, at most `maxPollRecords`; waits up to `timeoutMs` for the first. Empty when there are none, and once the
+   * consumer closes. Rejects with what does not pass by itself: authorization, corrupt records, a refused group member.
+   */
+  async poll({ timeoutMs = 0 }: { timeoutMs?: number } = {}): Promise<ConsumerRecord<Key, Value>[]> {
+    const records: ConsumerRecord<Key, Value>[] = [];
+    await this.#take(this.#config.maxPollRecords, records, timeoutMs);
+    return records;
+  }
+
+  /** Records without end, until the consumer closes. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ConsumerRecord<Key, Value>, void, undefined> {
+    const records: ConsumerRecord<Key, Value>[] = [];
+    while (!this.#closing) {
+      // One at a time, so that the position is never ahead of what the loop has seen.
+      await this.#take(1, records, Number.POSITIVE_INFINITY);
+      const record = records.pop();
+      if (record) yield record;
+    }
+  }
+
+  async #take(max: number, records: ConsumerRecord<Key, Value>[], timeoutMs: number): Promise<void> {
+    const deadlineMs = this.#nowMs + timeoutMs;
+    for (;;) {
+      if (this.#closing) return;
+      this.#membership.polled();
+      this.#throwIfFailed();
+      this.#commitIfDue();
+      if (this.#isReady()) {
+        this.#fetcher.take(max, (state, record, leaderEpoch) => records.push(this.#recordOf(state, record, leaderEpoch)));
+        if (records.length > 0) return;
+        this.#fetcher.send();
+      }
+      const remainingMs = deadlineMs - this.#nowMs;
+      if (remainingMs <= 0) return;
+      await this.#signal.wait(Math.min(remainingMs, this.#untilNextLookMs()));
+    }
+  }
+
+  #untilNextLookMs(): number {
+    let waitMs = longestWaitMs;
+    const nowMs = this.#nowMs;
+    for (const { retryAtMs } of this.#states.values()) if (retryAtMs > nowMs) waitMs = Math.min(waitMs, retryAtMs - nowMs);
+    return waitMs;
+  }
+
+  #recordOf(state: PartitionState, record: CurrentRecord, leaderEpoch: number): ConsumerRecord<Key, Value> {
+    const { topic, partition } = state;
+    const { offset, timestamp, key, value } = record;
+    return {
+      topic,
+      partition,
+      offset,
+      timestamp,
+      key: key && this.#deserializeKey ? this.#deserializeKey(key, topic) : (key as Key | null),
+      value: value && this.#deserializeValue ? this.#deserializeValue(value, topic) : (value as Value | null),
+      headers: record.headers(),
+      leaderEpoch,
+    };
+  }
+
+  #throwIfFailed(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+    this.#fetcher.throwIfFailed();
+  }
+
+  #fail(error: Error): void {
+    if (this.#closing) return;
+    this.#failure = error;
+    this.#signal.notify();
+  }
+
+  /** Whether records may be given out; if not, sets going what is missing. */
+  #isReady(): boolean {
+    this.#noticeNewMetadata();
+    if (this.#subscription && this.#needsJoin) {
+      this.#run(() => this.#join());
+      return false;
+    }
+    for (const state of this.#states.values()) {
+      if (state.position === undefined && state.retryAtMs <= this.#nowMs) {
+        this.#run(() => this.#findPositions());
+        break;
+      }
+    }
+    return true;
+  }
+
+  #run(task: () => Promise<void>): void {
+    if (this.#task) return;
+    this.#task = task()
+      .catch((error: unknown) => this.#fail(error as Error))
+      .finally(() => {
+        this.#task = undefined;
+        this.#signal.notify();
+      });
+  }
+
+  /** Topics that are not there yet are asked for each time; what is there, when it has become old. */
+  #noticeNewMetadata(): void {
+    const { metadata, isMetadataOld } = this.#cluster;
+    const isMissing = this.#subscription?.topics.some((topic) => !metadata.topic(topic));
+    if (isMetadataOld || (isMissing && this.#nowMs - metadata.updatedAtMs > longestWaitMs)) {
+      // Whoever needs the answer asks again.
+      this.#cluster.refreshMetadata().catch(() => {});
+    }
+    if (!this.#basis || this.#needsJoin) return;
+    for (const [topic, count] of this.#basis) {
+      const known = metadata.topic(topic);
+      if (known && known.partitions.length !== count) this.#needsJoin = true;
+    }
+  }
+
+  async #join(): Promise<void> {
+    const { topics, listener } = this.#subscription!;
+    await this.#giveUpAssignment(listener);
+    this.#needsJoin = false;
+    this.#isLost = false;
+    try {
+      const { assigned, basis } = await this.#membership.join(topics);
+      this.#basis = basis;
+      this.#cluster.watch(assigned.map(({ topic }) => topic));
+      for (const partition of assigned) this.#states.set(partitionName(partition), new PartitionState(partition));
+      if (assigned.some(({ topic, partition }) => !this.#cluster.metadata.partition(topic, partition)))
+        await this.#cluster.refreshMetadata();
+      this.#isMember = true;
+      await listener.onAssigned?.(assigned);
+    } catch (error) {
+      this.#needsJoin = true;
+      if (!(error instanceof KafkaError && error.retriable)) throw error;
+    }
+  }
+
+  async #giveUpAssignment(listener: RebalanceListener): Promise<void> {
+    if (!this.#isMember) return;
+    this.#isMember = false;
+    const owned = this.assignment;
+    if (this.#isLost) await (listener.onLost ?? listener.onRevoked)?.(owned);
+    else {
+      if (this.#config.enableAutoCommit) await this.#autoCommit();
+      await listener.onRevoked?.(owned);
+    }
+    this.#states.clear();
+    this.#basis = undefined;
+  }
+
+  /** From the group's commits, or by `autoOffsetReset`. */
+  async #findPositions(): Promise<void> {
+    const lacking = [...this.#states.values()].filter(({ position }) => position === undefined);
+    const seeks = new Map(lacking.map((state) => [state, state.seeks]));
+    const isStillLacking = (state: PartitionState): boolean =>
+      this.#states.get(partitionName(state)) === state && state.position === undefined && state.seeks === seeks.get(state);
+    try {
+      const uncommitted = lacking.filter(({ reset }) => reset === undefined);
+      if (this.#config.groupId !== '' && uncommitted.length > 0) {
+        for (const { offset, leaderEpoch, ...partition } of await this.committed(uncommitted)) {
+          const state = this.#states.get(partitionName(partition));
+          if (state && isStillLacking(state)) state.advance(offset, leaderEpoch);
+        }
+      }
+      const toReset = lacking.filter(isStillLacking);
+      for (const state of toReset) state.reset ??= this.#resetSpec(state);
+      const { defaultApiTimeoutMs: timeoutMs, isolationLevel } = this.#config;
+      const asked = toReset.map(({ topic, partition, reset }) => ({ topic, partition, at: reset! }));
+      const found = asked.length === 0 ? [] : await listOffsets(this.#cluster, asked, { timeoutMs, isolationLevel });
+      const beyond = found
+        .filter(({ offset }) => offset < 0)
+        .map(({ topic, partition }) => ({ topic, partition, at: 'latest' as const }));
+      // No record is younger than the time asked for: only what is yet to come is.
+      if (beyond.length > 0) found.push(...(await listOffsets(this.#cluster, beyond, { timeoutMs, isolationLevel })));
+      for (const { topic, partition, offset, leaderEpoch } of found) {
+        const state = this.#states.get(partitionName({ topic, partition }));
+        if (state && offset >= 0 && isStillLacking(state)) state.seek(offset, leaderEpoch);
+      }
+    } catch (error) {
+      for (const state of lacking) {
+        state.failures++;
+        state.retryAtMs = this.#nowMs + this.#cluster.backoff.delayMs(state.failures);
+      }
+      if (!(error instanceof KafkaError && error.retriable)) throw error;
+    }
+  }
+
+  #resetSpec(partition: TopicPartition) {
+    const policy = parseOffsetReset(this.#config.autoOffsetReset);
+    if (policy) return policy(this.#cluster.runtime.clock.nowMs());
+    throw new KafkaError(
+      'OFFSET_OUT_OF_RANGE',
+      `${partitionName(partition)} has no committed offset within its log, and autoOffsetReset is none: seek to where reading shall begin`,
+    );
+  }
+
+  #resetPosition(state: PartitionState): void {
+    try {
+      const { topic, partition, position } = state;
+      const fields = { topic, partition, offset: position, autoOffsetReset: this.#config.autoOffsetReset };
+      state.seekTo(this.#resetSpec(state));
+      this.#cluster.runtime.logger.warn('the position is outside the log: starting over by autoOffsetReset', fields);
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  /** What the group has committed for these partitions, or the assigned ones. */
+  committed(partitions: readonly TopicPartition[] = this.assignment): Promise<CommittedOffset[]> {
+    const { groupId, defaultApiTimeoutMs } = this.#config;
+    this.#requireGroup('read committed offsets');
+    return this.#atCoordinator(defaultApiTimeoutMs, (connection) =>
+      fetchCommitted(connection, { groupId, partitions, requireStable: true }),
+    );
+  }
+
+  /** Commits the positions of all assigned partitions, or these offsets: of the next record wanted each. */
+  async commit(offsets: readonly OffsetToCommit[] = this.#positions()): Promise<void> {
+    // Also from a listener that hears of the consumer's close.
+    this.#cluster.assertOpen();
+    this.#requireGroup('commit offsets');
+    await this.#commit(offsets, this.#config.defaultApiTimeoutMs);
+  }
+
+  async #commit(offsets: readonly OffsetToCommit[], timeoutMs: number): Promise<void> {
+    if (offsets.length === 0) return;
+    const { groupId } = this.#config;
+    const membership = this.#membership.membership;
+    try {
+      await this.#atCoordinator(timeoutMs, (connection) => sendCommit(connection, { groupId, offsets, membership }));
+    } catch (error) {
+      if (error instanceof KafkaError && this.#subscription) this.#membership.commitFailed(error);
+      throw error;
+    }
+  }
+
+  #atCoordinator<T>(
+    timeoutMs: number,
+    send: (connection: Awaited<ReturnType<Cluster['coordinatorOf']>>) => Promise<T>,
+  ): Promise<T> {
+    const { groupId } = this.#config;
+    return this.#cluster.retry(timeoutMs, async () => {
+      try {
+        return await send(await this.#cluster.coordinatorOf(groupId, 'group'));
+      } catch (error) {
+        if (error instanceof KafkaError && error.retriable) this.#cluster.forgetCoordinator(groupId);
+        throw error;
+      }
+    });
+  }
+
+  #positions(): OffsetToCommit[] {
+    return [...this.#states.values()]
+      .filter(({ position }) => position !== undefined)
+      .map(({ topic, partition, position, leaderEpoch }) => ({ topic, partition, offset: position!, leaderEpoch }));
+  }
+
+  #commitIfDue(): void {
+    const { enableAutoCommit, groupId, autoCommitIntervalMs } = this.#config;
+    if (!enableAutoCommit || groupId === '' || this.#nowMs < this.#nextCommitMs || this.#committing || this.#needsJoin) return;
+    this.#nextCommitMs = this.#nowMs + autoCommitIntervalMs;
+    this.#committing = this.#autoCommit().finally(() => {
+      this.#committing = undefined;
+    });
+  }
+
+  /** Its failure is no reason to stop: what is not committed is given out again, to whoever comes next. */
+  async #autoCommit(): Promise<void> {
+    if (this.#config.groupId === '') return;
+    try {
+      await this.#commit(this.#positions(), 5000);
+    } catch (error) {
+      if (error instanceof ClientClosedError) return;
+      this.#cluster.runtime.logger.warn('auto-commit failed', { groupId: this.#config.groupId, error: (error as Error).message });
+    }
+  }
+
+  /** Commits (with auto-commit), leaves the group, disconnects. At any moment: polls under way come back empty. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    this.#signal.notify();
+    const ownsPartitions = !this.#subscription || (this.#isMember && !this.#isLost);
+    try {
+      await this.#committing;
+      if (this.#config.enableAutoCommit && ownsPartitions) await this.#autoCommit();
+      if (this.#isMember) await this.#subscription?.listener.onRevoked?.(this.assignment);
+      if (this.#subscription) await this.#membership.leave('the consumer is closed');
+    } catch (error) {
+      this.#cluster.runtime.logger.warn('the consumer did not leave its group', { error: (error as Error).message });
+    } finally {
+      await this.#cluster.close();
+      await this.#task;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw new ClientClosedError('consumer');
+  }
+
+  #requireGroup(what: string): void {
+    if (this.#config.groupId === '') throw new KafkaError('INVALID_GROUP_ID', `to ${what}, a consumer needs a groupId`);
+  }
+}

@@ -1,0 +1,222 @@
+import { errorOfCode, Fetch, type FetchResponse, KafkaError, ZERO_UUID } from '@ottla/protocol';
+import { isolationLevelCode } from '../admin/offsets.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { groupByTopic, partitionName } from '../topic-partition.ts';
+import type { CompleteConsumerConfig } from './consumer-config.ts';
+import type { PartitionState } from './partition-state.ts';
+import { type CurrentRecord, RecordReader } from './record-reader.ts';
+
+/** From here on topics travel by id. */
+const firstVersionWithIds = 13;
+
+type Fetched = { readonly state: PartitionState; readonly seeks: number; readonly reader: RecordReader };
+type PartitionAnswer = FetchResponse['responses'][number]['partitions'][number];
+
+export type FetcherEvents = {
+  /** The partitions to fetch from now. */
+  readonly assigned: () => Iterable<PartitionState>;
+  /** There may be something to take. */
+  readonly onProgress: () => void;
+  /** The position is not in the log (any more). */
+  readonly onOutOfRange: (state: PartitionState) => void;
+};
+
+/** Keeps one long poll going at each broker that leads assigned partitions, and what they brought until it is taken. */
+export class Fetcher {
+  readonly #cluster: Cluster;
+  readonly #config: CompleteConsumerConfig;
+  readonly #events: FetcherEvents;
+  readonly #fetching = new Set<number>();
+  /** At most one for each partition, so memory is bounded by fetchMaxBytes and the number of brokers. */
+  readonly #fetched: Fetched[] = [];
+  #failure: Error | undefined;
+
+  constructor(cluster: Cluster, config: CompleteConsumerConfig, events: FetcherEvents) {
+    this.#cluster = cluster;
+    this.#config = config;
+    this.#events = events;
+  }
+
+  /** Calls back with up to `max` records, in order. Each counts as given out when its callback returns. Throws what it throws. */
+  take(max: number, give: (state: PartitionState, record: CurrentRecord, leaderEpoch: number) => void): number {
+    let count = 0;
+    let isExhausted = false;
+    const assigned = new Set(this.#events.assigned());
+    for (let at = 0; at < this.#fetched.length && count < max; ) {
+      const { state, seeks, reader } = this.#fetched[at]!;
+      if (!assigned.has(state) || state.seeks !== seeks) {
+        this.#fetched.splice(at, 1);
+      } else if (state.isPaused) {
+        at++;
+      } else {
+        try {
+          count += this.#takeFrom(state, reader, max - count, give);
+        } catch (error) {
+          // It is fetched anew, to fail again, unless someone seeks past what cannot be read.
+          this.#fetched.splice(at, 1);
+          if (count > 0) break;
+          throw problemAt(state, error);
+        }
+        if (count < max) {
+          this.#fetched.splice(at, 1);
+          isExhausted = true;
+        }
+      }
+    }
+    if (isExhausted) this.send();
+    return count;
+  }
+
+  #takeFrom(
+    state: PartitionState,
+    reader: RecordReader,
+    max: number,
+    give: (state: PartitionState, record: CurrentRecord, leaderEpoch: number) => void,
+  ): number {
+    for (let count = 0; count < max; count++) {
+      const record = reader.next();
+      if (!record) {
+        state.advance(reader.nextOffset, reader.leaderEpoch);
+        return count;
+      }
+      give(state, record, reader.leaderEpoch);
+      state.advance(record.offset + 1, reader.leaderEpoch);
+    }
+    return max;
+  }
+
+  /** Throws what went wrong for good since the last call. */
+  throwIfFailed(): void {
+    const failure = this.#failure;
+    this.#failure = undefined;
+    if (failure) throw failure;
+  }
+
+  /** Asks each leader that has no request yet for the partitions nothing is held of. */
+  send(): void {
+    const nowMs = this.#cluster.runtime.clock.monotonicMs();
+    const held = new Set(this.#fetched.filter(({ state, seeks }) => state.seeks === seeks).map(({ state }) => state));
+    const byLeader = new Map<number, PartitionState[]>();
+    let isLeaderMissing = false;
+    for (const state of this.#events.assigned()) {
+      if (state.position === undefined || state.isPaused || held.has(state) || state.retryAtMs > nowMs) continue;
+      const leaderId = this.#cluster.metadata.partition(state.topic, state.partition)?.leaderId ?? -1;
+      if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
+        isLeaderMissing = true;
+        this.#postpone(state);
+      } else if (!this.#fetching.has(leaderId)) {
+        const others = byLeader.get(leaderId);
+        if (others) others.push(state);
+        else byLeader.set(leaderId, [state]);
+      }
+    }
+    if (isLeaderMissing) this.#refreshMetadata();
+    for (const [leaderId, states] of byLeader) this.#fetch(leaderId, states);
+  }
+
+  #fetch(leaderId: number, states: PartitionState[]): void {
+    this.#fetching.add(leaderId);
+    const asked = states.map((state) => ({ state, seeks: state.seeks, fromOffset: state.position! }));
+    this.#exchange(leaderId, asked)
+      .catch((error: unknown) => {
+        for (const state of states) this.#postpone(state);
+        if (error instanceof KafkaError && error.retriable) this.#refreshMetadata();
+        else this.#failure = error as Error;
+      })
+      .finally(() => {
+        this.#fetching.delete(leaderId);
+        if (!this.#cluster.closed) this.#events.onProgress();
+      });
+  }
+
+  async #exchange(leaderId: number, asked: readonly Asked[]): Promise<void> {
+    const { fetchMinBytes, fetchMaxWaitMs, fetchMaxBytes, maxPartitionFetchBytes, isolationLevel, requestTimeoutMs } =
+      this.#config;
+    const { metadata } = this.#cluster;
+    const connection = await this.#cluster.connectionTo(leaderId, 'fetch');
+    const topics = [...groupByTopic(asked.map(({ state }) => state)).keys()];
+    const topicIds = new Map(topics.map((topic) => [topic, metadata.topic(topic)?.topicId ?? ZERO_UUID]));
+    const haveIds = ![...topicIds.values()].includes(ZERO_UUID);
+    const version = connection.versionFor(Fetch, haveIds ? {} : { max: firstVersionWithIds - 1 });
+    const response = await connection.send(
+      Fetch,
+      {
+        maxWaitMs: fetchMaxWaitMs,
+        minBytes: fetchMinBytes,
+        maxBytes: fetchMaxBytes,
+        isolationLevel: isolationLevelCode(isolationLevel),
+        // No session: each request says everything.
+        sessionId: 0,
+        sessionEpoch: -1,
+        topics: topics.map((topic) => ({
+          topic,
+          topicId: topicIds.get(topic)!,
+          partitions: asked
+            .filter(({ state }) => state.topic === topic)
+            .map(({ state: { partition }, fromOffset: fetchOffset }) => ({
+              partition,
+              currentLeaderEpoch: metadata.partition(topic, partition)?.leaderEpoch ?? -1,
+              fetchOffset,
+              partitionMaxBytes: maxPartitionFetchBytes,
+            })),
+        })),
+      },
+      { version, timeoutMs: fetchMaxWaitMs + requestTimeoutMs },
+    );
+    const error = errorOfCode(response.errorCode);
+    if (error) throw error;
+    const names = new Map([...topicIds].map(([name, id]) => [id, name]));
+    const answers = new Map<string, PartitionAnswer>();
+    for (const { topic, topicId, partitions } of response.responses) {
+      const name = version >= firstVersionWithIds ? (names.get(topicId) ?? '') : topic;
+      for (const answer of partitions) answers.set(partitionName({ topic: name, partition: answer.partitionIndex }), answer);
+    }
+    for (const one of asked) {
+      const answer = answers.get(partitionName(one.state));
+      if (answer && one.state.seeks === one.seeks) this.#answered(one, answer);
+    }
+  }
+
+  #answered({ state, seeks, fromOffset }: Asked, answer: PartitionAnswer): void {
+    const error = errorOfCode(answer.errorCode);
+    if (error) this.#refused(state, error);
+    else state.failures = 0;
+    if (error || !answer.records?.length) return;
+    const { isolationLevel, checkCrcs } = this.#config;
+    const abortedTransactions = isolationLevel === 'read_committed' ? answer.abortedTransactions : null;
+    this.#fetched.push({
+      state,
+      seeks,
+      reader: new RecordReader(answer.records, { fromOffset, checkCrcs, abortedTransactions }),
+    });
+  }
+
+  #refused(state: PartitionState, error: KafkaError): void {
+    if (error.name === 'OFFSET_OUT_OF_RANGE') {
+      this.#events.onOutOfRange(state);
+      return;
+    }
+    this.#postpone(state);
+    if (error.retriable) this.#refreshMetadata();
+    else this.#failure = problemAt(state, error);
+  }
+
+  #postpone(state: PartitionState): void {
+    state.failures++;
+    state.retryAtMs = this.#cluster.runtime.clock.monotonicMs() + this.#cluster.backoff.delayMs(state.failures);
+  }
+
+  #refreshMetadata(): void {
+    if (this.#cluster.closed) return;
+    // The next look at the partitions is soon, and asks again if there is need.
+    this.#cluster.refreshMetadata().then(this.#events.onProgress, () => {});
+  }
+}
+
+type Asked = { readonly state: PartitionState; readonly seeks: number; readonly fromOffset: number };
+
+function problemAt(state: PartitionState, error: unknown): Error {
+  if (!(error instanceof KafkaError)) return error as Error;
+  const where = `${partitionName(state)} at offset ${state.position}`;
+  return new KafkaError(error.name, `${where}: ${error.message}`, { cause: error });
+}

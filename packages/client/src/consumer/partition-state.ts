@@ -1,0 +1,55 @@
+import type { OffsetSpec } from '../admin/offsets.ts';
+import type { TopicPartition } from '../topic-partition.ts';
+
+/** An assigned partition: how far its consumer is. A new assignment makes new ones, so late answers find nobody. */
+export class PartitionState implements TopicPartition {
+  readonly topic: string;
+  readonly partition: number;
+  isPaused = false;
+  /** Nothing is fetched before: after an error. */
+  retryAtMs = 0;
+  failures = 0;
+  /** Where to look for the position when the committed offset shall not count. */
+  reset: OffsetSpec | undefined;
+  #position: number | undefined;
+  #leaderEpoch = -1;
+  #seeks = 0;
+
+  constructor({ topic, partition }: TopicPartition) {
+    this.topic = topic;
+    this.partition = partition;
+  }
+
+  /** The next offset to be given out; undefined until it is found out. */
+  get position(): number | undefined {
+    return this.#position;
+  }
+
+  /** Of the record before the position, as far as known. */
+  get leaderEpoch(): number {
+    return this.#leaderEpoch;
+  }
+
+  /** Changes with every jump: what was fetched before one is not wanted after it. */
+  get seeks(): number {
+    return this.#seeks;
+  }
+
+  /** Records up to here were given out. */
+  advance(position: number, leaderEpoch: number): void {
+    this.#position = position;
+    this.#leaderEpoch = leaderEpoch;
+  }
+
+  seek(position: number, leaderEpoch = -1): void {
+    this.#seeks++;
+    this.reset = undefined;
+    this.advance(position, leaderEpoch);
+  }
+
+  seekTo(spec: OffsetSpec): void {
+    this.#seeks++;
+    this.#position = undefined;
+    this.reset = spec;
+  }
+}
