@@ -44,6 +44,23 @@ test('a pid that was given to another process since is no holder', { skip: proce
   lockFile(path).release();
 });
 
+test('a dead process that nobody has reaped is no holder', { skip: process.platform !== 'linux' }, async () => {
+  const path = fresh();
+  // The shell becomes `sleep`, which never asks for the end of the child that the shell had started.
+  const parent = spawn('sh', ['-c', 'sleep 0.05 & echo $!; exec sleep 30'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  try {
+    const [output] = (await once(parent.stdout, 'data')) as [Buffer];
+    const pid = Number(output.toString());
+    const startOf = (): string[] => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    while (startOf()[0] !== 'Z') await new Promise((resolve) => setImmediate(resolve));
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    writeFileSync(path, `${pid} ${boot}/${startOf()[19]}\n`);
+    lockFile(path).release();
+  } finally {
+    parent.kill('SIGKILL');
+  }
+});
+
 test('what Kafka, or a process that died while writing, left there is no holder', () => {
   for (const content of ['', 'garbage', '12', '99999999999999999999 -\n']) {
     const path = fresh();

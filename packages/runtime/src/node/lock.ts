@@ -89,9 +89,11 @@ function startOf(pid: number): string {
   try {
     const boot = fs.readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command's name, in parentheses, may itself hold spaces and parentheses; the start is field 22, the 20th after it.
-    const startTicks = stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-    return `${boot}/${startTicks}`;
+    // The command's name, in parentheses, may itself hold spaces and parentheses; the state is field 3, the start field 22.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    // A zombie has let go of its files, and stays one for as long as its parent likes: without an init process, for ever.
+    if (fields[0] === 'Z' || fields[0] === 'X') return 'dead';
+    return `${boot}/${fields[19]}`;
   } catch {
     return '-';
   }
