@@ -64,6 +64,14 @@ export class BrokerSettings {
     };
   }
 
+  /** What `listener.name.<listener>.max.connections` says; undefined where nothing does, or nothing that can be read. */
+  maxConnectionsOf(listenerName: string): number | undefined {
+    const name = `listener.name.${listenerName.toLowerCase()}.max.connections`;
+    const { static: fromFile, dynamicDefault, dynamicBroker } = this.layers;
+    const text = (dynamicBroker.get(name) ?? dynamicDefault.get(name) ?? fromFile.get(name))?.trim();
+    return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+  }
+
   topic(topic: string): TopicConfig {
     let config = this.#topics.get(topic);
     if (!config)

@@ -33,6 +33,12 @@ export class NodeListeners {
       maxConnections: settings.get('max.connections'),
       maxConnectionsPerIp: settings.get('max.connections.per.ip'),
       maxConnectionsPerIpOverrides: parseConnectionOverrides(settings.get('max.connections.per.ip.overrides')),
+      maxConnectionsPerListener: new Map(
+        [...brokerListeners, ...controllerListeners].flatMap(({ name }) => {
+          const limit = settings.maxConnectionsOf(name);
+          return limit === undefined ? [] : [[name, limit]];
+        }),
+      ),
       protectedListener: interBrokerListenerName,
     });
     const quota = new ConnectionQuota(limits());

@@ -50,6 +50,8 @@ export type TestNodeOptions = Partial<WorldOptions> & {
   readonly machine?: Omit<MachineOptions, 'logger'>;
 };
 
+type ConnectOptions = { readonly host?: string; readonly port?: number };
+
 /** Test support: the whole node on a simulated machine, with clients on other machines, in time that passes only when told to. */
 export class TestNode {
   readonly world: World;
@@ -57,6 +59,7 @@ export class TestNode {
   readonly logs = new RecordedLogs();
   settings: Settings;
   #server: BrokerServer | undefined;
+  readonly #clientHosts = new Map<string, Runtime>();
   #clients = 0;
   #client: TestClient | undefined;
 
@@ -106,12 +109,21 @@ export class TestNode {
   }
 
   /** A client on a machine of its own. */
-  async connect({ host = `client${++this.#clients}`, port = 9092 }: { host?: string; port?: number } = {}): Promise<TestClient> {
-    const { network, timers, clock } = this.world.machine(host).boot();
-    return new TestClient(
-      this.world,
-      await this.run(BrokerConnection.connect({ network, timers, clock, clientId: 'test', address: { host: 'node', port } })),
-    );
+  connect(from: ConnectOptions = {}): Promise<TestClient> {
+    return this.run(this.dial(from));
+  }
+
+  /** As `connect`, for a connection that does not open at once. */
+  async dial({ host = `client${++this.#clients}`, port = 9092 }: ConnectOptions = {}): Promise<TestClient> {
+    const { network, timers, clock } = this.#runtimeOf(host);
+    const address = { host: 'node', port };
+    return new TestClient(this.world, await BrokerConnection.connect({ network, timers, clock, clientId: 'test', address }));
+  }
+
+  #runtimeOf(host: string): Runtime {
+    let runtime = this.#clientHosts.get(host);
+    if (!runtime) this.#clientHosts.set(host, (runtime = this.world.machine(host).boot()));
+    return runtime;
   }
 
   /** The client for tests that need just one; a new one after a restart. */
