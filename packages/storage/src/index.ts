@@ -1,5 +1,6 @@
 // ── one partition's log ──
 export type { AppendOrigin } from './append-origin.ts';
+export type { AppendOptions } from './append-plan.ts';
 // ── the log directories of a node ──
 export {
   type CleanShutdown,
@@ -12,7 +13,6 @@ export { CorruptFileError } from './corrupt-file-error.ts';
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
 export {
   type ActiveProducer,
-  type AppendOptions,
   type AppendResult,
   Log,
   type LogOptions,

@@ -1,6 +1,6 @@
 import { BatchView, KafkaError, type Uuid } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
-import type { AppendOrigin } from './append-origin.ts';
+import { type AppendOptions, planAppend } from './append-plan.ts';
 import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogFlusher } from './log-flusher.ts';
@@ -16,10 +16,10 @@ import {
   type TimestampAndOffset,
 } from './log-reader.ts';
 import { expiredSegments, type RetentionReason, retentionReasons } from './log-retention.ts';
-import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
+import type { StampedBatch } from './log-validator.ts';
 import { partitionDirectoryName } from './partition-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
-import { applyProducers, prepareProducers } from './producer-changes.ts';
+import { applyProducers } from './producer-changes.ts';
 import { firstOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
@@ -28,7 +28,6 @@ import { Segment } from './segment.ts';
 import { deletedSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
-import { UnexpectedOffsetError } from './unexpected-offset-error.ts';
 
 export type LogOptions = {
   /** The partition's own directory; created if absent. */
@@ -45,19 +44,6 @@ export type LogOptions = {
   readonly logStartOffset?: number;
   /** producer.id.expiration.ms. Default one day. */
   readonly producerIdExpirationMs?: number;
-};
-
-export type AppendOptions = {
-  readonly leaderEpoch: number;
-  readonly origin: AppendOrigin;
-  /** Of the Produce request: which batches it may hold depends on it. */
-  readonly apiVersion?: number;
-  /** The bytes are the log's to write offsets, epoch and times into. Otherwise it copies them first. Default true. */
-  readonly mayModify?: boolean;
-  /** transaction.version 2 is in force for this marker (KIP-890). */
-  readonly transactionVersion2?: boolean;
-  /** The producer uses transactions v2, so one that is not known must begin at sequence 0. */
-  readonly expectSequenceZero?: boolean;
 };
 
 export type AppendResult = {
@@ -232,49 +218,23 @@ export class Log {
    */
   append(records: Uint8Array, options: AppendOptions): AppendResult {
     this.#ensureOpen();
-    const { origin, leaderEpoch, apiVersion } = options;
-    if (apiVersion !== undefined && origin === 'client') checkProduceRecords(records, apiVersion);
     const nowMs = this.#runtime.clock.nowMs();
-    const context = {
-      origin,
-      leaderEpoch,
+    const plan = planAppend(records, options, {
       config: this.#config,
       partitionName: this.name,
-      nextOffset: this.#logEndOffset,
+      logEndOffset: this.#logEndOffset,
+      producers: this.#producers,
       nowMs,
-    };
-    const analyzed = analyzeRecords(options.mayModify === false ? records.slice() : records, context);
-    if (analyzed.batches === 0)
-      return this.#result({ firstOffset: -1, lastOffset: -1, maxTimestamp: -1, logAppendTimeMs: -1 }, 0);
+    });
+    if (!plan) return this.#result({ firstOffset: -1, lastOffset: -1, maxTimestamp: -1, logAppendTimeMs: -1 }, 0);
+    const { stamped, firstOffset, batches, producers } = plan;
+    if (producers.duplicate) return this.#duplicateResult(producers.duplicate, batches);
 
-    const assignsOffsets = origin === 'client' || origin === 'coordinator';
-    const firstOffset = assignsOffsets ? this.#logEndOffset : analyzed.firstOffset;
-    const stamped = assignsOffsets ? stampForAppend(analyzed, context) : this.#asGiven(analyzed);
-    if (stamped.bytes.length > this.#config.segmentBytes) {
-      throw new KafkaError(
-        'RECORD_LIST_TOO_LARGE',
-        `Message batch size is ${stamped.bytes.length} bytes in append to partition ${this.name}, which exceeds the maximum configured segment size of ${this.#config.segmentBytes}.`,
-      );
-    }
-
-    const changes = prepareProducers(this.#producers, stamped.bytes, { ...producerRules(options), partitionName: this.name });
-    if (changes.duplicate) return this.#duplicateResult(changes.duplicate, analyzed.batches);
     this.#write(stamped, firstOffset, nowMs);
-    applyProducers(this.#producers, changes, { segment: this.#segments.active, endOffset: this.#logEndOffset });
+    applyProducers(this.#producers, producers, { segment: this.#segments.active, endOffset: this.#logEndOffset });
     if (this.#highWatermark === undefined) this.#producers.onHighWatermark(this.#logEndOffset);
     if (this.#logEndOffset - this.recoveryPoint >= this.#config.flushMessages) this.flush();
-    return this.#result({ ...stamped, firstOffset }, analyzed.batches);
-  }
-
-  #asGiven({ bytes, firstOffset, lastOffset, isAscending, maxTimestamp }: AnalyzedRecords): StampedBatch {
-    if (!isAscending) throw new KafkaError('CORRUPT_MESSAGE', `Out of order offsets found in append to ${this.name}`);
-    if (firstOffset < this.#logEndOffset) {
-      throw new UnexpectedOffsetError(
-        `Unexpected offset in append to ${this.name}: first offset ${firstOffset} is less than the next offset ${this.#logEndOffset}`,
-        { firstOffset, lastOffset },
-      );
-    }
-    return { bytes, lastOffset, maxTimestamp, logAppendTimeMs: -1 };
+    return this.#result({ ...stamped, firstOffset }, batches);
   }
 
   #write(stamped: StampedBatch, firstOffset: number, nowMs: number): void {
@@ -583,10 +543,6 @@ export class Log {
   #ensureOpen(): void {
     if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `the log of ${this.name} is closed`);
   }
-}
-
-function producerRules({ origin, transactionVersion2, expectSequenceZero }: AppendOptions) {
-  return { origin, transactionVersion2, expectSequenceZero };
 }
 
 /** The directory's topic id, which must be the expected one if both are known. */
