@@ -1,0 +1,157 @@
+/** Asks one broker, and writes down what it answered, so that two brokers' transcripts can be laid side by side. */
+import { type Api, Reader, readResponseHeader, type Writable, Writer, writeRequestHeader } from '@ottla/protocol';
+import { Connection } from './connection.ts';
+import { isUnwritable, type Plain, plain, type Surroundings, versionsOf } from './plain.ts';
+
+export type Entry = { readonly label: string; readonly outcome: Plain };
+
+export type Target = { readonly port: number; readonly controllerPort: number; readonly dataDirectory: string };
+
+type AskOptions = {
+  /** Instead of the probe's own connection. */
+  readonly on?: Connection;
+  readonly clientId?: string | null;
+  /** Behind the body. */
+  readonly trailing?: Uint8Array;
+  /** Not written down: a request that only prepares, or waits. */
+  readonly quiet?: boolean;
+  readonly patienceMs?: number;
+};
+
+const PATIENCE_MS = 8_000;
+
+export class Probe {
+  readonly idNames = new Map<string | number, string>();
+  readonly target: Target;
+  readonly #transcript: Entry[] = [];
+  readonly #opened: Connection[] = [];
+  #own: Connection | undefined;
+  #correlationId = 0;
+  #scenario = '';
+
+  constructor(target: Target) {
+    this.target = target;
+  }
+
+  begin(scenario: string): void {
+    this.#scenario = scenario;
+    this.closeAll();
+  }
+
+  async connect(): Promise<Connection> {
+    const connection = await Connection.open(this.target.port);
+    this.#opened.push(connection);
+    return connection;
+  }
+
+  async #ownConnection(): Promise<Connection> {
+    if (!this.#own?.isOpen) this.#own = await this.connect();
+    return this.#own;
+  }
+
+  /** Sends a request and gives the answer; null when there was none. */
+  async ask<Request, Response>(
+    what: string,
+    api: Api<Request, Response>,
+    version: number,
+    request: Writable<Request>,
+    options: AskOptions = {},
+  ): Promise<Response | null> {
+    const label = `${api.name} v${version}: ${what}`;
+    let frame: Uint8Array;
+    try {
+      frame = this.frameOf(api, version, request, options);
+    } catch (error) {
+      if (isUnwritable(error)) return null;
+      throw new Error(`cannot write ${label}`, { cause: error });
+    }
+    const connection = options.on ?? (await this.#ownConnection());
+    connection.writeFrame(frame);
+    return this.receive(what, api, version, { ...options, on: connection });
+  }
+
+  /** Waits for the answer to a request that was sent before, on the connection given. */
+  async receive<Request, Response>(
+    what: string,
+    api: Api<Request, Response>,
+    version: number,
+    options: AskOptions & { on: Connection },
+  ): Promise<Response | null> {
+    const label = `${api.name} v${version}: ${what}`;
+    const reply = await options.on.reply(options.patienceMs ?? PATIENCE_MS);
+    if (reply.kind !== 'answer') {
+      // What comes late must not be taken for the answer to the next request.
+      options.on.close();
+      this.note(label, `<${reply.kind}>`);
+      return null;
+    }
+    const reader = new Reader(reply.frame);
+    try {
+      readResponseHeader(reader, api as Api, version);
+      const answer = api.response.read(reader, version) as Response;
+      if (!options.quiet) this.note(label, plain(answer, this.#surroundings));
+      if (reader.remaining > 0) this.note(`${label}, bytes behind the answer`, reader.remaining);
+      return answer;
+    } catch (error) {
+      this.note(label, `<unreadable: ${String(error)}> ${Buffer.from(reply.frame).toString('hex')}`);
+      return null;
+    }
+  }
+
+  /** The same in every served version, or in those named. */
+  async askInEachVersion<Request, Response>(
+    what: string,
+    api: Api<Request, Response>,
+    request: Writable<Request> | ((version: number) => Writable<Request>),
+    options: AskOptions & { versions?: readonly number[] } = {},
+  ): Promise<void> {
+    for (const version of options.versions ?? versionsOf(api as Api)) {
+      const body = typeof request === 'function' ? (request as (version: number) => Writable<Request>)(version) : request;
+      await this.ask(what, api, version, body, options);
+    }
+  }
+
+  frameOf<Request, Response>(
+    api: Api<Request, Response>,
+    version: number,
+    request: Writable<Request>,
+    { clientId = 'probe', trailing }: AskOptions = {},
+  ): Uint8Array {
+    const writer = new Writer();
+    writeRequestHeader(writer, api as Api, version, ++this.#correlationId, clientId);
+    api.request.write(writer, request, version);
+    return trailing ? Buffer.concat([writer.bytes(), trailing]) : Buffer.from(writer.bytes());
+  }
+
+  /** Sends bytes as they are on a connection of their own; only whether an answer came, and its bytes, is written down. */
+  async sendRaw(what: string, bytes: Uint8Array, patienceMs = 2_000): Promise<void> {
+    const connection = await this.connect();
+    connection.write(bytes);
+    const reply = await connection.reply(patienceMs);
+    this.note(what, reply.kind === 'answer' ? Buffer.from(reply.frame).toString('hex') : `<${reply.kind}>`);
+    connection.close();
+  }
+
+  note(label: string, outcome: Plain): void {
+    this.#transcript.push({ label: `${this.#scenario} / ${label}`, outcome });
+  }
+
+  /** What was written down since the last time. */
+  take(): Entry[] {
+    return this.#transcript.splice(0);
+  }
+
+  /** From now on this id is shown by that name. */
+  name(id: string | number | undefined, shown: string): void {
+    if (id !== undefined && !(typeof id === 'number' && id <= 0)) this.idNames.set(id, `<${shown}>`);
+  }
+
+  closeAll(): void {
+    for (const connection of this.#opened.splice(0)) connection.close();
+    this.#own = undefined;
+  }
+
+  get #surroundings(): Surroundings {
+    return { ...this.target, idNames: this.idNames };
+  }
+}

@@ -1,0 +1,88 @@
+import {
+  AlterPartitionReassignments,
+  DescribeLogDirs,
+  DescribeQuorum,
+  ListPartitionReassignments,
+  Produce,
+  UnregisterBroker,
+} from '@ottla/protocol';
+import { batch } from './batches.ts';
+import { makeTopic, type Scenario } from './scenario.ts';
+
+export const clusterScenarios: readonly Scenario[] = [
+  {
+    name: 'DescribeLogDirs',
+    async run(probe) {
+      const topicId = await makeTopic(probe, 'dld', { partitions: 2 });
+      await probe.ask(
+        'fill',
+        Produce,
+        13,
+        { acks: 1, timeoutMs: 5000, topicData: [{ topicId, partitionData: [{ index: 0, records: batch(['a', 'b']) }] }] },
+        { quiet: true },
+      );
+      const some = [{ topic: 'dld', partitions: [0, 1, 7] }];
+      await probe.askInEachVersion('some', DescribeLogDirs, { topics: some });
+      await probe.askInEachVersion('unknown', DescribeLogDirs, {
+        topics: [
+          { topic: 'dld-unknown', partitions: [0] },
+          { topic: 'a b', partitions: [0] },
+        ],
+      });
+      await probe.askInEachVersion('none', DescribeLogDirs, { topics: [] });
+      await probe.askInEachVersion('twice', DescribeLogDirs, { topics: [...some, { topic: 'dld', partitions: [1, 1] }] });
+      const all = await probe.ask('all', DescribeLogDirs, 4, { topics: null }, { quiet: true });
+      probe.note(
+        'all',
+        all!.results.map(({ errorCode, topics }) => ({
+          errorCode,
+          topics: topics.map(({ name }) => name).filter((name) => name.startsWith('d') || name.startsWith('__')),
+        })),
+      );
+    },
+  },
+  {
+    name: 'DescribeQuorum',
+    async run(probe) {
+      const asked = (topicName: string, partitionIndex: number) => ({
+        topics: [{ topicName, partitions: [{ partitionIndex }] }],
+      });
+      await probe.askInEachVersion('another topic', DescribeQuorum, asked('dq', 0));
+      await probe.askInEachVersion('another partition', DescribeQuorum, asked('__cluster_metadata', 1));
+      await probe.askInEachVersion('nothing', DescribeQuorum, { topics: [] });
+    },
+  },
+  {
+    name: 'reassignments',
+    async run(probe) {
+      await makeTopic(probe, 'ra', { partitions: 2 });
+      const ask = (what: string, ...topics: object[]) =>
+        probe.ask(what, AlterPartitionReassignments, 1, { topics: topics as never, timeoutMs: 5000 });
+      const to = (name: string, partitionIndex: number, replicas: number[] | null) => ({
+        name,
+        partitions: [{ partitionIndex, replicas }],
+      });
+      await ask('nothing');
+      await ask('to itself', to('ra', 0, [1]));
+      await ask('to an unknown broker', to('ra', 0, [2]));
+      await ask('to nobody', to('ra', 0, []));
+      await ask('twice to one', to('ra', 0, [1, 1]));
+      await ask('cancel', to('ra', 0, null));
+      await ask('an unknown partition', to('ra', 9, [1]));
+      await ask('an unknown topic', to('ra-unknown', 0, [1]));
+      await probe.ask('under way', ListPartitionReassignments, 0, { topics: null });
+      await probe.ask('under way, of one', ListPartitionReassignments, 0, {
+        topics: [
+          { name: 'ra', partitionIndexes: [0, 9] },
+          { name: 'ra-unknown', partitionIndexes: [0] },
+        ],
+      });
+    },
+  },
+  {
+    name: 'UnregisterBroker',
+    async run(probe) {
+      for (const brokerId of [7, -1]) await probe.ask(`broker ${brokerId}`, UnregisterBroker, 0, { brokerId });
+    },
+  },
+];

@@ -1,0 +1,100 @@
+import { ApiVersions, FindCoordinator, Metadata } from '@ottla/protocol';
+import { versionsOf } from '../plain.ts';
+import type { Probe } from '../probe.ts';
+import type { Scenario } from './scenario.ts';
+
+const software = { clientSoftwareName: 'probe', clientSoftwareVersion: '1.0' };
+
+/** size, key, version, correlation id, client id "c", then the rest. */
+function raw(key: number, version: number, rest: readonly number[] = [], size?: number): Buffer {
+  const frame = Buffer.from([key >> 8, key, version >> 8, version, 0, 0, 0, 7, 0, 1, 0x63, ...rest]);
+  const prefix = Buffer.alloc(4);
+  prefix.writeInt32BE(size ?? frame.length);
+  return Buffer.concat([prefix, frame]);
+}
+
+export const framing: readonly Scenario[] = [
+  {
+    name: 'ApiVersions',
+    async run(probe) {
+      for (const version of versionsOf(ApiVersions))
+        await probe.ask('known client', ApiVersions, version, version >= 3 ? software : {});
+      for (const version of [3, 4]) {
+        for (const [name, its] of [
+          ['', '1'],
+          ['a', ''],
+          ['-a', '1'],
+          ['a-', '1'],
+          ['a b', '1'],
+          ['a_b', '1'],
+          ['a.b-c', '1.2-x'],
+          ['a', '1+2'],
+          ['ä', '1'],
+        ] as const)
+          await probe.ask(`software "${name}" "${its}"`, ApiVersions, version, {
+            clientSoftwareName: name,
+            clientSoftwareVersion: its,
+          });
+      }
+      await probe.sendRaw('version 5', raw(18, 5, [0, 2, 0x61, 2, 0x61, 0]));
+      await probe.sendRaw('version 99 without body', raw(18, 99));
+      await probe.sendRaw('version -1', raw(18, -1));
+      await probe.sendRaw('version 3 with its body cut', raw(18, 3, [0, 9]));
+    },
+  },
+  {
+    name: 'frames',
+    async run(probe) {
+      await probe.sendRaw('API key 999', raw(999, 0));
+      await probe.sendRaw('API key -1', raw(-1, 0));
+      await probe.sendRaw('API key 4, of the past', raw(4, 0));
+      await probe.sendRaw('an API for controllers only: Vote', raw(52, 0, [0, 0, 0, 0]));
+      await probe.sendRaw('Metadata version 14', raw(3, 14, [0, 1, 0, 0, 0]));
+      await probe.sendRaw('Metadata version -1', raw(3, -1));
+      await probe.sendRaw('Produce version 2', raw(0, 2, [0, 1, 0, 0, 0, 1, 0, 0, 0, 0]));
+      await probe.sendRaw('InitProducerId version 6', raw(22, 6, [0, 0, 0, 0, 0, 0, 0]));
+      await probe.sendRaw('Fetch version 3', raw(1, 3));
+      await probe.sendRaw('Metadata without body', raw(3, 1));
+      await probe.sendRaw('Metadata with a topic count of 2^31-1', raw(3, 1, [0x7f, 0xff, 0xff, 0xff]));
+      await probe.sendRaw('Metadata with a topic count of -2', raw(3, 1, [0xff, 0xff, 0xff, 0xfe]));
+      await probe.sendRaw('Metadata with a name length of -2', raw(3, 1, [0, 0, 0, 1, 0xff, 0xfe]));
+      await probe.sendRaw('Metadata with a name cut', raw(3, 1, [0, 0, 0, 1, 0, 9, 0x61]));
+      await probe.sendRaw('Metadata with a client id length of -2', Buffer.from('0000000e0003000100000007fffe00000000', 'hex'));
+      await probe.sendRaw('Metadata with a compact array of 2^32-1', raw(3, 12, [0, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+      await probe.sendRaw('a size of 0', Buffer.from('00000000', 'hex'));
+      await probe.sendRaw('a size of 3', Buffer.from('00000003000300', 'hex'));
+      await probe.sendRaw('a size of -1', Buffer.from('ffffffff', 'hex'));
+      await probe.sendRaw('a size of 2^31-1', Buffer.from('7fffffff', 'hex'));
+      await probe.sendRaw('a size just over the limit', raw(3, 1, [0, 0, 0, 0], 104857601));
+      await probe.sendRaw('an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
+      await probe.sendRaw('a TLS hello', Buffer.from('1603010200010001fc0303', 'hex'));
+      await stillServes(probe);
+    },
+  },
+  {
+    name: 'trailing bytes',
+    async run(probe) {
+      await probe.ask('with trailing bytes', Metadata, 1, { topics: [] }, { trailing: Buffer.from('garbage') });
+      await probe.ask(
+        'with trailing bytes',
+        FindCoordinator,
+        4,
+        { keyType: 9, coordinatorKeys: [] },
+        { trailing: Buffer.from([1, 2]) },
+      );
+      await probe.ask('without client id', Metadata, 1, { topics: [] }, { clientId: null });
+      await probe.ask('with an empty client id', Metadata, 12, { topics: [] }, { clientId: '' });
+    },
+  },
+  {
+    name: 'pipelining',
+    async run(probe) {
+      const connection = await probe.connect();
+      for (let index = 0; index < 20; index++) connection.writeFrame(probe.frameOf(Metadata, (index % 10) + 1, { topics: [] }));
+      for (let index = 0; index < 20; index++)
+        await probe.receive(`answer ${index}`, Metadata, (index % 10) + 1, { on: connection });
+    },
+  },
+];
+
+const stillServes = (probe: Probe): Promise<unknown> => probe.ask('and it goes on', Metadata, 1, { topics: [] });

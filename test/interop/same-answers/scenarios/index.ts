@@ -1,0 +1,22 @@
+import { clusterScenarios } from './cluster.ts';
+import { configScenarios } from './configs.ts';
+import { fetchScenarios } from './fetch.ts';
+import { framing } from './framing.ts';
+import { groupScenarios } from './groups.ts';
+import { metadataScenarios } from './metadata.ts';
+import { produceScenarios } from './produce.ts';
+import type { Scenario } from './scenario.ts';
+import { securityScenarios } from './security.ts';
+import { topicScenarios } from './topics.ts';
+
+export const scenarios: readonly Scenario[] = [
+  ...framing,
+  ...metadataScenarios,
+  ...topicScenarios,
+  ...produceScenarios,
+  ...fetchScenarios,
+  ...configScenarios,
+  ...groupScenarios,
+  ...clusterScenarios,
+  ...securityScenarios,
+];
