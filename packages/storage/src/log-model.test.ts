@@ -156,6 +156,12 @@ test('a log is an array under append, truncate, roll, delete and reopen', () => 
               assert.ok(model.values.every(([offset]) => producerAt.get(offset) !== before.producerId));
               sequences.delete(before.producerId);
             }
+            // Or bring it back, of one whose records a truncation made the log forget while they lie there still, below its start.
+            for (const { producerId, lastSequence } of log.activeProducers()) {
+              if (producers.some((before) => before.producerId === producerId)) continue;
+              assert.ok(model.values.every(([offset]) => producerAt.get(offset) !== producerId));
+              sequences.set(producerId, { next: lastSequence + 1 });
+            }
             break;
           }
           case 'read': {
