@@ -1,1 +1,1 @@
-export {};
+export { type Kafka, type StartKafkaOptions, startKafka } from './start-kafka.ts';

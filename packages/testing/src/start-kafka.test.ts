@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Consumer, Producer, stringDeserializer } from '@ottla/client';
+import { startKafka } from './start-kafka.ts';
+
+test('a started Kafka has the topics asked for, and takes and gives records', async () => {
+  await using kafka = await startKafka({
+    topics: ['one', { name: 'three', partitions: 3, configs: { 'retention.ms': '1000' } }],
+  });
+  const topics = await kafka.admin().listTopics();
+  assert.deepEqual(
+    topics.map(({ name, partitions }) => [name, partitions]),
+    [
+      ['one', 1],
+      ['three', 3],
+    ],
+  );
+  const { bootstrapServers } = kafka;
+  await using producer = new Producer({ bootstrapServers });
+  await producer.send({ topic: 'one', value: 'hello' });
+  await using consumer = new Consumer({ bootstrapServers, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
+  consumer.assign([{ topic: 'one', partition: 0 }]);
+  const [record] = await consumer.poll({ timeoutMs: 5000 });
+  assert.equal(record?.value, 'hello');
+});
+
+test('two Kafkas at a time do not know of each other', async () => {
+  await using one = await startKafka({ topics: ['here'] });
+  await using other = await startKafka();
+  assert.notEqual(one.clusterId, other.clusterId);
+  assert.deepEqual(await other.admin().listTopics(), []);
+});
+
+test('settings reach the broker', async () => {
+  await using kafka = await startKafka({ settings: { 'num.partitions': '7' } });
+  const [topic] = await kafka.admin().createTopics([{ name: 'wide' }]);
+  assert.equal(topic?.partitions, 7);
+});
+
+test('a wrong setting is refused by name', async () => {
+  await assert.rejects(startKafka({ settings: { 'num.partitions': 'many' } }), /num\.partitions/);
+});
+
+test('a Kafka in a directory remembers', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ottla-testing-'));
+  try {
+    const first = await startKafka({ files: directory, topics: ['kept'] });
+    const producer = new Producer({ bootstrapServers: first.bootstrapServers });
+    await producer.send({ topic: 'kept', value: 'still here' });
+    await producer.close();
+    await first.stop();
+
+    await using second = await startKafka({ files: directory });
+    assert.equal(second.clusterId, first.clusterId);
+    await using consumer = new Consumer({ ...second, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
+    consumer.assign([{ topic: 'kept', partition: 0 }]);
+    const [record] = await consumer.poll({ timeoutMs: 5000 });
+    assert.equal(record?.value, 'still here');
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
