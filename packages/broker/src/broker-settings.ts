@@ -113,7 +113,7 @@ export class BrokerSettings {
 
 export function logConfigOf(topic: TopicConfig): LogConfig {
   return {
-    segmentBytes: topic['segment.bytes'],
+    segmentBytes: topic['internal.segment.bytes'] ?? topic['segment.bytes'],
     segmentMs: topic['segment.ms'],
     segmentJitterMs: topic['segment.jitter.ms'],
     segmentIndexBytes: topic['segment.index.bytes'],

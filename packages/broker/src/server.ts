@@ -134,6 +134,10 @@ export class BrokerServer {
       const incarnationId = randomUuid(runtime.random);
       await registerController(controller, nodeId, incarnationId, listeners.advertised.controller);
 
+      settings.onChange(() => {
+        logManager.producerIdExpirationMs = settings.get('producer.id.expiration.ms');
+      });
+
       const partitions = new Partitions();
       const groups = groupCoordinators({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => groups.shutdown());

@@ -60,6 +60,8 @@ const memoryReleaseIntervalMs = 300_000;
  * whoever owns the node, does what is due; `close` leaves everything as a clean start expects it.
  */
 export class LogManager {
+  /** producer.id.expiration.ms: may change while running. Default one day. */
+  producerIdExpirationMs: number | undefined;
   readonly #options: LogManagerOptions;
   readonly #directories: readonly LogDirectory[];
   readonly #logs = new Map<string, { log: Log; directory: LogDirectory }>();
@@ -86,6 +88,7 @@ export class LogManager {
   }
 
   private constructor(options: LogManagerOptions, directories: readonly LogDirectory[]) {
+    this.producerIdExpirationMs = options.producerIdExpirationMs;
     this.#options = options;
     this.#directories = directories;
     this.#retired = new RetiredFiles(options.runtime.files);
@@ -137,7 +140,7 @@ export class LogManager {
       runtime: this.#options.runtime,
       config: config ?? this.#configOf(topic),
       cleanShutdown: true,
-      producerIdExpirationMs: this.#options.producerIdExpirationMs,
+      producerIdExpirationMs: this.producerIdExpirationMs,
     });
     log.onHighWatermark(log.logStartOffset);
     this.#logs.set(log.name, { log, directory });
@@ -208,7 +211,8 @@ export class LogManager {
     }
     if (this.#isClosed) return;
     if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);
-    if (this.#isDue('producerIdExpirationCheckIntervalMs', nowMs)) for (const log of this.logs) log.removeExpiredProducers(nowMs);
+    if (this.#isDue('producerIdExpirationCheckIntervalMs', nowMs))
+      for (const log of this.logs) log.removeExpiredProducers(nowMs, this.producerIdExpirationMs);
     if (this.#isDue('replicaHighWatermarkCheckpointIntervalMs', nowMs)) this.checkpointHighWatermarks();
     if (this.#isDue('logFlushOffsetCheckpointIntervalMs', nowMs))
       this.#forEachDirectory((directory, logs) => directory.writeRecoveryPoints(logs));
@@ -256,7 +260,7 @@ export class LogManager {
     const recoveryPoints = directory.readCheckpoint('recoveryPoint');
     const logStartOffsets = directory.readCheckpoint('logStart');
     const highWatermarks = directory.readCheckpoint('replication');
-    const { runtime, producerIdExpirationMs } = this.#options;
+    const { runtime } = this.#options;
     const nowMs = runtime.clock.nowMs();
     for (const { topic, partition, fate, path } of directory.partitions()) {
       if (topic === clusterMetadataTopic) continue;
@@ -274,7 +278,7 @@ export class LogManager {
         cleanShutdown: directory.wasCleanShutdown,
         recoveryPoint: recoveryPoints.get(name) ?? 0,
         logStartOffset: logStartOffsets.get(name) ?? 0,
-        producerIdExpirationMs,
+        producerIdExpirationMs: this.producerIdExpirationMs,
       });
       log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
       this.#logs.set(name, { log, directory });

@@ -331,8 +331,8 @@ export class Log {
     return this.#producers.hasOpenTransaction(producerId, producerEpoch);
   }
 
-  removeExpiredProducers(nowMs: number): void {
-    this.#producers.removeExpired(nowMs);
+  removeExpiredProducers(nowMs: number, producerIdExpirationMs?: number): void {
+    this.#producers.removeExpired(nowMs, producerIdExpirationMs);
   }
 
   /** Records below are gone for readers; their segments go at the next `deleteOldSegments`. True when it moved. Throws OFFSET_OUT_OF_RANGE. */

@@ -125,9 +125,9 @@ export class ProducerStates {
     this.#lastSnapshotOffset = this.latestSnapshotOffset ?? logStartOffset;
   }
 
-  removeExpired(nowMs: number): void {
+  removeExpired(nowMs: number, expirationMs = this.#options.producerIdExpirationMs): void {
     for (const [producerId, entry] of this.#producers) {
-      if (this.#isExpired(entry, nowMs)) this.#producers.delete(producerId);
+      if (isExpired(entry, nowMs, expirationMs)) this.#producers.delete(producerId);
     }
   }
 
@@ -218,7 +218,7 @@ export class ProducerStates {
       const path = this.#snapshotPath(offset);
       try {
         for (const entry of decodeProducerSnapshot(this.#options.files.readFile(path), path)) {
-          if (this.#isExpired(entry, nowMs)) continue;
+          if (isExpired(entry, nowMs, this.#options.producerIdExpirationMs)) continue;
           this.#producers.set(entry.producerId, entry);
           if (entry.transactionFirstOffset >= 0) this.#openTransactions.set(entry.transactionFirstOffset, entry.producerId);
         }
@@ -230,10 +230,6 @@ export class ProducerStates {
         this.#removeSnapshot(offset);
       }
     }
-  }
-
-  #isExpired(entry: ProducerEntry, nowMs: number): boolean {
-    return entry.transactionFirstOffset < 0 && nowMs - entry.lastTimestamp >= this.#options.producerIdExpirationMs;
   }
 
   #clear(): void {
@@ -265,4 +261,8 @@ function smallestKey(map: ReadonlyMap<number, unknown>, smallest?: number): numb
   let result = smallest;
   for (const key of map.keys()) if (result === undefined || key < result) result = key;
   return result;
+}
+
+function isExpired(entry: ProducerEntry, nowMs: number, expirationMs: number): boolean {
+  return entry.transactionFirstOffset < 0 && nowMs - entry.lastTimestamp >= expirationMs;
 }
