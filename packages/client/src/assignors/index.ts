@@ -1,3 +1,5 @@
+export { stickyAssignor } from './sticky-assignor.ts';
+
 import type { Assignor } from './assignor.ts';
 import { cooperativeStickyAssignor } from './cooperative-sticky-assignor.ts';
 import { rangeAssignor } from './range-assignor.ts';

@@ -26,14 +26,25 @@ export class RackMatching {
     return !rackId || this.racksOf(partition).has(rackId);
   }
 
-  /** Partitions that fewer members have in their rack come first; others keep their order. */
+  /** The member names a rack, and it is one of the partition's. */
+  isNearby({ rackId }: MemberSubscription, partition: TopicPartition): boolean {
+    return Boolean(rackId) && this.racksOf(partition).has(rackId!);
+  }
+
+  /** Partitions that fewer of their subscribers can read nearby come first; others keep their order. */
   mostConstrainedFirst(partitions: readonly TopicPartition[], members: readonly MemberSubscription[]): TopicPartition[] {
-    const membersIn = Map.groupBy(members, ({ rackId }) => rackId);
-    const nearbyMembers = (partition: TopicPartition): number =>
-      [...this.racksOf(partition)].reduce((sum, rack) => sum + (membersIn.get(rack)?.length ?? 0), 0);
+    const readers = new Map<string, Map<string, number>>();
+    for (const { topics, rackId } of members) {
+      for (const topic of new Set(rackId ? topics : [])) {
+        const inRack = readers.get(topic) ?? new Map<string, number>();
+        readers.set(topic, inRack.set(rackId!, (inRack.get(rackId!) ?? 0) + 1));
+      }
+    }
+    const nearbyReaders = (partition: TopicPartition): number =>
+      [...this.racksOf(partition)].reduce((sum, rack) => sum + (readers.get(partition.topic)?.get(rack) ?? 0), 0);
     return partitions
-      .map((partition) => ({ partition, count: nearbyMembers(partition) }))
-      .sort((one, other) => one.count - other.count)
+      .map((partition) => ({ partition, readers: nearbyReaders(partition) }))
+      .sort((one, other) => one.readers - other.readers)
       .map(({ partition }) => partition);
   }
 

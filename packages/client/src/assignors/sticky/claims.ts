@@ -52,11 +52,10 @@ function settle(memories: ReadonlyMap<string, OwnAssignment>): Claims {
     owned.set(memberId, own);
     for (const partition of partitions) {
       const rival = owner.get(partition);
-      const rivalGenerationId = rival === undefined ? -2 : memories.get(rival)!.generationId;
-      if (generationId === rivalGenerationId) {
-        disputed.add(partition);
-      } else if (generationId > rivalGenerationId) {
-        if (rival !== undefined) remove(owned.get(rival)!, partition);
+      const lead = rival === undefined ? 1 : generationId - memories.get(rival)!.generationId;
+      if (rival !== undefined && lead >= 0) remove(owned.get(rival)!, partition);
+      if (lead === 0) disputed.add(partition);
+      if (lead > 0) {
         owner.set(partition, memberId);
         own.push(partition);
       }

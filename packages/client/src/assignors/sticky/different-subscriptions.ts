@@ -28,7 +28,7 @@ class Balance {
   readonly #topicsOf: ReadonlyMap<string, ReadonlySet<string>>;
   readonly #subscribers: ReadonlyMap<string, readonly string[]>;
   /** Topics with few subscribers first: there is the least choice for them. */
-  readonly #partitions: readonly TopicPartition[];
+  readonly #partitions: TopicPartition[];
   readonly #owner = new Map<TopicPartition, string>();
   /** Member ids, the one with the fewest partitions first. */
   #byLoad: string[] = [];

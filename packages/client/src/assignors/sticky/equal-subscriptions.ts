@@ -15,17 +15,22 @@ export function assignToEqual(
   const all = [...partitions.values()].flat();
   const deal = new Deal(members, all.length);
   for (const member of members) {
-    const owned = claims.owned.get(member.memberId)!.filter((partition) => !claims.disputed.has(partition));
+    const owned = claims.owned.get(member.memberId)!.toSorted(byNumberThenTopic);
     deal.keep(member, racks ? owned.filter((partition) => racks.matches(member, partition)) : owned);
   }
   deal.sortWaiting();
   let free = all.filter((partition) => !deal.dealt.has(partition));
   if (racks) {
     free = racks.mostConstrainedFirst(free, members);
-    free = deal.out(free, (member, partition) => racks.matches(member, partition));
+    free = deal.out(free, (member, partition) => racks.isNearby(member, partition));
   }
   deal.out(free, () => true);
   return deal.assignment;
+}
+
+/** Who has too much gives up whole topics evenly, from the highest partitions down. */
+function byNumberThenTopic(one: TopicPartition, other: TopicPartition): number {
+  return one.partition - other.partition || compareText(one.topic, other.topic);
 }
 
 class Deal {
