@@ -5,6 +5,7 @@ import {
   type AlterClientQuotasResponse,
   type DescribeClientQuotasRequest,
   type DescribeClientQuotasResponse,
+  errors,
   KafkaError,
   type MetadataRecord,
 } from '@ottla/protocol';
@@ -35,27 +36,38 @@ export function alterClientQuotas(
   request: AlterClientQuotasRequest,
 ): Decision<AlterClientQuotasResponse> {
   const records: MetadataRecord[] = [];
-  const answered = new Set<string>();
-  const entries: AlterClientQuotasResponse['entries'] = [];
-  for (const alteration of request.entries) {
-    const key = quotaEntityKey(alteration.entity);
-    if (answered.has(key)) continue;
-    answered.add(key);
-    const entity = alteration.entity.map(({ entityType, entityName }) => ({ entityType, entityName }));
-    entries.push({ ...alterOne(state.image, alteration, records), entity });
+  const answered = new Map<string, AlterClientQuotasResponse['entries'][number]>();
+  for (const { entity: parts, ops } of request.entries) {
+    // A type named twice counts once, as the last time says.
+    const entity = [...new Map(parts.map(({ entityType, entityName }) => [entityType, { entityType, entityName }])).values()];
+    const key = quotaEntityKey(entity);
+    const isRepeated = answered.has(key) || new Set(ops.map((op) => op.key)).size < ops.length;
+    const outcome = isRepeated ? repeatedEntity(entity) : alterOne(state.image, { entity, ops }, records);
+    answered.set(key, { ...outcome, entity });
   }
   assertWithinLimit(records, state.settings.maxRecordsPerOperation);
-  return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, entries } };
+  return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, entries: [...answered.values()] } };
 }
 
-function alterOne(image: MetadataImage, { entity, ops }: QuotaAlteration, records: MetadataRecord[]): ItemError {
+function repeatedEntity(entity: readonly QuotaEntityPart[]): ItemError {
+  const named = entity.map(({ entityType, entityName }) => `${entityType}=${entityName}`).join(', ');
+  return {
+    errorCode: errors.INVALID_REQUEST.code,
+    errorMessage: `Ignoring duplicate entity ClientQuotaEntity(entries={${named}})`,
+  };
+}
+
+function alterOne(
+  image: MetadataImage,
+  { entity, ops }: Pick<QuotaAlteration, 'entity' | 'ops'>,
+  records: MetadataRecord[],
+): ItemError {
   try {
     const keys = keysFor(entity);
     const existing = image.clientQuotas.of(entity);
     const ordered = orderedEntity(entity);
     const changes: MetadataRecord[] = [];
-    // A key named twice takes the last op.
-    for (const { key, value, remove } of new Map(ops.map((op) => [op.key, op])).values()) {
+    for (const { key, value, remove } of ops) {
       if (remove) {
         if (existing.has(key)) changes.push(clientQuotaRecord(ordered, key, null));
         continue;
@@ -77,7 +89,6 @@ function keysFor(entity: readonly QuotaEntityPart[]): ReadonlyMap<string, number
   if (entity.length === 0) refuse('Invalid empty client quota entity');
   const types = new Set<string>();
   for (const { entityType, entityName } of entity) {
-    if (types.has(entityType)) refuse(`Invalid client quota entity, duplicate entity entry ${entityType}`);
     if (entityType !== user && entityType !== clientId && entityType !== ip)
       refuse(`Unhandled client quota entity type: ${entityType}`);
     if (entityName === '') refuse(`Empty ${entityType} not supported`);
@@ -103,7 +114,8 @@ function isAddressOrHost(text: string): boolean {
 function checkValue(keys: ReadonlyMap<string, number | null>, key: string, value: number): void {
   const max = keys.get(key);
   if (max === undefined) throw new KafkaError('INVALID_REQUEST', `Invalid configuration key ${key}`);
-  if (!(value > 0)) throw new KafkaError('INVALID_REQUEST', `Quota ${key} must be greater than 0`);
+  // Not a number is let through, as Kafka does.
+  if (value <= 0) throw new KafkaError('INVALID_REQUEST', `Quota ${key} must be greater than 0`);
   if (max === null) return;
   if (value > max)
     throw new KafkaError('INVALID_REQUEST', `Proposed value for ${key} is too large for ${max > 2 ** 31 ? 'a LONG' : 'an INT'}.`);
@@ -126,7 +138,7 @@ export function describeClientQuotas(image: MetadataImage, request: DescribeClie
       entity: entity.map(({ entityType, entityName }) => ({ entityType, entityName })),
       values: [...values].map(([key, value]) => ({ key, value })),
     }));
-  return { throttleTimeMs: 0, errorCode: 0, errorMessage: null, entries };
+  return { throttleTimeMs: 0, errorCode: 0, errorMessage: '', entries };
 }
 
 function filterTests({ components }: DescribeClientQuotasRequest): ((part: QuotaEntityPart) => boolean)[] {

@@ -176,7 +176,7 @@ test('a reassignment that takes the leader away tells it so', () => {
         allowReplicationFactorChange,
       }),
     ).responses[0]!.partitions[0]!;
-  assert.equal(reassign(null).errorMessage, 'No partition reassignment is in progress.');
+  assert.equal(reassign(null).errorCode, errors.NO_REASSIGNMENT_IN_PROGRESS.code);
   assert.equal(
     reassign([9]).errorMessage,
     'The manual partition assignment includes broker 9, but no such broker is registered.',

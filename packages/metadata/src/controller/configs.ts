@@ -12,6 +12,7 @@ import { configResource } from '../image/configs-image.ts';
 import { clearElrRecord, configRecord } from '../records.ts';
 import type { ControllerState } from './controller-state.ts';
 import { assertWithinLimit, type Decision, itemError, success } from './decision.ts';
+import { checkTopicName } from './topic-names.ts';
 
 const minIsrConfig = 'min.insync.replicas';
 
@@ -157,6 +158,7 @@ function checkMinIsrChange({ image }: ControllerState, { type, name }: ResourceC
 }
 
 function checkExists({ image, settings }: ControllerState, type: number, name: string): void {
+  if (type === configResource.topic && name !== '') checkTopicName(name);
   if (type === configResource.topic && !image.topics.byName(name)) {
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `The topic '${name}' does not exist.`);
   }

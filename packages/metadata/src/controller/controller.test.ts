@@ -155,7 +155,7 @@ test('partitions only grow in number', () => {
     grow(4, [{ brokerIds: [1] }]),
     'Attempted to add 2 additional partition(s), but only 1 assignment(s) were specified.',
   );
-  assert.equal(grow(1, null, 'nope'), 'This server does not host this topic-partition.');
+  assert.equal(grow(1, null, 'nope'), null); // the error code alone
   assert.equal(grow(3), null);
   assert.equal(test.image.topics.byName('orders')!.partitionCount, 3);
 });

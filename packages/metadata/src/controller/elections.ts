@@ -16,11 +16,16 @@ import { partitionChange } from './partition-change.ts';
 const preferredElection = 0;
 const uncleanElection = 1;
 
-/** For named partitions, or for all: then those that need no election are left out of the answer. */
+/** For named partitions, or for all: then partitions that need no election are left out of the answer. */
 export function electLeaders(state: ControllerState, request: ElectLeadersRequest): Decision<ElectLeadersResponse> {
   const { electionType, topicPartitions } = request;
   if (electionType !== preferredElection && electionType !== uncleanElection) {
-    return { records: [], response: { throttleTimeMs: 0, errorCode: errors.INVALID_REQUEST.code, replicaElectionResults: [] } };
+    const refusal = failure('INVALID_REQUEST', `Unknown election type ${electionType}`);
+    const replicaElectionResults = (topicPartitions ?? []).map(({ topic, partitions }) => ({
+      topic,
+      partitionResult: partitions.map((partitionId) => ({ partitionId, ...refusal })),
+    }));
+    return { records: [], response: { throttleTimeMs: 0, errorCode: refusal.errorCode, replicaElectionResults } };
   }
   const records: MetadataRecord[] = [];
   const results = topicPartitions
@@ -48,7 +53,7 @@ function electAll(
       const outcome = elect(state, { topic, index, partition }, electionType, records);
       if (outcome.errorCode !== errors.ELECTION_NOT_NEEDED.code) partitionResult.push({ partitionId: index, ...outcome });
     }
-    if (partitionResult.length > 0) results.push({ topic: topic.name, partitionResult });
+    results.push({ topic: topic.name, partitionResult });
   }
   return results;
 }

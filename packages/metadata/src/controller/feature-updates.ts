@@ -35,7 +35,8 @@ export function updateFeatures(
     const text = `The update failed for all features since the following feature had an error: ${errorMessage}`;
     return { records: [], response: { throttleTimeMs: 0, errorCode, errorMessage: text, results: [] } };
   }
-  const results = apiVersion <= 1 ? request.featureUpdates.map(({ feature }) => ({ feature, ...success })) : [];
+  const results =
+    apiVersion <= 1 ? request.featureUpdates.map(({ feature }) => ({ feature, errorCode: 0, errorMessage: 'NONE' })) : [];
   return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, ...success, results } };
 }
 

@@ -3,6 +3,7 @@
 import {
   type AlterPartitionReassignmentsRequest,
   type AlterPartitionReassignmentsResponse,
+  errors,
   KafkaError,
   type ListPartitionReassignmentsRequest,
   type ListPartitionReassignmentsResponse,
@@ -15,6 +16,8 @@ import { type ControllerState, uncleanElectionAllowed } from './controller-state
 import { assertWithinLimit, type Decision, itemError, success } from './decision.ts';
 import { partitionChange } from './partition-change.ts';
 import { checkReplicasExist } from './placement.ts';
+
+const NO_REASSIGNMENT = errors.NO_REASSIGNMENT_IN_PROGRESS.code;
 
 /** Answered partition by partition; null replicas cancel what is under way. */
 export function alterPartitionReassignments(
@@ -32,7 +35,9 @@ export function alterPartitionReassignments(
         if (record) records.push(record);
         return { partitionIndex, ...success };
       } catch (error) {
-        return { partitionIndex, ...itemError(error) };
+        const failure = itemError(error);
+        // The code says it all.
+        return { partitionIndex, ...failure, ...(failure.errorCode === NO_REASSIGNMENT ? { errorMessage: null } : {}) };
       }
     }),
   }));
@@ -75,7 +80,7 @@ function reassign(
 /** Takes out again what was being added, and keeps what was to be removed. */
 function cancel(state: ControllerState, found: PartitionOfTopic): MetadataRecord | null {
   const { topic, index, partition } = found;
-  if (!isReassigning(partition)) throw new KafkaError('NO_REASSIGNMENT_IN_PROGRESS', 'No partition reassignment is in progress.');
+  if (!isReassigning(partition)) throw new KafkaError('NO_REASSIGNMENT_IN_PROGRESS');
   const { replicas, isr, isUnclean } = reverted(partition);
   if (isUnclean && !uncleanElectionAllowed(state, topic)) {
     const text = `Unable to revert partition assignment for ${topic.name}:${index} because it would require an unclean leader election.`;

@@ -122,7 +122,7 @@ export function describeUserScramCredentials(
       const errorMessage = `Attempt to describe a user credential that does not exist: ${user}`;
       return { user, errorCode: errors.RESOURCE_NOT_FOUND.code, errorMessage, credentialInfos };
     }
-    return { user, ...success, credentialInfos };
+    return { user, errorCode: 0, errorMessage: '', credentialInfos };
   });
-  return { throttleTimeMs: 0, errorCode: 0, errorMessage: null, results };
+  return { throttleTimeMs: 0, errorCode: 0, errorMessage: '', results };
 }

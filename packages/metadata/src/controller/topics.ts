@@ -104,7 +104,8 @@ function createTopic(
     replicationFactor: assignments[0]!.length,
     configs: configs.map(({ name, value, readOnly, source, isSensitive }) => ({
       name,
-      value: isSensitive ? null : value,
+      // As it was asked for, spaces and all.
+      value: isSensitive ? null : (set.get(name) ?? value),
       readOnly,
       configSource: source,
       isSensitive,
@@ -201,7 +202,13 @@ export function deleteTopics(state: ControllerState, request: DeleteTopicsReques
     const isRepeated = asked.some((other, index) => index !== at && (topic ? found[index] === topic : sameAsk(ask, other)));
     if (isRepeated) {
       const isFirst = !asked.slice(0, at).some((other, index) => (topic ? found[index] === topic : sameAsk(ask, other)));
-      if (isFirst) responses.push({ ...answerFor(ask, undefined), ...duplicateTopic(ask) });
+      if (isFirst) {
+        const others = asked.filter((other, index) => index !== at && (topic ? found[index] === topic : sameAsk(ask, other)));
+        responses.push(repeatedTopic(ask, others, topic));
+      }
+    } else if (ask.name === null && ask.topicId === ZERO_UUID) {
+      const errorMessage = 'Neither topic name nor id were specified.';
+      responses.push({ ...answerFor(ask, undefined), errorCode: errors.INVALID_REQUEST.code, errorMessage });
     } else if (ask.name !== null && ask.topicId !== ZERO_UUID) {
       const errorMessage = 'You may not specify both topic name and topic id.';
       responses.push({ ...answerFor(ask, topic), errorCode: errors.INVALID_REQUEST.code, errorMessage });
@@ -228,11 +235,18 @@ const answerFor = (ask: TopicToDelete, topic: TopicImage | undefined) => ({
   topicId: topic?.id ?? ask.topicId,
 });
 
-function duplicateTopic({ name }: TopicToDelete): ItemError {
-  return {
-    errorCode: errors.INVALID_REQUEST.code,
-    errorMessage: name === null ? 'Duplicate topic id.' : 'Duplicate topic name.',
-  };
+function repeatedTopic(
+  ask: TopicToDelete,
+  others: readonly TopicToDelete[],
+  topic: TopicImage | undefined,
+): DeleteTopicsResponse['responses'][number] {
+  const errorCode = errors.INVALID_REQUEST.code;
+  if (others.some(({ name }) => name !== ask.name)) {
+    const errorMessage = 'The provided topic name maps to an ID that was already supplied.';
+    return { ...answerFor(ask, topic), errorCode, errorMessage };
+  }
+  const errorMessage = ask.name === null ? 'Duplicate topic id.' : 'Duplicate topic name.';
+  return { ...answerFor(ask, undefined), errorCode, errorMessage };
 }
 
 type TopicToGrow = CreatePartitionsRequest['topics'][number];
@@ -256,7 +270,9 @@ export function createPartitions(
       results.push({ name: topic.name, ...success });
     } catch (error) {
       if (error instanceof KafkaError && error.code === errors.POLICY_VIOLATION.code) throw error;
-      results.push({ name: topic.name, ...itemError(error) });
+      const failure = itemError(error);
+      const isUnknown = failure.errorCode === errors.UNKNOWN_TOPIC_OR_PARTITION.code;
+      results.push({ name: topic.name, ...failure, ...(isUnknown ? { errorMessage: null } : {}) });
     }
     assertWithinLimit(records, state.settings.maxRecordsPerOperation);
   }
@@ -269,7 +285,7 @@ function newPartitionRecords(
   { random }: DecisionContext,
 ): MetadataRecord[] {
   const topic = state.image.topics.byName(name);
-  if (!topic) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
+  if (!topic) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
   const existing = topic.partitionCount;
   const refuse = (text: string): never => {
     throw new KafkaError('INVALID_PARTITIONS', text);
