@@ -81,7 +81,7 @@ export class LeaderEpochCache {
 
   /** Where the largest epoch <= `epoch` ends; `logEndOffset` ends the latest. */
   endOffsetFor(epoch: number, logEndOffset: number): EpochEndOffset {
-    if (epoch < 0 || this.#entries.length === 0) return { leaderEpoch: -1, endOffset: -1 };
+    if (epoch === -1 || this.#entries.length === 0) return { leaderEpoch: -1, endOffset: -1 };
     if (this.latest!.epoch === epoch) return { leaderEpoch: epoch, endOffset: logEndOffset };
     const higher = this.#entries.findIndex((entry) => entry.epoch > epoch);
     if (higher < 0) return { leaderEpoch: -1, endOffset: -1 };

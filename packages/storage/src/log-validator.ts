@@ -190,7 +190,7 @@ function throwRecordErrors(
   const add = (name: 'INVALID_RECORD' | 'INVALID_TIMESTAMP', batchIndex: number, message: string) => {
     if (!errors.has(batchIndex)) errors.set(batchIndex, { name, batchIndex, message });
   };
-  const keyError = `Compacted topic cannot accept message without key in topic partition ${partitionName}.`;
+  const keyError = `Compacted topic cannot accept message without key in topic partition ${partitionName}`;
   for (const { index } of nullKeys) add('INVALID_RECORD', index, keyError);
   for (const record of outOfRange) add('INVALID_TIMESTAMP', record.index, outOfRangeMessage(record, config, nowMs));
   if (badType) {

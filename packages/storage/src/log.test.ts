@@ -116,7 +116,7 @@ test('every record without a key is named when the topic is compacted', () => {
         (error as { recordErrors: unknown }).recordErrors,
         [0, 1].map((batchIndex) => ({
           batchIndex,
-          message: 'Compacted topic cannot accept message without key in topic partition t-0.',
+          message: 'Compacted topic cannot accept message without key in topic partition t-0',
         })),
       );
       return true;
