@@ -9,7 +9,8 @@ type Level = (typeof levels)[number];
 const ROOT = 'root';
 /** As DescribeConfigs has them: a dynamic logger level, and a string. */
 const SOURCE = 6;
-const STRING = 2;
+/** Kafka says neither type nor documentation of a level. */
+const UNKNOWN_TYPE = 0;
 
 const SET = 0;
 const DELETE = 1;
@@ -44,8 +45,8 @@ export class BrokerLoggers {
       configSource: SOURCE,
       isSensitive: false,
       synonyms: [],
-      configType: STRING,
-      documentation: null,
+      configType: UNKNOWN_TYPE,
+      documentation: '',
     }));
   }
 
@@ -59,6 +60,8 @@ export class BrokerLoggers {
         );
       }
       if (!this.#names.has(name)) throw new KafkaError('INVALID_CONFIG', `Logger ${name} does not exist!`);
+      if (configOperation === SET && value === null)
+        throw new KafkaError('INVALID_REQUEST', `Null value not supported for : ${name}`);
       if (configOperation === SET && !levels.includes(value as Level)) {
         const choices = ['DEBUG', 'ERROR', 'FATAL', 'INFO', 'TRACE', 'WARN'].join(', ');
         throw new KafkaError(

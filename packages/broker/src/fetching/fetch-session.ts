@@ -125,7 +125,6 @@ export class FetchSessionCache {
     partitions: readonly FetchPartition[],
     traits: { usesTopicIds: boolean; isFollower: boolean },
   ): FetchSession | undefined {
-    if (partitions.length === 0) return undefined;
     const nowMs = this.#clock.monotonicMs();
     if (this.#sessions.size >= this.#slots && !this.#evictFor(partitions.length, traits.isFollower, nowMs)) return undefined;
     let id: number;

@@ -1,5 +1,5 @@
 import { errorCodeOf, KafkaError, ZERO_UUID } from '@ottla/protocol';
-import type { ReadBound } from '../replication/partition.ts';
+import type { Partition, ReadBound } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { FetchPartition } from './fetch-session.ts';
 
@@ -17,6 +17,8 @@ export type PartitionData = {
   readonly records: Uint8Array;
   /** Null unless the reader asked for committed records only. */
   readonly abortedTransactions: AbortedTransaction[] | null;
+  /** Set where a request that came to the wrong place should go. */
+  readonly currentLeader?: { leaderId: number; leaderEpoch: number };
   readonly divergingEpoch?: { epoch: number; endOffset: number };
 };
 
@@ -52,10 +54,12 @@ function readPartition(
   maxBytes: number,
   minOneBatch: boolean,
 ): PartitionData {
+  let partition: Partition | undefined;
   try {
     const topic = asked.topic ?? partitions.topicName(asked.topicId);
     if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
-    const partition = partitions.leader(topic, asked.index, asked.currentLeaderEpoch);
+    partition = partitions.require(topic, asked.index);
+    partition.requireLeader(asked.currentLeaderEpoch);
     if (asked.topicId !== ZERO_UUID && partition.topicId !== asked.topicId) {
       throw new KafkaError('INCONSISTENT_TOPIC_ID', `${partition.name} has the id ${partition.topicId} now: refresh metadata`);
     }
@@ -76,24 +80,31 @@ function readPartition(
         return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
       }
     }
+    if (maxBytes < 0 && asked.fetchOffset < partition.endOffsetFor(rules.bound))
+      throw new KafkaError('UNKNOWN_SERVER_ERROR', `${maxBytes} bytes were asked for`);
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
     const abortedTransactions =
       rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset) : null;
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    return failedRead(asked, errorCodeOf(error));
+    return failedRead(asked, error, partition);
   }
 }
 
-function failedRead(asked: FetchPartition, errorCode: number): PartitionData {
+/** Errors that a look at the metadata explains come without aborted transactions rather than with a null of them. */
+const errorsOfMetadata: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID']);
+
+function failedRead(asked: FetchPartition, error: KafkaError, partition: Partition | undefined): PartitionData {
+  const isMisled = error.name === 'NOT_LEADER_OR_FOLLOWER' || error.name === 'FENCED_LEADER_EPOCH';
   return {
     asked,
-    errorCode,
+    errorCode: errorCodeOf(error),
+    ...(partition && isMisled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : {}),
     highWatermark: -1,
     lastStableOffset: -1,
     logStartOffset: -1,
     records: EMPTY,
-    abortedTransactions: null,
+    abortedTransactions: errorsOfMetadata.has(error.name) ? [] : null,
   };
 }

@@ -35,12 +35,14 @@ export const incrementalAlterConfigs = handler(
     const { broker } = context;
     const settled = settleHere(request.resources, context, (resource) => {
       if (resource.resourceType === configResource.brokerLogger) {
-        requireThisBroker(resource.resourceName, broker.nodeId);
+        requireThisBroker(resource.resourceName, broker.nodeId, 'Unexpected node id. Expected');
         broker.loggers.alter(resource.configs, request.validateOnly);
         return true;
       }
-      if (resource.resourceType === configResource.broker && isThisBroker(resource.resourceName, broker.nodeId))
+      if (resource.resourceType === configResource.broker) {
+        if (resource.resourceName !== '') requireThisBroker(resource.resourceName, broker.nodeId);
         checkForThisBroker(resource, context);
+      }
       return false;
     });
     const forController = { ...request, resources: request.resources.filter((resource) => !settled.has(keyOf(resource))) };
@@ -87,15 +89,12 @@ function settleHere(
 
 function inOrder(resources: readonly Resource[], settled: ReadonlyMap<string, Result>, decided: readonly Result[]): Result[] {
   const byKey = new Map(decided.map((result) => [`${result.resourceType}:${result.resourceName}`, result]));
-  return [...new Set(resources.map(keyOf))].flatMap((key) => settled.get(key) ?? byKey.get(key) ?? []);
+  return resources.map(keyOf).flatMap((key) => settled.get(key) ?? byKey.get(key) ?? []);
 }
 
-const isThisBroker = (name: string, nodeId: number): boolean => name === '' || Number(name) === nodeId;
-
-function requireThisBroker(name: string, nodeId: number): void {
+function requireThisBroker(name: string, nodeId: number, refusal = 'Unexpected broker id, expected'): void {
   if (!/^-?\d+$/.test(name)) throw new KafkaError('INVALID_REQUEST', `Node id must be an integer, but it is: ${name}`);
-  if (Number(name) !== nodeId)
-    throw new KafkaError('INVALID_REQUEST', `Unexpected broker id, expected ${nodeId}, but received ${name}`);
+  if (Number(name) !== nodeId) throw new KafkaError('INVALID_REQUEST', `${refusal} ${nodeId}, but received ${name}`);
 }
 
 /** Would this broker run with it? Throws INVALID_REQUEST in Kafka's words. */

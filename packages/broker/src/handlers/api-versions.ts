@@ -1,3 +1,4 @@
+import { kraftVersionFeature } from '@ottla/metadata';
 import type { ResponseParts } from '@ottla/network';
 import { ApiVersions, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
 import { highestServed } from '../request-dispatcher.ts';
@@ -23,13 +24,20 @@ export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
       connection.state = { clientSoftware: { name: request.clientSoftwareName, version: request.clientSoftwareVersion } };
     }
     const features = broker.metadata.image.features;
+    // This one lives in the quorum's own control records.
+    const { kRaftVersion } = broker.quorum;
+    const kraftVersion = kRaftVersion > 0 ? [[kraftVersionFeature, kRaftVersion] as const] : [];
     return {
       apiKeys: advertised(table()),
       supportedFeatures: [...broker.supportedFeatures]
         .filter(([, { min }]) => apiVersion >= 4 || min > 0)
         .map(([name, { min, max }]) => ({ name, minVersion: min, maxVersion: max })),
       finalizedFeaturesEpoch: broker.metadata.appliedOffset,
-      finalizedFeatures: [...features].map(([name, level]) => ({ name, maxVersionLevel: level, minVersionLevel: level })),
+      finalizedFeatures: [...features, ...kraftVersion].map(([name, level]) => ({
+        name,
+        maxVersionLevel: level,
+        minVersionLevel: level,
+      })),
       zkMigrationReady: false,
     };
   }) as Handler;

@@ -10,25 +10,51 @@ import {
   DescribeClientQuotas,
   DescribeUserScramCredentials,
   ElectLeaders,
+  KafkaError,
   ListPartitionReassignments,
   UnregisterBroker,
   UpdateFeatures,
   type Writable,
+  ZERO_UUID,
 } from '@ottla/protocol';
-import { type Handler, handler } from './handler.ts';
+import { type Failure, type Handler, handler } from './handler.ts';
+
+const REQUEST_TIMED_OUT = new KafkaError('REQUEST_TIMED_OUT').code;
 
 /** The APIs that the controller decides alone: their handlers only take the request there. */
 export const controllerHandlers: readonly Handler[] = [
-  decided(CreateTopics, (controller, request, context) => controller.createTopics(request, context)),
-  decided(DeleteTopics, (controller, request, context) => controller.deleteTopics(request, context)),
-  decided(CreatePartitions, (controller, request, context) => controller.createPartitions(request, context)),
+  decided(
+    CreateTopics,
+    (controller, request, context) => controller.createTopics(inTime(request), context),
+    (failure, { topics }) => ({ topics: topics.map(({ name }) => ({ name, ...told(failure) })) }),
+  ),
+  decided(
+    DeleteTopics,
+    (controller, request, context) => controller.deleteTopics(inTime(request), context),
+    (failure, { topics, topicNames }) => ({
+      responses: [...topics, ...topicNames.map((name) => ({ name, topicId: ZERO_UUID }))].map(({ name, topicId }) => ({
+        name,
+        topicId,
+        errorCode: failure.errorCode,
+      })),
+    }),
+  ),
+  decided(
+    CreatePartitions,
+    (controller, request, context) => controller.createPartitions(inTime(request), context),
+    (failure, { topics }) => ({ results: topics.map(({ name }) => ({ name, ...told(failure) })) }),
+  ),
   decided(ElectLeaders, (controller, request, context) => controller.electLeaders(request, context)),
   decided(AlterPartitionReassignments, (controller, request, context) =>
     controller.alterPartitionReassignments(request, context),
   ),
   decided(ListPartitionReassignments, (controller, request, context) => controller.listPartitionReassignments(request, context)),
   decided(AlterClientQuotas, (controller, request, context) => controller.alterClientQuotas(request, context)),
-  decided(DescribeClientQuotas, (controller, request, context) => controller.describeClientQuotas(request, context)),
+  decided(
+    DescribeClientQuotas,
+    (controller, request, context) => controller.describeClientQuotas(request, context),
+    (failure) => ({ ...failure, entries: null }),
+  ),
   decided(AlterUserScramCredentials, (controller, request, context) => controller.alterUserScramCredentials(request, context)),
   decided(DescribeUserScramCredentials, (controller, request, context) =>
     controller.describeUserScramCredentials(request, context),
@@ -40,8 +66,23 @@ export const controllerHandlers: readonly Handler[] = [
 function decided<Request extends object, Response extends object>(
   api: Api<Request, Response>,
   decide: (controller: Controller, request: Request, context: DecisionContext) => Decision<Writable<Response>>,
+  failed?: (failure: Failure, request: Request) => Writable<Response>,
 ): Handler {
-  return handler(api, (request, { broker, apiVersion }) =>
-    broker.controller.submit((controller, context) => decide(controller, request, context), apiVersion),
+  return handler<Request, Response>(
+    api,
+    (request, { broker, apiVersion }) =>
+      broker.controller.submit((controller, context) => decide(controller, request, context), apiVersion),
+    failed,
   ) as unknown as Handler;
+}
+
+/** Of a timeout the code says it all. */
+function told(failure: Failure): Failure {
+  return failure.errorCode === REQUEST_TIMED_OUT ? { ...failure, errorMessage: null } : failure;
+}
+
+/** The controller never works for somebody who has stopped waiting. Throws REQUEST_TIMED_OUT. */
+function inTime<Request extends { timeoutMs: number }>(request: Request): Request {
+  if (request.timeoutMs <= 0) throw new KafkaError('REQUEST_TIMED_OUT');
+  return request;
 }

@@ -1,12 +1,12 @@
-import { DeleteRecords, KafkaError } from '@ottla/protocol';
+import { DeleteRecords, type DeleteRecordsRequest, KafkaError } from '@ottla/protocol';
 import { isInternalTopic } from '../internal-topics.ts';
 import { handler, orFailure } from './handler.ts';
 
 /** DeleteRecords: moves the logStartOffset up, so that what lies before is gone for every reader (KIP-107). */
 export const deleteRecords = handler(DeleteRecords, (request, { broker }) => {
-  const topics = request.topics.map(({ name, partitions }) => ({
+  const topics = [...lastWishes(request)].map(([name, offsets]) => ({
     name,
-    partitions: partitions.map(({ partitionIndex, offset }) =>
+    partitions: [...offsets].map(([partitionIndex, offset]) =>
       orFailure(
         () => {
           if (!broker.metadata.hasPartition(name, partitionIndex))
@@ -33,3 +33,14 @@ export const deleteRecords = handler(DeleteRecords, (request, { broker }) => {
   broker.logManager.checkpointLogStartOffsets();
   return { topics };
 });
+
+/** The offset for each partition, by topic: of a partition named twice the last one counts. */
+function lastWishes({ topics }: DeleteRecordsRequest): Map<string, Map<number, number>> {
+  const wishes = new Map<string, Map<number, number>>();
+  for (const { name, partitions } of topics) {
+    const offsets = wishes.get(name) ?? new Map<number, number>();
+    wishes.set(name, offsets);
+    for (const { partitionIndex, offset } of partitions) offsets.set(partitionIndex, offset);
+  }
+  return wishes;
+}

@@ -1,4 +1,5 @@
 import {
+  checkTopicName,
   configResource,
   type DescribedConfig,
   describeBroker,
@@ -14,7 +15,6 @@ import {
   KafkaError,
   type Writable,
 } from '@ottla/protocol';
-import { isValidTopicName } from '../topic-name.ts';
 import { handler, orFailure, type RequestContext } from './handler.ts';
 
 type Resource = DescribeConfigsRequest['resources'][number];
@@ -49,7 +49,7 @@ function described(resource: Resource, request: DescribeConfigsRequest, context:
     .map(({ synonyms, documentation, ...config }) => ({
       ...config,
       synonyms: request.includeSynonyms ? synonyms : [],
-      documentation: request.includeDocumentation ? documentation : null,
+      documentation: request.includeDocumentation || documentation === '' ? documentation : null,
     }));
 }
 
@@ -57,17 +57,16 @@ function configsOf({ resourceType, resourceName }: Resource, { broker }: Request
   const { configs } = broker.metadata.image;
   switch (resourceType) {
     case configResource.topic:
-      if (!isValidTopicName(resourceName))
-        throw new KafkaError('INVALID_TOPIC_EXCEPTION', `"${resourceName}" is not a topic name`);
-      if (!broker.metadata.hasTopic(resourceName)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
+      checkTopicName(resourceName);
+      if (!broker.metadata.hasTopic(resourceName)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '');
       return describeTopic(configs.of(resourceType, resourceName), broker.config.state);
     case configResource.broker:
       if (resourceName === '') return describeDefaultBroker(configs.of(resourceType, ''));
-      requireThisBroker(resourceName, broker.nodeId);
+      requireThisBroker(resourceName, `${broker.nodeId} or empty string,`, broker.nodeId);
       return describeBroker(broker.config.state);
     case configResource.brokerLogger:
       if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Broker id must not be empty');
-      requireThisBroker(resourceName, broker.nodeId);
+      requireThisBroker(resourceName, `${broker.nodeId}`, broker.nodeId);
       return broker.loggers.describe();
     case configResource.clientMetrics:
       if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Client metrics subscription name must not be empty');
@@ -80,8 +79,8 @@ function configsOf({ resourceType, resourceName }: Resource, { broker }: Request
   }
 }
 
-function requireThisBroker(name: string, nodeId: number): void {
+function requireThisBroker(name: string, expected: string, nodeId: number): void {
   if (!/^-?\d+$/.test(name)) throw new KafkaError('INVALID_REQUEST', `Broker id must be an integer, but it is: ${name}`);
   if (Number(name) !== nodeId)
-    throw new KafkaError('INVALID_REQUEST', `Unexpected broker id, expected ${nodeId} or empty string, but received ${name}`);
+    throw new KafkaError('INVALID_REQUEST', `Unexpected broker id, expected ${expected} but received ${name}`);
 }

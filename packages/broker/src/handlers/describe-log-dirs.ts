@@ -7,7 +7,12 @@ import { handler } from './handler.ts';
  * v5 whether a directory takes new replicas (KIP-1066)
  */
 export const describeLogDirs = handler(DescribeLogDirs, (request, { broker }) => {
-  const asked = request.topics && new Map(request.topics.map(({ topic, partitions }) => [topic, new Set(partitions)]));
+  const asked = request.topics && new Map<string, Set<number>>();
+  for (const { topic, partitions } of request.topics ?? []) {
+    const named = asked!.get(topic) ?? new Set();
+    asked!.set(topic, named);
+    for (const partition of partitions) named.add(partition);
+  }
   return {
     errorCode: 0,
     results: broker.logManager.describeDirs().map(({ path, totalBytes, usableBytes, logs }) => {

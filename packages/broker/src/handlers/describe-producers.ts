@@ -1,7 +1,10 @@
+import { checkTopicName } from '@ottla/metadata';
 import { DescribeProducers, type DescribeProducersResponse, KafkaError, type Writable } from '@ottla/protocol';
 import { handler, orFailure } from './handler.ts';
 
 type Partition = NonNullable<NonNullable<Writable<DescribeProducersResponse>['topics']>[number]['partitions']>[number];
+
+const UNKNOWN_TOPIC_OR_PARTITION = new KafkaError('UNKNOWN_TOPIC_OR_PARTITION').code;
 
 /** DescribeProducers: the producers whose sequences a partition's leader keeps (KIP-664). */
 export const describeProducers = handler(
@@ -12,8 +15,8 @@ export const describeProducers = handler(
       partitions: partitionIndexes.map((partitionIndex) =>
         orFailure<Partition>(
           () => {
-            if (!broker.metadata.hasPartition(name, partitionIndex))
-              throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', 'This server does not host this topic-partition.');
+            checkTopicName(name);
+            if (!broker.metadata.hasPartition(name, partitionIndex)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
             return {
               partitionIndex,
               errorCode: 0,
@@ -26,7 +29,11 @@ export const describeProducers = handler(
                 })),
             };
           },
-          (failure) => ({ partitionIndex, ...failure }),
+          ({ errorCode, errorMessage }) => ({
+            partitionIndex,
+            errorCode,
+            errorMessage: errorCode === UNKNOWN_TOPIC_OR_PARTITION ? null : errorMessage,
+          }),
         ),
       ),
     })),

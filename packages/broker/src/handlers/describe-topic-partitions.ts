@@ -1,5 +1,6 @@
 import {
   DescribeTopicPartitions,
+  type DescribeTopicPartitionsRequest,
   type DescribeTopicPartitionsResponse,
   KafkaError,
   type Writable,
@@ -8,7 +9,7 @@ import {
 import { topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
 import { isValidTopicName } from '../topic-name.ts';
-import { handler } from './handler.ts';
+import { handler, type RequestContext } from './handler.ts';
 
 type Topic = NonNullable<Writable<DescribeTopicPartitionsResponse>['topics']>[number];
 
@@ -16,12 +17,24 @@ type Topic = NonNullable<Writable<DescribeTopicPartitionsResponse>['topics']>[nu
  * DescribeTopicPartitions: topics in the order of their names, a page at a time, with the eligible leader replicas (KIP-966).
  * The cursor names the first partition of the next page.
  */
-export const describeTopicPartitions = handler(DescribeTopicPartitions, (request, { broker, connection }) => {
+export const describeTopicPartitions = handler(DescribeTopicPartitions, describePage, ({ errorCode }, { topics }) => ({
+  topics: topics.map(({ name }) => ({ errorCode, name, partitions: [] })),
+}));
+
+function describePage(
+  request: DescribeTopicPartitionsRequest,
+  { broker, connection }: RequestContext,
+): Writable<DescribeTopicPartitionsResponse> {
   const { cursor } = request;
   if (cursor && cursor.partitionIndex < 0)
     throw new KafkaError(
       'INVALID_REQUEST',
       `DescribeTopicPartitionsRequest cursor partition must be valid: ${cursor.partitionIndex}`,
+    );
+  if (cursor && request.topics.length > 0 && !request.topics.some(({ name }) => name === cursor.topicName))
+    throw new KafkaError(
+      'INVALID_REQUEST',
+      `DescribeTopicPartitionsRequest topic list should contain the cursor topic: ${cursor.topicName}`,
     );
   const asked =
     request.topics.length > 0 ? [...new Set(request.topics.map(({ name }) => name))] : [...broker.metadata.topicNames()];
@@ -39,6 +52,7 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, (request
         name,
         topicId: ZERO_UUID,
         isInternal: isInternalTopic(name),
+        topicAuthorizedOperations: topicOperations,
         partitions: [],
       });
       continue;
@@ -69,4 +83,4 @@ export const describeTopicPartitions = handler(DescribeTopicPartitions, (request
     if (page.length < rest.length) return { topics, nextCursor: { topicName: name, partitionIndex: rest[page.length]!.index } };
   }
   return { topics };
-});
+}

@@ -6,15 +6,17 @@ import { failureOf, handler, type RequestContext } from './handler.ts';
 
 type Answer = Writable<FetchResponse>;
 
+const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+const FIRST_VERSION_WITH_LEADER_HINTS = 16;
 
 /**
  * Fetch: records from partitions that this broker leads.
  * v4 isolationLevel: a read_committed reader sees up to the lastStableOffset, and the aborted transactions (KIP-98)
  * v7 sessions: a request names only what changed (KIP-227)
  * v9 currentLeaderEpoch fences a reader with stale metadata (KIP-320)
- * v10 zstd data may be sent (KIP-110)
+ * v10 tells a broker that the reader knows zstd (KIP-110); it is sent to older ones as well, as Kafka 4 does
  * v12 lastFetchedEpoch: the answer tells where the reader's history diverges (KIP-595)
  * v13 topics by id (KIP-516)
  * v15 replicaState takes the place of replicaId (KIP-903)
@@ -23,6 +25,8 @@ export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer>
   const { broker, apiVersion } = context;
   const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
   const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
+  if (request.isolationLevel !== READ_COMMITTED && request.isolationLevel !== READ_UNCOMMITTED)
+    throw new KafkaError('UNKNOWN_SERVER_ERROR', `there is no isolation level ${request.isolationLevel}`);
   const changed = askedPartitions(request, context);
   const start = broker.fetchSessions.start({ ...request, usesTopicIds }, changed, forgottenPartitions(request));
   if (start.kind === 'error')
@@ -43,14 +47,13 @@ export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer>
   };
   const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
   const finish = (answers: PartitionData[]): Answer => {
-    if (apiVersion < 10) answers = answers.map(refuseZstd);
-    if (session) return incrementalAnswer(session, answers);
+    if (session) return incrementalAnswer(session, answers, apiVersion);
     const created =
       start.kind === 'full' && start.create
         ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
         : undefined;
     if (created) for (const answer of answers) remember(created, answer);
-    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers) };
+    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers, apiVersion) };
   };
   const answers = readOrWait(broker.partitions, broker.runtime.timers, asked, rules, patience);
   return answers instanceof Promise ? answers.then(finish) : finish(answers);
@@ -68,7 +71,7 @@ function askedPartitions(request: FetchRequest, { broker, apiVersion }: RequestC
         index: partition.partition,
         fetchOffset: partition.fetchOffset,
         maxBytes: partition.partitionMaxBytes,
-        currentLeaderEpoch: partition.currentLeaderEpoch,
+        currentLeaderEpoch: Math.max(-1, partition.currentLeaderEpoch),
         lastFetchedEpoch: partition.lastFetchedEpoch,
         logStartOffset: partition.logStartOffset,
       };
@@ -92,13 +95,13 @@ function resolved(session: FetchSession, { broker }: RequestContext): FetchParti
 }
 
 /** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
-function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[]): Answer {
+function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[], apiVersion: number): Answer {
   const news = answers.filter((answer) => {
     const isNews = remember(session, answer);
     if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
     return isNews;
   });
-  return { errorCode: 0, sessionId: session.id, responses: byTopic(news) };
+  return { errorCode: 0, sessionId: session.id, responses: byTopic(news, apiVersion) };
 }
 
 /** Notes what the fetcher is told now; true if it is anything new. */
@@ -112,7 +115,7 @@ function remember(session: FetchSession, answer: PartitionData): boolean {
   return moved || answer.errorCode !== 0 || answer.records.length > 0 || answer.divergingEpoch !== undefined;
 }
 
-function byTopic(answers: readonly PartitionData[]): Answer['responses'] {
+function byTopic(answers: readonly PartitionData[], apiVersion: number): Answer['responses'] {
   const topics: { topic: string | undefined; topicId: string; partitions: object[] }[] = [];
   for (const answer of answers) {
     const { topic, topicId, index } = answer.asked;
@@ -125,38 +128,10 @@ function byTopic(answers: readonly PartitionData[]): Answer['responses'] {
       lastStableOffset: answer.lastStableOffset,
       logStartOffset: answer.logStartOffset,
       divergingEpoch: answer.divergingEpoch,
+      currentLeader: apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? answer.currentLeader : undefined,
       abortedTransactions: answer.abortedTransactions,
       records: answer.records,
     });
   }
   return topics;
-}
-
-const CODEC_MASK = 0x07;
-const ZSTD = 4;
-const MAGIC = 16;
-const ATTRIBUTES_LOW_BYTE = 22;
-const BATCH_LENGTH = 8;
-
-/** A reader this old cannot decompress zstd: it is told so instead of being sent what it takes for garbage (KIP-110). */
-function refuseZstd(answer: PartitionData): PartitionData {
-  const view = new DataView(answer.records.buffer, answer.records.byteOffset, answer.records.byteLength);
-  for (
-    let position = 0;
-    position + ATTRIBUTES_LOW_BYTE < view.byteLength;
-    position += 12 + view.getInt32(position + BATCH_LENGTH)
-  ) {
-    if (view.getUint8(position + MAGIC) < 2 || (view.getUint8(position + ATTRIBUTES_LOW_BYTE) & CODEC_MASK) !== ZSTD) continue;
-    const { errorCode } = failureOf(new KafkaError('UNSUPPORTED_COMPRESSION_TYPE'));
-    return {
-      ...answer,
-      errorCode,
-      highWatermark: -1,
-      lastStableOffset: -1,
-      logStartOffset: -1,
-      records: new Uint8Array(0),
-      abortedTransactions: null,
-    };
-  }
-  return answer;
 }

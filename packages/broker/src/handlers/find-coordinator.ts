@@ -15,7 +15,7 @@ export const findCoordinator = handler(FindCoordinator, async (request, context)
     return { coordinators: await Promise.all(request.coordinatorKeys.map((key) => find(key, request.keyType, context))) };
   }
   const { key: _key, ...coordinator } = await find(request.key, request.keyType, context);
-  return coordinator;
+  return { ...coordinator, ...(coordinator.errorCode === 0 ? { errorMessage: 'NONE' } : {}) };
 });
 
 async function find(key: string, keyType: number, { broker, connection }: RequestContext): Promise<Coordinator> {

@@ -27,8 +27,12 @@ export const groupHandlers = [
   handler(DeleteGroups, (request, context) => context.broker.groups.deleteGroups(request, who(context))),
   handler(DescribeGroups, async (request, context) => {
     const described = await context.broker.groups.describeGroups(request, who(context));
-    const authorizedOperations = request.includeAuthorizedOperations ? groupOperations : OPERATIONS_NOT_ASKED;
-    return { ...described, groups: described.groups?.map((group) => ({ ...group, authorizedOperations })) };
+    const operationsOf = ({ errorCode = 0 }: { errorCode?: number | undefined }): number =>
+      request.includeAuthorizedOperations && errorCode === 0 ? groupOperations : OPERATIONS_NOT_ASKED;
+    return {
+      ...described,
+      groups: described.groups?.map((group) => ({ ...group, authorizedOperations: operationsOf(group) })),
+    };
   }),
 ] as unknown as Handler[];
 

@@ -8,7 +8,7 @@ export const initProducerId = handler(
     if (request.transactionalId !== null) {
       throw new KafkaError('INVALID_REQUEST', 'this release of Ottla has no transactions: leave transactional.id unset');
     }
-    if (request.producerEpoch >= 0 !== request.producerId >= 0) {
+    if ((request.producerEpoch === -1) !== (request.producerId === -1)) {
       throw new KafkaError('INVALID_REQUEST', 'producerId and producerEpoch must be given together, or neither');
     }
     return { errorCode: 0, producerId: await broker.producerIds.next(), producerEpoch: 0 };

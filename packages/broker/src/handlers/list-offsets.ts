@@ -24,6 +24,7 @@ type Found = { offset: number; timestamp: number; leaderEpoch: number };
 const NOT_FOUND: Found = { offset: -1, timestamp: -1, leaderEpoch: -1 };
 
 const READ_COMMITTED = 1;
+const READ_UNCOMMITTED = 0;
 const CONSUMER = -1;
 
 /**
@@ -38,13 +39,13 @@ export const listOffsets = handler(
   (request, { broker, apiVersion }) => {
     const duplicates = partitionsNamedTwice(request);
     return {
-      topics: request.topics.map((topic) => ({
-        name: topic.name,
-        partitions: topic.partitions.map((asked) =>
+      topics: [...partitionsByTopic(request)].map(([name, partitions]) => ({
+        name,
+        partitions: partitions.map((asked) =>
           orFailure(
             () => {
-              if (duplicates.has(`${topic.name}-${asked.partitionIndex}`)) {
-                throw new KafkaError('INVALID_REQUEST', `${topic.name}-${asked.partitionIndex} is named twice in one request`);
+              if (duplicates.has(`${name}-${asked.partitionIndex}`)) {
+                throw new KafkaError('INVALID_REQUEST', `${name}-${asked.partitionIndex} is named twice in one request`);
               }
               const firstVersion = asked.timestamp < 0 ? firstVersionOf.get(asked.timestamp) : 1;
               if (firstVersion === undefined || apiVersion < firstVersion) {
@@ -53,12 +54,14 @@ export const listOffsets = handler(
                   `timestamp ${asked.timestamp} has no meaning in version ${apiVersion}`,
                 );
               }
-              const partition = broker.partitions.get(topic.name, asked.partitionIndex);
+              const partition = broker.partitions.get(name, asked.partitionIndex);
               if (!partition)
                 throw new KafkaError(
                   'UNKNOWN_TOPIC_OR_PARTITION',
-                  `there is no partition ${topic.name}-${asked.partitionIndex} on this broker`,
+                  `there is no partition ${name}-${asked.partitionIndex} on this broker`,
                 );
+              if (apiVersion >= 2 && request.isolationLevel !== READ_COMMITTED && request.isolationLevel !== READ_UNCOMMITTED)
+                throw new KafkaError('UNKNOWN_SERVER_ERROR', `there is no isolation level ${request.isolationLevel}`);
               // The debugging consumer (replica id -2) may ask a follower.
               if (request.replicaId === -2) partition.requireEpoch(asked.currentLeaderEpoch);
               else partition.requireLeader(asked.currentLeaderEpoch);
@@ -105,6 +108,17 @@ function find(partition: Partition, timestamp: number, request: ListOffsetsReque
 /** The leader epoch in force at an offset; -1 when the log does not know. */
 function epochAt(epochs: readonly EpochEntry[], offset: number): number {
   return epochs.findLast(({ startOffset }) => startOffset <= offset)?.epoch ?? -1;
+}
+
+/** A topic named twice is answered once, and so is a partition. */
+function partitionsByTopic(request: ListOffsetsRequest): Map<string, ListOffsetsRequest['topics'][number]['partitions']> {
+  const topics = new Map<string, Map<number, ListOffsetsRequest['topics'][number]['partitions'][number]>>();
+  for (const { name, partitions } of request.topics) {
+    const known = topics.get(name) ?? new Map();
+    topics.set(name, known);
+    for (const asked of partitions) known.set(asked.partitionIndex, asked);
+  }
+  return new Map([...topics].map(([name, partitions]) => [name, [...partitions.values()]]));
 }
 
 function partitionsNamedTwice(request: ListOffsetsRequest): Set<string> {

@@ -10,7 +10,9 @@ import {
 import { clusterOperations, OPERATIONS_NOT_ASKED, topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
 import { isValidTopicName } from '../topic-name.ts';
-import { handler, type RequestContext } from './handler.ts';
+import { type Failure, handler, type RequestContext } from './handler.ts';
+
+const FIRST_VERSION_BY_ID = 12;
 
 type Topic = NonNullable<Writable<MetadataResponse>['topics']>[number];
 
@@ -20,30 +22,37 @@ type Topic = NonNullable<Writable<MetadataResponse>['topics']>[number];
  * v4 allowAutoTopicCreation (KIP-204); v8 authorized operations (KIP-430)
  * v10 topic ids, v12 asking by id (KIP-516); v13 top-level errorCode for rebootstrapping (KIP-1102)
  */
-export const metadata = handler(Metadata, async (request, context): Promise<Writable<MetadataResponse>> => {
-  const { broker, connection, apiVersion } = context;
-  const topics = await askedTopics(request, context);
-  return {
-    brokers: broker.metadata
-      .brokers(connection.listenerName, { fenced: false })
-      .map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
-    clusterId: broker.clusterId,
-    controllerId: broker.metadata.controllerIdForClients(),
-    topics,
-    clusterAuthorizedOperations:
-      apiVersion >= 8 && request.includeClusterAuthorizedOperations ? clusterOperations : OPERATIONS_NOT_ASKED,
-  };
-});
+export const metadata = handler(
+  Metadata,
+  async (request, context): Promise<Writable<MetadataResponse>> => {
+    const { broker, connection, apiVersion } = context;
+    const topics = await askedTopics(request, context);
+    return {
+      brokers: broker.metadata
+        .brokers(connection.listenerName, { fenced: false })
+        .map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
+      clusterId: broker.clusterId,
+      controllerId: broker.metadata.controllerIdForClients(),
+      topics,
+      clusterAuthorizedOperations:
+        apiVersion >= 8 && request.includeClusterAuthorizedOperations ? clusterOperations : OPERATIONS_NOT_ASKED,
+    };
+  },
+  refused,
+);
 
 async function askedTopics(request: MetadataRequest, context: RequestContext): Promise<Topic[]> {
   const { broker, apiVersion } = context;
   const wantsAll = request.topics === null || (apiVersion === 0 && request.topics.length === 0);
   if (wantsAll) return [...broker.metadata.topicNames()].map((name) => describe(name, request, context));
-  const byId = request.topics!.filter(({ topicId }) => topicId !== ZERO_UUID);
-  if (byId.length > 0) {
-    if (request.topics!.some(({ name }) => name !== null))
-      throw new KafkaError('INVALID_REQUEST', 'a topic is asked for by name or by id, not both');
-    return byId.map(({ topicId }) => {
+  const byId = new Set(request.topics!.flatMap(({ topicId }) => (topicId === ZERO_UUID ? [] : [topicId])));
+  if (apiVersion < FIRST_VERSION_BY_ID && (byId.size > 0 || request.topics!.some(({ name }) => name === null)))
+    throw new KafkaError('INVALID_REQUEST', `version ${apiVersion} asks for topics by name`);
+  if (byId.size === 0 && request.topics!.some(({ name }) => name === null))
+    throw new KafkaError('INVALID_REQUEST', 'a topic is asked for by name or by id');
+  // Where some are asked for by id, names count for nothing.
+  if (byId.size > 0) {
+    return [...byId].map((topicId) => {
       const name = broker.metadata.topicName(topicId);
       return name === undefined ? failed(null, topicId, 'UNKNOWN_TOPIC_ID') : describe(name, request, context);
     });
@@ -59,7 +68,7 @@ async function createOrFail(name: string, request: MetadataRequest, context: Req
   const { broker, apiVersion } = context;
   if (!isValidTopicName(name)) return failed(name, ZERO_UUID, 'INVALID_TOPIC_EXCEPTION');
   const mayCreate = broker.config.get('auto.create.topics.enable') && (apiVersion < 4 || request.allowAutoTopicCreation);
-  if (!mayCreate) return failed(name, ZERO_UUID, 'UNKNOWN_TOPIC_OR_PARTITION');
+  if (!mayCreate) return unknown(name, request, context);
   try {
     await broker.topicCreation.ensure(name);
     return describe(name, request, context);
@@ -67,6 +76,12 @@ async function createOrFail(name: string, request: MetadataRequest, context: Req
     broker.runtime.logger.warn('automatic topic creation failed', { topic: name, error });
     return { ...failed(name, ZERO_UUID, 'UNKNOWN_TOPIC_OR_PARTITION'), errorCode: errorCodeOf(error) };
   }
+}
+
+/** What one may do with a topic is known without it. */
+function unknown(name: string, request: MetadataRequest, { apiVersion }: RequestContext): Topic {
+  const operations = apiVersion >= 8 && request.includeTopicAuthorizedOperations ? topicOperations : OPERATIONS_NOT_ASKED;
+  return { ...failed(name, ZERO_UUID, 'UNKNOWN_TOPIC_OR_PARTITION'), topicAuthorizedOperations: operations };
 }
 
 function describe(name: string, request: MetadataRequest, { broker, apiVersion, connection }: RequestContext): Topic {
@@ -88,6 +103,22 @@ function describe(name: string, request: MetadataRequest, { broker, apiVersion, 
     })),
     topicAuthorizedOperations:
       apiVersion >= 8 && request.includeTopicAuthorizedOperations ? topicOperations : OPERATIONS_NOT_ASKED,
+  };
+}
+
+/** The answer to a request that makes no sense as a whole: nothing but the error, topic by topic. */
+function refused(failure: Failure, { topics }: MetadataRequest): Writable<MetadataResponse> {
+  return {
+    controllerId: -1,
+    topics: (topics ?? []).map(({ name, topicId }) => ({
+      errorCode: failure.errorCode,
+      name: name ?? '',
+      topicId,
+      partitions: [],
+      topicAuthorizedOperations: OPERATIONS_NOT_ASKED,
+    })),
+    clusterAuthorizedOperations: OPERATIONS_NOT_ASKED,
+    errorCode: failure.errorCode,
   };
 }
 

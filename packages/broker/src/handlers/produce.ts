@@ -3,6 +3,7 @@ import { RecordValidationError } from '@ottla/storage';
 import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
 import { failureOf, handler, type RequestContext } from './handler.ts';
+import { hasTransactionalBatch, isTransactional, requireOneBatch } from './produced-batches.ts';
 
 type WrittenAnswer = NonNullable<NonNullable<Writable<ProduceResponse>['responses']>[number]['partitionResponses']>[number];
 /** Filled in bit by bit, until it is written. */
@@ -11,6 +12,8 @@ type TopicData = ProduceRequest['topicData'][number];
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 const FIRST_VERSION_WITH_LEADER_HINTS = 10;
+
+const CORRUPT_MESSAGE = new KafkaError('CORRUPT_MESSAGE').code;
 
 const NO_RECORDS = new Uint8Array(0);
 
@@ -28,9 +31,11 @@ const ADMIN_CLIENT_ID = '__admin_client';
 export const produce = handler(
   Produce,
   (request, context): Writable<ProduceResponse> | null | Promise<Writable<ProduceResponse> | null> => {
-    const appends = request.topicData.map((topic) => ({
+    if (hasTransactionalBatch(request) && request.transactionalId === null)
+      throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch needs a transactional id');
+    const appends = lastOfEach(request, context.apiVersion).map((topic) => ({
       topic,
-      partitions: lastOfEach(topic).map((data) => append(topic, data, request, context)),
+      partitions: topic.partitionData.map((data) => append(topic, data, request, context)),
     }));
     const waiting = appends.flatMap(({ partitions }) => partitions.flatMap(({ committed }) => (committed ? [committed] : [])));
     if (request.acks === 0) return acknowledgeNothing(appends, context);
@@ -44,13 +49,20 @@ export const produce = handler(
     });
     return waiting.length === 0 ? answer() : Promise.all(waiting).then(answer);
   },
-  (failure, request) => ({
-    responses: request.topicData.map(({ name, topicId, partitionData }) => ({
-      name,
-      topicId,
-      partitionResponses: partitionData.map(({ index }) => refused(index, failure.errorCode, failure.errorMessage)),
-    })),
-  }),
+  (failure, request, { connection }) => {
+    if (request.acks === 0) {
+      connection.close();
+      return null;
+    }
+    const errorMessage = failure.errorCode === CORRUPT_MESSAGE ? failure.errorMessage : null;
+    return {
+      responses: request.topicData.map(({ name, topicId, partitionData }) => ({
+        name,
+        topicId,
+        partitionResponses: partitionData.map(({ index }) => refused(index, failure.errorCode, errorMessage)),
+      })),
+    };
+  },
 );
 
 type Append = {
@@ -58,11 +70,20 @@ type Append = {
   committed?: Promise<void>;
 };
 
-/** A partition named twice counts once, as the last time says. */
-function lastOfEach(topic: TopicData): TopicData['partitionData'] {
-  return topic.partitionData.length < 2
-    ? topic.partitionData
-    : [...new Map(topic.partitionData.map((data) => [data.index, data])).values()];
+/** A partition named twice counts once, as the last time says, and a topic without partitions not at all. */
+function lastOfEach({ topicData }: ProduceRequest, apiVersion: number): readonly TopicData[] {
+  const single = topicData[0];
+  if (topicData.length === 1 && single!.partitionData.length === 1) return topicData;
+  const topics = new Map<string, { topic: TopicData; partitions: Map<number, TopicData['partitionData'][number]> }>();
+  for (const topic of topicData) {
+    const key = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? topic.topicId : topic.name;
+    const known = topics.get(key) ?? { topic, partitions: new Map() };
+    topics.set(key, known);
+    for (const data of topic.partitionData) known.partitions.set(data.index, data);
+  }
+  return [...topics.values()]
+    .filter(({ partitions }) => partitions.size > 0)
+    .map(({ topic, partitions }) => ({ ...topic, partitionData: [...partitions.values()] }));
 }
 
 function append(
@@ -78,6 +99,8 @@ function append(
     if (name === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${topic.topicId}: refresh metadata`);
     if (!broker.metadata.hasPartition(name, index))
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${name}-${index}`);
+    requireOneBatch(records ?? NO_RECORDS, apiVersion);
+    if (isTransactional(records!)) throw new KafkaError('INVALID_TXN_STATE', 'this release of Ottla has no transactions');
     if (request.acks < -1 || request.acks > 1)
       throw new KafkaError('INVALID_REQUIRED_ACKS', `acks must be -1, 0 or 1, not ${request.acks}`);
     if (isInternalTopic(name) && context.clientId !== ADMIN_CLIENT_ID)

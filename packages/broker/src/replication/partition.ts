@@ -89,7 +89,7 @@ export class Partition {
 
   /** Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320; -1 asks for no check). */
   requireEpoch(currentLeaderEpoch: number): void {
-    if (currentLeaderEpoch < 0 || currentLeaderEpoch === this.leaderEpoch) return;
+    if (currentLeaderEpoch === -1 || currentLeaderEpoch === this.leaderEpoch) return;
     if (currentLeaderEpoch < this.leaderEpoch) {
       throw new KafkaError(
         'FENCED_LEADER_EPOCH',
