@@ -128,7 +128,11 @@ export class Probe {
     const connection = await this.connect();
     connection.write(bytes);
     const reply = await connection.reply(patienceMs);
-    this.note(what, reply.kind === 'answer' ? Buffer.from(reply.frame).toString('hex') : `<${reply.kind}>`);
+    const port = this.target.port.toString(16).padStart(8, '0');
+    this.note(
+      what,
+      reply.kind === 'answer' ? Buffer.from(reply.frame).toString('hex').replaceAll(port, '<port>') : `<${reply.kind}>`,
+    );
     connection.close();
   }
 

@@ -105,8 +105,9 @@ export const metadataScenarios: readonly Scenario[] = [
       await probe.ask('done', Metadata, 12, { topics: [{ name: 'auto-1' }] });
       await probe.ask('in v1, without choice', Metadata, 1, { topics: [{ name: 'auto-2' }] }, { quiet: true });
       await created('auto-2');
-      await probe.ask('a colliding name', Metadata, 12, { topics: [{ name: 'auto.1' }] });
-      await probe.ask('then', Metadata, 12, { topics: [{ name: 'auto.1' }], allowAutoTopicCreation: false });
+      await makeTopic(probe, 'auto.3');
+      await probe.ask('a colliding name', Metadata, 12, { topics: [{ name: 'auto_3' }] });
+      await probe.ask('then', Metadata, 12, { topics: [{ name: 'auto_3' }], allowAutoTopicCreation: false });
       const switchTo = (value: string) =>
         probe.ask(`switch to ${value}`, IncrementalAlterConfigs, 1, {
           resources: [

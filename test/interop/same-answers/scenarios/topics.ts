@@ -89,6 +89,8 @@ export const topicScenarios: readonly Scenario[] = [
       }
       await makeTopic(probe, 'dt-twice');
       await probe.ask('twice', DeleteTopics, 4, { topicNames: ['dt-twice', 'dt-twice'], timeoutMs: 5000 });
+      await probe.ask('no time', DeleteTopics, 4, { topicNames: ['dt-x'], timeoutMs: 0 });
+      await probe.ask('no time', DeleteTopics, 6, { topics: [{ name: 'dt-x' }], timeoutMs: -1 });
       const id = await makeTopic(probe, 'dt6');
       const ask = (what: string, ...topics: object[]) => probe.ask(what, DeleteTopics, 6, { topics, timeoutMs: 5000 } as never);
       await ask('nothing');
@@ -140,6 +142,7 @@ export const topicScenarios: readonly Scenario[] = [
         timeoutMs: 5000,
       });
       await probe.ask('again', CreatePartitions, 3, { topics: [{ name: 'cp', count: 3, assignments: null }], timeoutMs: 5000 });
+      await probe.ask('no time', CreatePartitions, 3, { topics: [{ name: 'cp', count: 4, assignments: null }], timeoutMs: 0 });
       await probe.ask('after', Metadata, 12, { topics: [{ name: 'cp' }] });
     },
   },
