@@ -86,15 +86,23 @@ export class Producer {
 
   /** As `send` for each, without the cost of a promise for each. Rejects with the first failure, after all were tried. */
   async sendAll(records: Iterable<ProducerRecord>): Promise<SentRange[]> {
+    const places: (Appended | Promise<Appended>)[] = [];
+    // All take their places in this turn, so that no later call comes between.
+    for (const record of records) places.push(this.#placeOf(record));
     const ranges: (Appended & { count: number })[] = [];
-    for (const record of records) {
-      const prepared = this.#prepare(record);
-      const { batch, index } = this.#appendNow(prepared) ?? (await this.#appendLater(prepared));
-      const range = ranges.findLast((one) => one.batch === batch);
-      if (range && range.index + range.count === index) range.count++;
-      else ranges.push({ batch, index, count: 1 });
+    let failure: unknown;
+    for (const place of places) {
+      try {
+        const { batch, index } = place instanceof Promise ? await place : place;
+        const range = ranges.findLast((one) => one.batch === batch);
+        if (range && range.index + range.count === index) range.count++;
+        else ranges.push({ batch, index, count: 1 });
+      } catch (error) {
+        failure ??= error;
+      }
     }
     await Promise.allSettled(ranges.map(({ batch }) => batch.done));
+    if (failure) throw failure;
     return Promise.all(
       ranges.map(async ({ batch, index, count }) => {
         const ack = await batch.done;
@@ -102,6 +110,20 @@ export class Producer {
         return { topic, partition, firstOffset: ack.offsetOf(index), lastOffset: ack.offsetOf(index + count - 1), count };
       }),
     );
+  }
+
+  #placeOf(record: ProducerRecord): Appended | Promise<Appended> {
+    try {
+      const prepared = this.#prepare(record);
+      const place = this.#appendNow(prepared) ?? this.#appendLater(prepared);
+      // It is awaited after the others have their places.
+      if (place instanceof Promise) place.catch(() => {});
+      return place;
+    } catch (error) {
+      const refused = Promise.reject(error);
+      refused.catch(() => {});
+      return refused;
+    }
   }
 
   /** Sends what is waiting at once; resolves when all of it was answered. Who sent a record hears of its failure, not who flushes. */

@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Kafka, startKafka } from '@ottla/testing';
+import { Producer } from '../producer/producer.ts';
+import { SimulatedKafka } from '../testing/simulated-kafka.ts';
+import type { TopicPartition } from '../topic-partition.ts';
+import { roundRobinAssignor } from './assignors.ts';
+import { Consumer, type ConsumerRecord } from './consumer.ts';
+import { type ConsumerConfig, jsonDeserializer, stringDeserializer } from './consumer-config.ts';
+
+const log: TopicPartition = { topic: 'log', partition: 0 };
+
+function consumerOf(kafka: Kafka, config: Partial<ConsumerConfig<string, string>> = {}): Consumer<string, string> {
+  return new Consumer({
+    ...kafka,
+    autoOffsetReset: 'earliest',
+    keyDeserializer: stringDeserializer,
+    valueDeserializer: stringDeserializer,
+    ...config,
+  });
+}
+
+async function fill(kafka: Kafka, count: number, topic = 'log', partition?: number): Promise<void> {
+  await using producer = new Producer(kafka);
+  await producer.sendAll(Array.from({ length: count }, (_, index) => ({ topic, value: `value ${index}`, partition })));
+}
+
+async function pollAll<K, V>(consumer: Consumer<K, V>, count: number): Promise<ConsumerRecord<K, V>[]> {
+  const records: ConsumerRecord<K, V>[] = [];
+  for (let empty = 0; records.length < count && empty < 3; ) {
+    const some = await consumer.poll({ timeoutMs: 3000 });
+    if (some.length === 0) empty++;
+    records.push(...some);
+  }
+  return records;
+}
+
+test('poll gives all records in order, maxPollRecords at a time', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await fill(kafka, 1000);
+  await using consumer = consumerOf(kafka, { maxPollRecords: 300 });
+  consumer.assign([log]);
+  assert.equal((await consumer.poll({ timeoutMs: 3000 })).length, 300);
+  assert.equal(consumer.position(log), 300);
+  const records = await pollAll(consumer, 700);
+  assert.deepEqual(
+    records.map(({ offset }) => offset),
+    Array.from({ length: 700 }, (_, index) => index + 300),
+  );
+  assert.equal(records.at(-1)?.value, 'value 999');
+});
+
+test('iterating ends with the consumer, and its position is never ahead of the loop', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await fill(kafka, 20);
+  const consumer = consumerOf(kafka);
+  consumer.assign([log]);
+  let count = 0;
+  for await (const record of consumer) {
+    assert.equal(consumer.position(log), record.offset + 1);
+    // Not awaited: it waits for nobody who waits for the loop.
+    if (++count === 15) void consumer.close();
+  }
+  assert.equal(count, 15);
+});
+
+test('seek moves, also while records are held', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await fill(kafka, 10);
+  await using consumer = consumerOf(kafka, { maxPollRecords: 2 });
+  consumer.assign([log]);
+  await consumer.poll({ timeoutMs: 3000 });
+  consumer.seek(log, 7);
+  assert.equal((await consumer.poll({ timeoutMs: 3000 }))[0]?.offset, 7);
+  consumer.seekToBeginning();
+  assert.equal((await consumer.poll({ timeoutMs: 3000 }))[0]?.offset, 0);
+  consumer.seekToEnd([log]);
+  assert.deepEqual(await consumer.poll({ timeoutMs: 300 }), []);
+  assert.equal(consumer.position(log), 10);
+  assert.throws(() => consumer.seek({ topic: 'log', partition: 9 }, 0), /not assigned/);
+});
+
+test('a paused partition gives nothing, until it is resumed', async () => {
+  await using kafka = await startKafka({ topics: [{ name: 'log', partitions: 2 }] });
+  await fill(kafka, 3, 'log', 0);
+  await fill(kafka, 3, 'log', 1);
+  await using consumer = consumerOf(kafka);
+  consumer.assign([log, { topic: 'log', partition: 1 }]);
+  consumer.pause([log]);
+  assert.deepEqual(new Set((await pollAll(consumer, 3)).map(({ partition }) => partition)), new Set([1]));
+  consumer.resume([log]);
+  assert.deepEqual(new Set((await pollAll(consumer, 3)).map(({ partition }) => partition)), new Set([0]));
+});
+
+test('an offset outside the log starts over by autoOffsetReset, or is an error', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await fill(kafka, 5);
+  await using resetting = consumerOf(kafka);
+  resetting.assign([log]);
+  resetting.seek(log, 1000);
+  assert.equal((await resetting.poll({ timeoutMs: 3000 }))[0]?.offset, 0);
+  await using strict = consumerOf(kafka, { autoOffsetReset: 'none' });
+  strict.assign([log]);
+  strict.seek(log, 1000);
+  await assert.rejects(strict.poll({ timeoutMs: 3000 }), { name: 'OFFSET_OUT_OF_RANGE' });
+});
+
+test('by_duration begins where the time begins', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  await producer.send({ topic: 'log', value: 'old', timestamp: Date.now() - 3 * 3600_000 });
+  await producer.send({ topic: 'log', value: 'new' });
+  await using consumer = consumerOf(kafka, { autoOffsetReset: 'by_duration:PT1H' });
+  consumer.assign([log]);
+  assert.equal((await consumer.poll({ timeoutMs: 3000 }))[0]?.value, 'new');
+});
+
+test('what a deserializer refuses is told, and can be sought past', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  await producer.sendAll(['{"a":1}', 'not json', '{"a":3}'].map((value) => ({ topic: 'log', value })));
+  await using consumer = new Consumer({
+    ...kafka,
+    autoOffsetReset: 'earliest',
+    valueDeserializer: jsonDeserializer,
+    maxPollRecords: 1,
+  });
+  consumer.assign([log]);
+  assert.deepEqual((await consumer.poll({ timeoutMs: 3000 }))[0]?.value, { a: 1 });
+  await assert.rejects(consumer.poll({ timeoutMs: 3000 }), SyntaxError);
+  await assert.rejects(consumer.poll({ timeoutMs: 3000 }), SyntaxError);
+  consumer.seek(log, 2);
+  assert.deepEqual((await consumer.poll({ timeoutMs: 3000 }))[0]?.value, { a: 3 });
+});
+
+test('a group goes on where it committed', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await fill(kafka, 10);
+  const first = consumerOf(kafka, { groupId: 'g', maxPollRecords: 4 });
+  first.subscribe(['log']);
+  assert.equal((await first.poll({ timeoutMs: 5000 })).length, 4);
+  // Auto-commit: closing commits what was given out.
+  await first.close();
+  await using second = consumerOf(kafka, { groupId: 'g', enableAutoCommit: false });
+  second.subscribe(['log']);
+  assert.equal((await second.poll({ timeoutMs: 5000 }))[0]?.offset, 4);
+  await second.commit([{ ...log, offset: 6, metadata: 'note' }]);
+  const [committed] = await second.committed();
+  assert.deepEqual([committed?.offset, committed?.metadata], [6, 'note']);
+});
+
+test('members share the partitions, and take over from who leaves', async () => {
+  await using kafka = await startKafka({ topics: [{ name: 'log', partitions: 4 }] });
+  const assigned = new Map<string, number>();
+  const member = (name: string): Consumer<string, string> => {
+    const consumer = consumerOf(kafka, { groupId: 'g', heartbeatIntervalMs: 50, partitionAssignors: [roundRobinAssignor] });
+    consumer.subscribe(['log'], { onAssigned: (partitions) => void assigned.set(name, partitions.length) });
+    return consumer;
+  };
+  const seen: string[] = [];
+  const run = async (consumer: Consumer<string, string>): Promise<void> => {
+    for await (const { value } of consumer) seen.push(value!);
+  };
+  const one = member('one');
+  const other = member('other');
+  const loops = [run(one), run(other)];
+  await until(() => assigned.get('one') === 2 && assigned.get('other') === 2);
+  await fill(kafka, 100, 'log');
+  await until(() => seen.length === 100);
+  await other.close();
+  await until(() => assigned.get('one') === 4);
+  await fill(kafka, 10, 'log', 3);
+  await until(() => seen.length === 110);
+  assert.equal(new Set(seen).size, 100);
+  await one.close();
+  await Promise.all(loops);
+  const [group] = await kafka.admin().describeConsumerGroups(['g']);
+  assert.equal(group?.state, 'Empty');
+});
+
+test('a group takes up partitions that are added to its topic', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using consumer = consumerOf(kafka, { groupId: 'g', metadataMaxAgeMs: 100 });
+  let assigned = 0;
+  consumer.subscribe(['log'], { onAssigned: (partitions) => void (assigned = partitions.length) });
+  await consumer.poll({ timeoutMs: 500 });
+  assert.equal(assigned, 1);
+  await kafka.admin().createPartitions({ log: 3 });
+  await until(async () => {
+    await consumer.poll({ timeoutMs: 50 });
+    return assigned === 3;
+  });
+});
+
+test('a static member stays when it closes, and comes back as the same', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  for (let life = 0; life < 2; life++) {
+    const consumer = consumerOf(kafka, { groupId: 'g', groupInstanceId: 'one' });
+    consumer.subscribe(['log']);
+    await until(async () => {
+      await consumer.poll({ timeoutMs: 50 });
+      return consumer.assignment.length === 1;
+    });
+    await consumer.close();
+    const [group] = await kafka.admin().describeConsumerGroups(['g']);
+    assert.deepEqual([group?.state, group?.members.map(({ groupInstanceId }) => groupInstanceId)], ['Stable', ['one']]);
+  }
+});
+
+test('close works at any moment', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  for (const afterMs of [0, 1, 5, 20, 60]) {
+    const consumer = consumerOf(kafka, { groupId: 'g' });
+    consumer.subscribe(['log']);
+    const polling = consumer.poll({ timeoutMs: 10_000 });
+    await new Promise((resolve) => setTimeout(resolve, afterMs));
+    await consumer.close();
+    assert.deepEqual(await polling, []);
+    assert.deepEqual(await consumer.poll(), []);
+  }
+  const lonely = new Consumer({ bootstrapServers: '127.0.0.1:1', groupId: 'g' });
+  lonely.subscribe(['log']);
+  const polling = lonely.poll({ timeoutMs: 10_000 });
+  await lonely.close();
+  assert.deepEqual(await polling, []);
+});
+
+for (let seed = 1; seed <= 5; seed++) {
+  test(`a group reads on through broken connections: seed ${seed}`, async () => {
+    const simulation = await SimulatedKafka.start(seed, { topics: ['log'] });
+    const { world } = simulation;
+    const producer = simulation.producer();
+    const consumer = simulation.consumer({ groupId: 'g', maxPollRecords: 7 });
+    consumer.subscribe(['log']);
+    const seen: number[] = [];
+    for (let round = 0; round < 30; round++) {
+      await simulation.run(producer.sendAll(Array.from({ length: 10 }, () => ({ topic: 'log', value: 'x' }))));
+      if (world.random.below(3) === 0) simulation.cutConnections();
+      for (const { offset } of await simulation.run(consumer.poll({ timeoutMs: 200 }))) seen.push(offset);
+    }
+    while (seen.length < 300) {
+      const records = await simulation.run(consumer.poll({ timeoutMs: 10_000 }));
+      if (records.length === 0) break;
+      for (const { offset } of records) seen.push(offset);
+    }
+    assert.deepEqual(seen, [...Array(300).keys()]);
+    await simulation.run(Promise.all([consumer.close(), producer.close(), simulation.kafka.stop()]));
+  });
+}
+
+async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  for (const deadlineMs = Date.now() + 10_000; Date.now() < deadlineMs; ) {
+    if (await condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  assert.fail('it did not come to be within 10 s');
+}

@@ -1,0 +1,90 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { PartitionQueue } from './partition-queue.ts';
+import { ProducerBatch } from './producer-batch.ts';
+
+const identity = { producerId: 5, producerEpoch: 0 };
+
+/** A queue whose batches hold so many records, and what leaves it until it has to wait. */
+function queueOf(...counts: number[]): { queue: PartitionQueue; batches: ProducerBatch[] } {
+  const queue = new PartitionQueue('log', 0);
+  const batches = counts.map((count, createdMs) => {
+    const batch = new ProducerBatch({ topic: 'log', partition: 0, createdMs }, {});
+    for (let index = 0; index < count; index++) batch.append(1, null, null, []);
+    queue.waiting.push(batch);
+    return batch;
+  });
+  return { queue, batches };
+}
+
+function sendAll(queue: PartitionQueue): string[] {
+  const sent: string[] = [];
+  for (let batch = queue.next(1000, () => true); batch; batch = queue.next(1000, () => true)) {
+    queue.sent(batch, identity);
+    sent.push(numbers(batch));
+  }
+  return sent;
+}
+
+const numbers = ({ sequence }: ProducerBatch): string => `${sequence.producerEpoch}/${sequence.baseSequence}`;
+
+test('sequences count the records of what was sent', () => {
+  const { queue } = queueOf(3, 2, 1);
+  assert.deepEqual(sendAll(queue), ['0/0', '0/3', '0/5']);
+});
+
+test('after a failure all that is in flight comes back first, then leaves in order, one at a time, before what is new', () => {
+  const { queue, batches } = queueOf(1, 1, 1, 1);
+  const [first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch];
+  for (let count = 0; count < 3; count++) queue.sent(queue.next(0, () => true)!, identity);
+  queue.postponed(first);
+  assert.deepEqual(sendAll(queue), []);
+  assert.ok(queue.isBehindAnother(second));
+  queue.postponed(third);
+  queue.postponed(second);
+  assert.deepEqual(sendAll(queue), ['0/0']);
+  queue.succeeded(first);
+  assert.deepEqual(sendAll(queue), ['0/1']);
+  queue.succeeded(second);
+  assert.deepEqual(sendAll(queue), ['0/2', '0/3']);
+});
+
+test('what follows a batch that was given up starts over in a new epoch', () => {
+  const { queue, batches } = queueOf(2, 3, 1);
+  const [first, second] = batches as [ProducerBatch, ProducerBatch];
+  queue.sent(first, identity);
+  queue.sent(second, identity);
+  queue.gaveUp(first);
+  assert.deepEqual(sendAll(queue), [], 'the second may still have been accepted');
+  queue.postponed(second);
+  assert.deepEqual(sendAll(queue), ['1/0', '1/3']);
+});
+
+test('a batch that expired before it was sent leaves no gap', () => {
+  const { queue, batches } = queueOf(2, 1);
+  queue.gaveUp(batches[0]!);
+  assert.deepEqual(sendAll(queue), ['0/0']);
+});
+
+test('the halves of a batch take over its sequence', () => {
+  const { queue, batches } = queueOf(3, 1);
+  const [first, second] = batches as [ProducerBatch, ProducerBatch];
+  queue.sent(first, identity);
+  queue.sent(second, identity);
+  const halves = first.split({});
+  queue.replaced(first, halves);
+  queue.postponed(second);
+  assert.deepEqual(halves.map(numbers), ['0/0', '0/2']);
+  assert.deepEqual(queue.retries.map(numbers), ['0/0', '0/2', '0/3']);
+});
+
+test('an id without epochs left is not used any more', () => {
+  const { queue, batches } = queueOf(1, 1);
+  const worn = { producerId: 5, producerEpoch: 0x7fff };
+  queue.sent(batches[0]!, worn);
+  queue.gaveUp(batches[0]!);
+  assert.equal(queue.retiredProducerId, -1);
+  queue.sent(batches[1]!, { producerId: 6, producerEpoch: 0 });
+  assert.equal(queue.retiredProducerId, 5);
+  assert.deepEqual([batches[1]!.sequence.producerId, numbers(batches[1]!)], [6, '0/0']);
+});

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { compressionCodecs } from '@ottla/protocol';
+import { startKafka } from '@ottla/testing';
+import { Consumer } from '../consumer/consumer.ts';
+import { stringDeserializer } from '../consumer/consumer-config.ts';
+import { SimulatedKafka } from '../testing/simulated-kafka.ts';
+import { Producer } from './producer.ts';
+
+async function valuesOf(bootstrapServers: string, topic: string, count: number): Promise<(string | null)[]> {
+  await using consumer = new Consumer({ bootstrapServers, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
+  consumer.assign([{ topic, partition: 0 }]);
+  const values: (string | null)[] = [];
+  while (values.length < count) for (const { value } of await consumer.poll({ timeoutMs: 5000 })) values.push(value);
+  return values;
+}
+
+test('records keep the order of the calls, also across the wait for metadata', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  const sends = [
+    producer.sendAll([
+      { topic: 'log', value: 'a' },
+      { topic: 'log', value: 'b' },
+    ]),
+    producer.send({ topic: 'log', value: 'c' }),
+  ];
+  await Promise.all(sends);
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 3), ['a', 'b', 'c']);
+});
+
+test('send tells where a record went, and headers, keys, nulls and times arrive', async () => {
+  await using kafka = await startKafka({ topics: [{ name: 'log', partitions: 3 }] });
+  await using producer = new Producer(kafka);
+  const timestamp = Date.now() - 1000;
+  const first = await producer.send({ topic: 'log', key: 'k', value: 'v', headers: { a: 'b', none: null }, timestamp });
+  const second = await producer.send({ topic: 'log', key: 'k', value: null });
+  assert.deepEqual(first, { topic: 'log', partition: first.partition, offset: 0, timestamp });
+  assert.deepEqual([second.partition, second.offset], [first.partition, 1]);
+  await using consumer = new Consumer({ ...kafka, autoOffsetReset: 'earliest' });
+  consumer.assign([first]);
+  const [record, tombstone] = await consumer.poll({ timeoutMs: 5000 });
+  assert.equal(Buffer.from(record!.key!).toString(), 'k');
+  assert.equal(record!.timestamp, timestamp);
+  assert.deepEqual(
+    record!.headers.map(({ key, value }) => [key, value && Buffer.from(value).toString()]),
+    [
+      ['a', 'b'],
+      ['none', null],
+    ],
+  );
+  assert.equal(tombstone!.value, null);
+});
+
+test('every codec is written and read', async () => {
+  await using kafka = await startKafka({ topics: [...compressionCodecs] });
+  for (const compressionType of compressionCodecs) {
+    await using producer = new Producer({ ...kafka, compressionType });
+    const values = Array.from({ length: 1000 }, (_, index) => `value ${index}`);
+    await producer.sendAll(values.map((value) => ({ topic: compressionType, value })));
+    assert.deepEqual(await valuesOf(kafka.bootstrapServers, compressionType, 1000), values);
+  }
+});
+
+test('a batch that the broker finds too large is split, and its records arrive in order', async () => {
+  await using kafka = await startKafka({ topics: [{ name: 'small', partitions: 1, configs: { 'max.message.bytes': '500' } }] });
+  await using producer = new Producer(kafka);
+  const values = Array.from({ length: 300 }, (_, index) => `value ${index}`);
+  const ranges = await producer.sendAll(values.map((value) => ({ topic: 'small', value })));
+  assert.equal(ranges.at(-1)!.lastOffset, 299);
+  await assert.rejects(producer.send({ topic: 'small', value: 'x'.repeat(1000) }), { name: 'MESSAGE_TOO_LARGE' });
+  // The refused record left a gap in the sequence, which must not stop what follows.
+  const after = await producer.send({ topic: 'small', value: 'after' });
+  assert.equal(after.offset, 300);
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'small', 301), [...values, 'after']);
+});
+
+test('more than bufferMemory holds waits for its turn', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer({ ...kafka, bufferMemory: 200_000 });
+  const sends = Array.from({ length: 30 }, (_, index) => producer.send({ topic: 'log', value: String(index).padEnd(50_000) }));
+  const offsets = (await Promise.all(sends)).map(({ offset }) => offset);
+  assert.deepEqual(offsets, [...offsets.keys()]);
+});
+
+test('what cannot be sent is refused at once, by name', async () => {
+  await using kafka = await startKafka({ topics: ['log'], settings: { 'auto.create.topics.enable': 'false' } });
+  await using producer = new Producer({ ...kafka, maxBlockMs: 300 });
+  await assert.rejects(producer.send({ topic: 'log', value: 'x'.repeat(2_000_000) }), { name: 'MESSAGE_TOO_LARGE' });
+  await assert.rejects(producer.send({ topic: 'none', value: 'x' }), { name: 'UNKNOWN_TOPIC_OR_PARTITION' });
+  await assert.rejects(producer.send({ topic: 'log', value: 'x', partition: 1 }), /log has 1 partitions, no 1/);
+  assert.throws(() => new Producer({ ...kafka, acks: 1, enableIdempotence: true }), { name: 'INVALID_CONFIG' });
+});
+
+test('close delivers what was sent, and refuses what comes after', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  const producer = new Producer({ ...kafka, lingerMs: 10_000 });
+  const sent = producer.send({ topic: 'log', value: 'last' });
+  await producer.close();
+  assert.equal((await sent).offset, 0);
+  await assert.rejects(producer.send({ topic: 'log', value: 'late' }), { name: 'ClientClosedError' });
+});
+
+test('acks 0 and 1 work without idempotence', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using careless = new Producer({ ...kafka, acks: 0 });
+  assert.equal((await careless.send({ topic: 'log', value: 'maybe' })).offset, -1);
+  await using quick = new Producer({ ...kafka, acks: 1 });
+  assert.ok((await quick.send({ topic: 'log', value: 'leader' })).offset >= 0);
+});
+
+for (let seed = 1; seed <= 10; seed++) {
+  test(`connections that break write no record twice and lose none: seed ${seed}`, async () => {
+    const simulation = await SimulatedKafka.start(seed, { topics: ['log'] });
+    const { world } = simulation;
+    const producer = simulation.producer({ batchSize: 200 });
+    const values: string[] = [];
+    const sends: Promise<unknown>[] = [];
+    for (let round = 0; round < 80; round++) {
+      for (let each = 0; each < world.random.below(20); each++) {
+        const value = `value ${values.length}`;
+        values.push(value);
+        sends.push(producer.send({ topic: 'log', value }));
+      }
+      await world.advance(world.random.below(60));
+      if (world.random.below(4) === 0) simulation.cutConnections();
+    }
+    await simulation.run(Promise.all(sends));
+    const consumer = simulation.consumer();
+    consumer.assign([{ topic: 'log', partition: 0 }]);
+    const seen: string[] = [];
+    while (seen.length < values.length) {
+      const records = await simulation.run(consumer.poll({ timeoutMs: 5000 }));
+      for (const { value } of records) seen.push(Buffer.from(value!).toString());
+      if (records.length === 0) break;
+    }
+    assert.deepEqual(seen, values);
+    await simulation.run(Promise.all([consumer.close(), producer.close(), simulation.kafka.stop()]));
+  });
+}
