@@ -19,7 +19,19 @@ if (files.length === 0) {
   console.error(`no test files under ${patterns.join(', ')}`);
   process.exit(1);
 }
-const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=120000', ...options, ...files], {
-  stdio: 'inherit',
-});
+const run = spawnSync(
+  process.execPath,
+  [
+    '--import',
+    new URL('../test/property-seed.ts', import.meta.url).href,
+    '--test',
+    '--test-concurrency=2',
+    '--test-timeout=120000',
+    ...options,
+    ...files,
+  ],
+  {
+    stdio: 'inherit',
+  },
+);
 process.exit(run.status ?? 1);
