@@ -25,14 +25,17 @@ const sections: readonly { readonly title: string; readonly about: string; reado
 export function configReference(): string {
   const parts = sections.map(({ title, about, table }) => {
     const names = Object.keys(table).sort();
-    const honoured = names.filter((name) => table[name]!.honoured).length;
+    const honoured = names.filter((name) => table[name]!.honoured === true).length;
+    const moot = names.filter((name) => table[name]!.honoured === 'moot').length;
+    const others = moot === 0 ? '' : `, ${moot} more have no meaning here`;
     const rows = names.map((name) => row(name, table[name]!));
-    return `## ${title}\n\n${about} ${honoured} of ${names.length} are honoured.\n\n| name | type | default | valid | scope | honoured | what it does |\n| --- | --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`;
+    return `## ${title}\n\n${about} ${honoured} of ${names.length} are honoured${others}.\n\n| name | type | default | valid | scope | honoured | what it does |\n| --- | --- | --- | --- | --- | --- | --- |\n${rows.join('\n')}\n`;
   });
   return `# Configs
 
 Every config name of Apache Kafka 4.3.1 is known here: its value is read and checked as Kafka does. What Ottla does not act on yet is
-marked "not yet", and setting it logs a warning. This page is printed by \`packages/metadata/scripts/config-reference.ts\`.
+marked "not yet", and setting it logs a warning. What says "no meaning here" has nothing to act on, by design: setting it changes
+nothing and need not worry anybody. This page is printed by \`packages/metadata/scripts/config-reference.ts\`.
 
 ${parts.join('\n')}`;
 }
@@ -42,7 +45,7 @@ function row(name: string, definition: ConfigDefinition): string {
   const shown = text === null ? '(none)' : text === '' ? '(empty)' : `\`${text}\``;
   const internal = definition.internal ? ' (internal)' : '';
   const scope = definition.broker.length > 0 ? definition.broker.map((each) => `\`${each}\``).join(', ') : definition.dynamic;
-  const honoured = definition.honoured ? 'yes' : 'not yet';
+  const honoured = { true: 'yes', moot: 'no meaning here', false: 'not yet' }[`${definition.honoured}`];
   return `| \`${name}\`${internal} | ${definition.type} | ${shown} | ${valid(definition)} | ${scope} | ${honoured} | ${definition.doc} |`;
 }
 

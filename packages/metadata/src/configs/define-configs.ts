@@ -19,6 +19,12 @@ export type ConfigValue = boolean | string | number | readonly string[] | null;
  */
 export const LONG_MAX = 2 ** 63;
 
+/**
+ * Whether Ottla acts on a config. What it does not yet (false) is accepted, validated, and warned about when set. What is 'moot' means nothing
+ * here, by design (the threads of a JVM, the buffers of its sockets): its doc says why, and setting it is told without alarm.
+ */
+export type Honoured = boolean | 'moot';
+
 export type ConfigDefinition<Value extends ConfigValue = ConfigValue> = {
   readonly type: ConfigType;
   /** What holds when nobody sets it. Absent: the config must be set. */
@@ -40,8 +46,9 @@ export type ConfigDefinition<Value extends ConfigValue = ConfigValue> = {
   readonly dynamic: DynamicScope;
   /** Kafka keeps it out of its documentation, DescribeConfigs and reference. */
   readonly internal: boolean;
-  /** Ottla acts on it. What is not honoured yet is accepted, validated, and warned about when set. */
-  readonly honoured: boolean;
+  readonly honoured: Honoured;
+  /** Of a config that is honoured: values that Ottla does not act on yet. Setting one is warned about. */
+  readonly idleValues: readonly string[];
   readonly doc: string;
   /** For topic and group configs: the broker configs that give the value when the topic or group has none, first one first. */
   readonly broker: readonly string[];
@@ -51,7 +58,8 @@ type Shared<Value extends ConfigValue> = {
   readonly importance?: Importance;
   readonly dynamic?: DynamicScope;
   readonly internal?: boolean;
-  readonly honoured?: boolean;
+  readonly honoured?: Honoured;
+  readonly idleValues?: readonly string[];
   readonly doc?: string;
   readonly broker?: string | readonly string[];
   readonly check?: (name: string, value: Value) => void;
@@ -103,6 +111,7 @@ function define<Value extends ConfigValue>(
     dynamic: 'read-only',
     internal: false,
     honoured: false,
+    idleValues: [],
     doc: '',
     ...rest,
     type,

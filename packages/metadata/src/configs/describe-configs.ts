@@ -203,5 +203,5 @@ function entry({ name, definition, value, synonyms, readOnly }: Entry): Describe
 
 function documentationOf(definition: ConfigDefinition | undefined): string | null {
   if (!definition) return null;
-  return definition.honoured ? definition.doc : 'Known and validated, but Ottla does not act on it yet.';
+  return definition.honoured === false ? 'Known and validated, but Ottla does not act on it yet.' : definition.doc;
 }

@@ -31,6 +31,7 @@ export {
   type ConfigValues,
   type DynamicScope,
   defineConfigs,
+  type Honoured,
   type Importance,
   LONG_MAX,
 } from './define-configs.ts';
@@ -47,6 +48,7 @@ export {
 } from './describe-configs.ts';
 export { effectiveGroupConfig, effectiveTopicConfig, topicDefaults } from './effective-topic-config.ts';
 export { type GroupConfig, groupConfigs } from './group-configs.ts';
+export { type IdleConfig, idleBrokerConfig, idleDynamicConfig } from './idle-configs.ts';
 export { parseJavaProperties } from './java-properties.ts';
 export {
   type ListenerEndpoint,

@@ -4,6 +4,7 @@ import { ConfigError } from './config-error.ts';
 import { brokerDefinition, listenerOverrideOf, type Properties } from './config-layers.ts';
 import { parseConfigValue } from './config-value.ts';
 import type { ConfigDefinition, ConfigValue } from './define-configs.ts';
+import { idleBrokerConfig } from './idle-configs.ts';
 import { parseJavaProperties } from './java-properties.ts';
 
 export type ParsedBrokerConfig = {
@@ -11,8 +12,10 @@ export type ParsedBrokerConfig = {
   readonly config: BrokerConfig;
   /** The names and texts that were set, unknown ones included: what DescribeConfigs calls static. */
   readonly properties: Properties;
-  /** One sentence each, for the log at start. */
+  /** One sentence each, for the log at start: names that are unknown, and settings that Ottla does not act on yet. */
   readonly warnings: readonly string[];
+  /** The same for settings that have no meaning here. */
+  readonly notices: readonly string[];
 };
 
 /**
@@ -30,7 +33,7 @@ export function parseBrokerConfig(source: string | Properties | Readonly<Record<
   }
   const config = values as BrokerConfig;
   checkBrokerConfig(config, properties);
-  return { config, properties, warnings: warningsFor(properties) };
+  return { config, properties, ...remarksOn(properties) };
 }
 
 function toProperties(source: string | Properties | Readonly<Record<string, string>>): Properties {
@@ -48,12 +51,16 @@ function withNodeIdUnderBothNames(properties: Properties): Properties {
   return new Map(properties).set('node.id', nodeId).set('broker.id', brokerId);
 }
 
-function warningsFor(properties: Properties): string[] {
+function remarksOn(properties: Properties): Pick<ParsedBrokerConfig, 'warnings' | 'notices'> {
   const warnings: string[] = [];
-  for (const name of properties.keys()) {
-    const definition = brokerDefinition(listenerOverrideOf(name) ?? name);
-    if (!definition) warnings.push(`${name} is not a broker config of Kafka 4.3.1: it is ignored`);
-    else if (!definition.honoured) warnings.push(`${name} is set, but Ottla does not act on it yet`);
+  const notices: string[] = [];
+  for (const [name, text] of properties) {
+    if (!brokerDefinition(listenerOverrideOf(name) ?? name)) {
+      warnings.push(`${name} is not a broker config of Kafka 4.3.1: it is ignored`);
+      continue;
+    }
+    const idle = idleBrokerConfig(name, text);
+    if (idle) (idle.moot ? notices : warnings).push(idle.sentence);
   }
-  return warnings;
+  return { warnings, notices };
 }

@@ -8,6 +8,7 @@ export const topicConfigs = defineConfigs({
     oneOf: ['compact', 'delete'],
     broker: 'log.cleanup.policy',
     honoured: true,
+    idleValues: ['compact'],
     doc: 'delete removes old segments. compact (keep the last record of each key) is accepted, but nothing is compacted yet.',
   }),
   'compression.gzip.level': int({

@@ -52,6 +52,7 @@ export const logConfigs = defineConfigs({
     oneOf: ['compact', 'delete'],
     dynamic: 'cluster-wide',
     honoured: true,
+    idleValues: ['compact'],
     doc: 'delete removes old segments. compact (keep the last record of each key) is accepted, but nothing is compacted yet.',
   }),
   'log.dir': list({
@@ -95,7 +96,7 @@ export const logConfigs = defineConfigs({
     default: LONG_MAX,
     importance: 'high',
     honoured: true,
-    doc: 'How often partitions are checked for log.flush.interval.ms, and its value when that is not set.',
+    doc: 'The value of log.flush.interval.ms when that is not set. Partitions are checked every second, whatever it is.',
   }),
   'log.flush.start.offset.checkpoint.interval.ms': int({
     default: 60_000,
@@ -245,7 +246,14 @@ export const logConfigs = defineConfigs({
     honoured: true,
     doc: 'With acks=all, the fewest in-sync replicas that may take a write.',
   }),
-  'num.recovery.threads.per.data.dir': int({ default: 2, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
+  'num.recovery.threads.per.data.dir': int({
+    default: 2,
+    min: 1,
+    importance: 'high',
+    dynamic: 'cluster-wide',
+    honoured: 'moot',
+    doc: 'Ottla runs on one event loop: there are no such threads.',
+  }),
   'producer.id.expiration.check.interval.ms': int({
     default: 600_000,
     min: 1,

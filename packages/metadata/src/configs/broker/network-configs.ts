@@ -9,7 +9,14 @@ export const networkConfigs = defineConfigs({
     honoured: true,
     doc: 'What clients are told to connect to, when it differs from listeners.',
   }),
-  'background.threads': int({ default: 10, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
+  'background.threads': int({
+    default: 10,
+    min: 1,
+    importance: 'high',
+    dynamic: 'cluster-wide',
+    honoured: 'moot',
+    doc: 'Ottla runs on one event loop: there are no such threads.',
+  }),
   'connections.max.idle.ms': long({
     default: 600_000,
     honoured: true,
@@ -53,10 +60,30 @@ export const networkConfigs = defineConfigs({
     honoured: true,
     doc: 'Other limits for some addresses, as address:limit, separated by commas.',
   }),
-  'num.io.threads': int({ default: 8, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
-  'num.network.threads': int({ default: 3, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
+  'num.io.threads': int({
+    default: 8,
+    min: 1,
+    importance: 'high',
+    dynamic: 'cluster-wide',
+    honoured: 'moot',
+    doc: 'Ottla runs on one event loop: there are no such threads.',
+  }),
+  'num.network.threads': int({
+    default: 3,
+    min: 1,
+    importance: 'high',
+    dynamic: 'cluster-wide',
+    honoured: 'moot',
+    doc: 'Ottla runs on one event loop: there are no such threads.',
+  }),
   'queued.max.request.bytes': long({ default: -1 }),
-  'queued.max.requests': int({ default: 500, min: 1, importance: 'high' }),
+  'queued.max.requests': int({
+    default: 500,
+    min: 1,
+    importance: 'high',
+    honoured: 'moot',
+    doc: 'Requests wait in no queue between threads: a connection has at most 64 under way, what follows stays in its socket.',
+  }),
   'request.timeout.ms': int({
     default: 30_000,
     importance: 'high',
@@ -72,8 +99,15 @@ export const networkConfigs = defineConfigs({
   'socket.listen.backlog.size': int({
     default: 50,
     min: 1,
+    honoured: true,
+    doc: 'How many connections may wait at a listener for room under max.connections; further ones are closed.',
   }),
-  'socket.receive.buffer.bytes': int({ default: 102_400, importance: 'high' }),
+  'socket.receive.buffer.bytes': int({
+    default: 102_400,
+    importance: 'high',
+    honoured: 'moot',
+    doc: 'Node.js leaves the sizes of socket buffers to the system.',
+  }),
   'socket.request.max.bytes': int({
     default: 104_857_600,
     min: 1,
@@ -81,5 +115,10 @@ export const networkConfigs = defineConfigs({
     honoured: true,
     doc: 'The largest request accepted; a larger one closes its connection.',
   }),
-  'socket.send.buffer.bytes': int({ default: 102_400, importance: 'high' }),
+  'socket.send.buffer.bytes': int({
+    default: 102_400,
+    importance: 'high',
+    honoured: 'moot',
+    doc: 'Node.js leaves the sizes of socket buffers to the system.',
+  }),
 });

@@ -25,7 +25,11 @@ export const nodeConfigs = defineConfigs({
     doc: 'A broker that was silent for this long is fenced: it leads nothing until it is back.',
   }),
   'config.providers': list({ default: [], importance: 'low', dynamic: 'cluster-wide' }),
-  'controlled.shutdown.enable': boolean({ default: true }),
+  'controlled.shutdown.enable': boolean({
+    default: true,
+    honoured: true,
+    doc: 'A node that stops hands its leaderships over first, and leaves the cluster.',
+  }),
   'controller.listener.names': list({
     nonEmpty: true,
     importance: 'high',
@@ -37,6 +41,8 @@ export const nodeConfigs = defineConfigs({
   'controller.quorum.append.linger.ms': int({
     default: 25,
     min: 0,
+    honoured: 'moot',
+    doc: 'Records are written at once: those that come while the disk is busy share the next write and sync.',
   }),
   'controller.quorum.auto.join.enable': boolean({ default: false, importance: 'low' }),
   'controller.quorum.bootstrap.servers': list({
@@ -72,8 +78,20 @@ export const nodeConfigs = defineConfigs({
   'initial.broker.registration.timeout.ms': int({
     default: 60_000,
   }),
-  'internal.metadata.delete.delay.millis': long({ default: 60_000, importance: 'low', internal: true }),
-  'internal.metadata.log.segment.bytes': int({ default: null, importance: 'low', internal: true }),
+  'internal.metadata.delete.delay.millis': long({
+    default: 60_000,
+    importance: 'low',
+    internal: true,
+    honoured: true,
+    doc: 'How long a removed file of the metadata log stays under another name.',
+  }),
+  'internal.metadata.log.segment.bytes': int({
+    default: null,
+    importance: 'low',
+    internal: true,
+    honoured: true,
+    doc: 'A segment size of the metadata log without the lower bound of metadata.log.segment.bytes, for tests.',
+  }),
   'internal.metadata.max.batch.size.in.bytes': int({
     default: 8_388_608,
     importance: 'low',

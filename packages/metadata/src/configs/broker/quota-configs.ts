@@ -4,7 +4,12 @@ import { defineConfigs, int, javaClass, list, long, string } from '../define-con
 export const quotaConfigs = defineConfigs({
   'alter.log.dirs.replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
   'alter.log.dirs.replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
-  'client.quota.callback.class': javaClass({ default: null, importance: 'low' }),
+  'client.quota.callback.class': javaClass({
+    default: null,
+    importance: 'low',
+    honoured: true,
+    doc: 'Ottla loads no classes: a node with this set refuses to start, for nothing would enforce the policy.',
+  }),
   'controller.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
   'controller.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
   'kafka.metrics.polling.interval.secs': int({ default: 10, min: 1, importance: 'low' }),

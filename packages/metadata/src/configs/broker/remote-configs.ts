@@ -39,5 +39,9 @@ export const remoteConfigs = defineConfigs({
   'remote.log.storage.manager.class.name': string({ default: null, nonEmpty: true }),
   'remote.log.storage.manager.class.path': string({ default: null }),
   'remote.log.storage.manager.impl.prefix': string({ default: 'rsm.config.', nonEmpty: true }),
-  'remote.log.storage.system.enable': boolean({ default: false }),
+  'remote.log.storage.system.enable': boolean({
+    default: false,
+    honoured: true,
+    doc: 'There is no tiered storage yet: a node with this set to true refuses to start.',
+  }),
 });

@@ -2,7 +2,12 @@ import { boolean, defineConfigs, int, javaClass, long, string } from '../define-
 
 /** Broker configs: topics, replicas and fetching. */
 export const replicationConfigs = defineConfigs({
-  'alter.config.policy.class.name': javaClass({ default: null, importance: 'low' }),
+  'alter.config.policy.class.name': javaClass({
+    default: null,
+    importance: 'low',
+    honoured: true,
+    doc: 'Ottla loads no classes: a node with this set refuses to start, for nothing would enforce the policy.',
+  }),
   'auto.create.topics.enable': boolean({
     default: true,
     importance: 'high',
@@ -15,9 +20,18 @@ export const replicationConfigs = defineConfigs({
     honoured: true,
     doc: 'Give the leadership back to the first replica of each partition now and then.',
   }),
-  'create.topic.policy.class.name': javaClass({ default: null, importance: 'low' }),
+  'create.topic.policy.class.name': javaClass({
+    default: null,
+    importance: 'low',
+    honoured: true,
+    doc: 'Ottla loads no classes: a node with this set refuses to start, for nothing would enforce the policy.',
+  }),
   'default.replication.factor': int({ default: 1, honoured: true, doc: 'Replicas of a topic that is created without a number.' }),
-  'delete.records.purgatory.purge.interval.requests': int({ default: 1 }),
+  'delete.records.purgatory.purge.interval.requests': int({
+    default: 1,
+    honoured: 'moot',
+    doc: 'A request that is answered leaves nothing behind: there is nothing to purge.',
+  }),
   'delete.topic.enable': boolean({ default: true, importance: 'high', honoured: true, doc: 'Allow topics to be deleted.' }),
   'fetch.max.bytes': int({
     default: 57_671_680,
@@ -25,7 +39,11 @@ export const replicationConfigs = defineConfigs({
     honoured: true,
     doc: 'The most bytes in one fetch answer, whatever the client asked for.',
   }),
-  'fetch.purgatory.purge.interval.requests': int({ default: 1000 }),
+  'fetch.purgatory.purge.interval.requests': int({
+    default: 1000,
+    honoured: 'moot',
+    doc: 'A request that is answered leaves nothing behind: there is nothing to purge.',
+  }),
   'leader.imbalance.check.interval.seconds': long({
     default: 300,
     min: 1,
@@ -39,11 +57,20 @@ export const replicationConfigs = defineConfigs({
     honoured: true,
     doc: 'How many incremental fetch sessions the broker remembers.',
   }),
-  'max.request.partition.size.limit': int({ default: 2000, min: 1 }),
+  'max.request.partition.size.limit': int({
+    default: 2000,
+    min: 1,
+    honoured: true,
+    doc: 'The most partitions in one answer to DescribeTopicPartitions.',
+  }),
   'num.partitions': int({ default: 1, min: 1, honoured: true, doc: 'Partitions of a topic that is created without a number.' }),
   'num.replica.alter.log.dirs.threads': int({ default: null, importance: 'high' }),
   'num.replica.fetchers': int({ default: 1, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
-  'producer.purgatory.purge.interval.requests': int({ default: 1000 }),
+  'producer.purgatory.purge.interval.requests': int({
+    default: 1000,
+    honoured: 'moot',
+    doc: 'A request that is answered leaves nothing behind: there is nothing to purge.',
+  }),
   'replica.fetch.backoff.ms': int({ default: 1000, min: 0 }),
   'replica.fetch.max.bytes': int({ default: 1_048_576, min: 0 }),
   'replica.fetch.min.bytes': int({ default: 1, importance: 'high' }),
@@ -60,9 +87,18 @@ export const replicationConfigs = defineConfigs({
     importance: 'high',
   }),
   'replica.selector.class': string({ default: null }),
-  'replica.socket.receive.buffer.bytes': int({ default: 65_536, importance: 'high' }),
+  'replica.socket.receive.buffer.bytes': int({
+    default: 65_536,
+    importance: 'high',
+    honoured: 'moot',
+    doc: 'Node.js leaves the sizes of socket buffers to the system.',
+  }),
   'replica.socket.timeout.ms': int({ default: 30_000, importance: 'high' }),
-  'share.fetch.purgatory.purge.interval.requests': int({ default: 1000 }),
+  'share.fetch.purgatory.purge.interval.requests': int({
+    default: 1000,
+    honoured: 'moot',
+    doc: 'A request that is answered leaves nothing behind: there is nothing to purge.',
+  }),
   'unclean.leader.election.enable': boolean({
     default: false,
     importance: 'high',
@@ -70,5 +106,11 @@ export const replicationConfigs = defineConfigs({
     honoured: true,
     doc: 'Let a replica that is not in sync lead when no other is left, at the price of lost records.',
   }),
-  'unclean.leader.election.interval.ms': long({ default: 300_000, min: 1, internal: true }),
+  'unclean.leader.election.interval.ms': long({
+    default: 300_000,
+    min: 1,
+    internal: true,
+    honoured: true,
+    doc: 'How often partitions without a leader are looked for that may elect one that is not in sync.',
+  }),
 });

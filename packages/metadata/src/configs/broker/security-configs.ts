@@ -2,7 +2,12 @@ import { boolean, defineConfigs, double, int, javaClass, list, long, password, s
 
 /** Broker configs: TLS, SASL, authorization, delegation tokens. */
 export const securityConfigs = defineConfigs({
-  'authorizer.class.name': string({ default: '', importance: 'low' }),
+  'authorizer.class.name': string({
+    default: '',
+    importance: 'low',
+    honoured: true,
+    doc: 'ACLs are not enforced yet: a node with this set refuses to start.',
+  }),
   'connection.failed.authentication.delay.ms': int({ default: 100, min: 0, importance: 'low' }),
   'connections.max.reauth.ms': long({ default: 0 }),
   'delegation.token.expiry.check.interval.ms': long({ default: 3_600_000, min: 1, importance: 'low' }),
@@ -66,7 +71,12 @@ export const securityConfigs = defineConfigs({
   'sasl.oauthbearer.token.endpoint.url': string({ default: null }),
   'sasl.server.callback.handler.class': javaClass({ default: null }),
   'sasl.server.max.receive.size': int({ default: 524_288 }),
-  'security.providers': string({ default: null, importance: 'low' }),
+  'security.providers': string({
+    default: null,
+    importance: 'low',
+    honoured: 'moot',
+    doc: 'Providers are classes of the JVM: the cryptography here is that of Node.js.',
+  }),
   'ssl.allow.dn.changes': boolean({ default: false, importance: 'low' }),
   'ssl.allow.san.changes': boolean({ default: false, importance: 'low' }),
   'ssl.cipher.suites': list({ default: [], dynamic: 'per-broker' }),
