@@ -75,8 +75,7 @@ export class BrokerLifecycle {
 
   /** Hands leaderships over and leaves. Resolves when the controller agrees, or after `patienceMs`. */
   async leave(patienceMs: number): Promise<void> {
-    this.#stopped = true;
-    this.#heartbeat?.cancel();
+    this.fallSilent();
     if (this.#brokerEpoch < 0) return;
     const givesUp = new Promise<'late'>((resolve) => {
       this.#heartbeat = this.#timers.after(patienceMs, () => resolve('late'));
@@ -85,6 +84,12 @@ export class BrokerLifecycle {
     this.#heartbeat?.cancel();
     if (outcome === 'late')
       this.#logger.warn('stopping although leaderships have not all moved: nobody else can take them', { patienceMs });
+  }
+
+  /** Stops without a word: the controller notices when the session ends. */
+  fallSilent(): void {
+    this.#stopped = true;
+    this.#heartbeat?.cancel();
   }
 
   async #handOver(): Promise<'done'> {

@@ -26,6 +26,7 @@ import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
 import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
+import { logIdleConfigs } from './idle-config-log.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
@@ -78,6 +79,7 @@ export class BrokerServer {
     const loggers = new BrokerLoggers(machine.logger, logLevel);
     const runtime: Runtime = { ...machine, logger: loggers.logger('broker') };
     for (const warning of parsed.warnings) runtime.logger.warn(warning);
+    for (const notice of parsed.notices) runtime.logger.info(notice);
     const fail = (error: unknown): void => {
       runtime.logger.error('the metadata log cannot be written: the node cannot go on', { error });
       onFatal?.(error);
@@ -87,6 +89,7 @@ export class BrokerServer {
     const { clusterId, directoryId } = requireFormatted(runtime, metadataLogDirectory(config));
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
+    logIdleConfigs(metadata, runtime.logger);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
     const logManager = openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
     const undo: (() => unknown)[] = [() => logManager.close()];
@@ -217,10 +220,12 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { controller, groups, quorum, logManager, partitions, runtime } = this.#parts;
-    await this.#lifecycle
-      .leave(HAND_OVER_PATIENCE_MS)
-      .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
+    const { config, controller, groups, quorum, logManager, partitions, runtime } = this.#parts;
+    if (config.get('controlled.shutdown.enable')) {
+      await this.#lifecycle
+        .leave(HAND_OVER_PATIENCE_MS)
+        .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
+    } else this.#lifecycle.fallSilent();
     groups.shutdown();
     for (const partition of partitions) partition.resign();
     await this.#listeners.close(ANSWER_GRACE_MS);

@@ -1,11 +1,4 @@
-import {
-  ConfigError,
-  type ConfigTable,
-  configResource,
-  groupConfigs,
-  topicConfigs,
-  validateDynamicChangeOnBroker,
-} from '@ottla/metadata';
+import { ConfigError, configResource, validateDynamicChangeOnBroker } from '@ottla/metadata';
 import {
   AlterConfigs,
   type AlterConfigsResponse,
@@ -50,7 +43,6 @@ export const incrementalAlterConfigs = handler(
       forController.resources.length === 0
         ? []
         : (await broker.controller.submit((controller, at) => controller.incrementalAlterConfigs(forController, at))).responses;
-    if (!request.validateOnly) warnOfIdleConfigs(forController.resources, decided, context);
     return { responses: inOrder(request.resources, settled, decided) };
   },
 );
@@ -110,25 +102,5 @@ function checkForThisBroker(resource: Resource, { broker }: RequestContext): voi
     validateDynamicChangeOnBroker(broker.config.state, { properties, scope });
   } catch (error) {
     throw error instanceof ConfigError ? new KafkaError(error.errorName, error.message) : error;
-  }
-}
-
-/** A value that nothing acts on yet is said so where it is set: nobody should believe in it silently. */
-function warnOfIdleConfigs(resources: readonly Resource[], decided: readonly Result[], { broker }: RequestContext): void {
-  const failed = new Set(
-    decided.filter(({ errorCode }) => errorCode !== 0).map((result) => `${result.resourceType}:${result.resourceName}`),
-  );
-  for (const resource of resources) {
-    if (failed.has(keyOf(resource))) continue;
-    const table =
-      resource.resourceType === configResource.topic
-        ? topicConfigs
-        : resource.resourceType === configResource.group
-          ? groupConfigs
-          : undefined;
-    for (const { name, configOperation } of resource.configs) {
-      if (configOperation !== SET || (table as ConfigTable | undefined)?.[name]?.honoured !== false) continue;
-      broker.runtime.logger.warn(`${name} was set, but Ottla does not act on it yet`, { resource: resource.resourceName });
-    }
   }
 }

@@ -17,6 +17,7 @@ import {
   type Writable,
   ZERO_UUID,
 } from '@ottla/protocol';
+import type { BrokerParts } from '../broker-parts.ts';
 import { type Failure, type Handler, handler } from './handler.ts';
 
 const REQUEST_TIMED_OUT = new KafkaError('REQUEST_TIMED_OUT').code;
@@ -30,7 +31,10 @@ export const controllerHandlers: readonly Handler[] = [
   ),
   decided(
     DeleteTopics,
-    (controller, request, context) => controller.deleteTopics(inTime(request), context),
+    (controller, request, context, { config }) => {
+      if (!config.get('delete.topic.enable')) refuseDeletion(context.apiVersion ?? 0);
+      return controller.deleteTopics(inTime(request), context);
+    },
     (failure, { topics, topicNames }) => ({
       responses: [...topics, ...topicNames.map((name) => ({ name, topicId: ZERO_UUID }))].map(({ name, topicId }) => ({
         name,
@@ -65,13 +69,18 @@ export const controllerHandlers: readonly Handler[] = [
 
 function decided<Request extends object, Response extends object>(
   api: Api<Request, Response>,
-  decide: (controller: Controller, request: Request, context: DecisionContext) => Decision<Writable<Response>>,
+  decide: (
+    controller: Controller,
+    request: Request,
+    context: DecisionContext,
+    broker: BrokerParts,
+  ) => Decision<Writable<Response>>,
   failed?: (failure: Failure, request: Request) => Writable<Response>,
 ): Handler {
   return handler<Request, Response>(
     api,
     (request, { broker, apiVersion }) =>
-      broker.controller.submit((controller, context) => decide(controller, request, context), apiVersion),
+      broker.controller.submit((controller, context) => decide(controller, request, context, broker), apiVersion),
     failed,
   ) as unknown as Handler;
 }
@@ -79,6 +88,11 @@ function decided<Request extends object, Response extends object>(
 /** Of a timeout the code says it all. */
 function told(failure: Failure): Failure {
   return failure.errorCode === REQUEST_TIMED_OUT ? { ...failure, errorMessage: null } : failure;
+}
+
+/** Throws TOPIC_DELETION_DISABLED, which clients before v3 do not know. */
+function refuseDeletion(apiVersion: number): never {
+  throw new KafkaError(apiVersion < 3 ? 'INVALID_REQUEST' : 'TOPIC_DELETION_DISABLED', 'Topic deletion is disabled.');
 }
 
 /** The controller never works for somebody who has stopped waiting. Throws REQUEST_TIMED_OUT. */
