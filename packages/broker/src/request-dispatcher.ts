@@ -2,7 +2,7 @@ import type { ResponseParts, ServerConnection } from '@ottla/network';
 import { KafkaError, Reader, type RequestHead, readRequestHeader, Writer, writeResponseHeader } from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
-import { type Answer, failureOf, type Handler, type RequestContext } from './handlers/handler.ts';
+import { type Answer, failureOf, type Handler, highestServed, type RequestContext } from './handlers/handler.ts';
 
 const API_VERSIONS_KEY = 18;
 
@@ -65,11 +65,6 @@ export class RequestDispatcher {
     }
     return encode(handler, header, handler.failed(failureOf(error), request, context));
   }
-}
-
-/** The newest version that is served: a version that Kafka still calls unstable is not. */
-export function highestServed({ api }: Handler): number {
-  return api.latestVersionUnstable ? api.maxVersion - 1 : api.maxVersion;
 }
 
 function encode(handler: Handler, header: RequestHead, answer: Answer<object>): ResponseParts | null {

@@ -1,8 +1,7 @@
 import { kraftVersionFeature } from '@ottla/metadata';
 import type { ResponseParts } from '@ottla/network';
 import { ApiVersions, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
-import { highestServed } from '../request-dispatcher.ts';
-import { type Handler, handler } from './handler.ts';
+import { type Handler, handler, highestServed } from './handler.ts';
 
 /** Letters, digits, `-` and `.`, with a letter or digit at both ends (KIP-511). */
 const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;

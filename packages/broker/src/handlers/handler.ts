@@ -49,3 +49,8 @@ export function orFailure<Result>(answer: () => Result, failed: (failure: Failur
     return failed(failureOf(error));
   }
 }
+
+/** The newest version that is served: a version that Kafka still calls unstable is not. */
+export function highestServed({ api }: Handler): number {
+  return api.latestVersionUnstable ? api.maxVersion - 1 : api.maxVersion;
+}

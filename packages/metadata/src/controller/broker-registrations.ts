@@ -23,7 +23,7 @@ import { kraftVersionFeature } from '../features/supported-features.ts';
 import { type BrokerRegistration, plainEndpoint, plainFeature, type SupportedFeature } from '../image/broker-registration.ts';
 import { isReservedDirectory } from '../image/directory-ids.ts';
 import { registerBrokerRecord, registerControllerRecord, registrationChangeRecord } from '../records.ts';
-import type { ControllerState } from './controller-state.ts';
+import { type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision, DecisionContext } from './decision.ts';
 import { offlineDirectoriesRecords } from './directories.ts';
 import {
@@ -118,16 +118,6 @@ function checkFeatures({ image }: ControllerState, features: readonly SupportedF
     const text = `Unable to register because the ${who} does not support finalized version ${level} of ${name}. The ${who} wants ${wants}.`;
     throw new KafkaError('UNSUPPORTED_VERSION', text);
   }
-}
-
-/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
-export function registeredBroker({ image }: ControllerState, brokerId: number, brokerEpoch: number): BrokerRegistration {
-  const broker = image.brokers.get(brokerId);
-  if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `No broker registration found for broker id ${brokerId}`);
-  if (broker.epoch !== brokerEpoch) {
-    throw new KafkaError('STALE_BROKER_EPOCH', `Expected broker epoch ${broker.epoch}, but got broker epoch ${brokerEpoch}`);
-  }
-  return broker;
 }
 
 type BrokerStatus = 'fenced' | 'unfenced' | 'shutting down' | 'shut down';

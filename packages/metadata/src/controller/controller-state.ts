@@ -1,6 +1,6 @@
 /** What every decision of the controller looks at. */
 
-import type { Uuid } from '@ottla/protocol';
+import { KafkaError, type Uuid } from '@ottla/protocol';
 import { type BrokerRegistration, isActive } from '../image/broker-registration.ts';
 import { configResource } from '../image/configs-image.ts';
 import { migratingDirectory, unassignedDirectory } from '../image/directory-ids.ts';
@@ -83,4 +83,14 @@ export function effectiveMinIsr(state: ControllerState, topic: TopicImage): numb
 
 export function uncleanElectionAllowed(state: ControllerState, topic: TopicImage): boolean {
   return topicConfig(state, topic.name, 'unclean.leader.election.enable') === 'true';
+}
+
+/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+export function registeredBroker({ image }: ControllerState, brokerId: number, brokerEpoch: number): BrokerRegistration {
+  const broker = image.brokers.get(brokerId);
+  if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `No broker registration found for broker id ${brokerId}`);
+  if (broker.epoch !== brokerEpoch) {
+    throw new KafkaError('STALE_BROKER_EPOCH', `Expected broker epoch ${broker.epoch}, but got broker epoch ${brokerEpoch}`);
+  }
+  return broker;
 }

@@ -13,8 +13,7 @@ import type { BrokerRegistration } from '../image/broker-registration.ts';
 import { isOnlineDirectory, lostDirectory } from '../image/directory-ids.ts';
 import { changedPartition, directoryOf, type PartitionState } from '../image/partition-state.ts';
 import { registrationChangeRecord } from '../records.ts';
-import { registeredBroker } from './broker-registrations.ts';
-import { brokerIsActive, type ControllerState } from './controller-state.ts';
+import { brokerIsActive, type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
 import { partitionChange } from './partition-change.ts';
 

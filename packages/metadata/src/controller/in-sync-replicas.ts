@@ -9,8 +9,7 @@ import {
 } from '@ottla/protocol';
 import { changedPartition, noLeaderChange, type PartitionState, recovered, recovering } from '../image/partition-state.ts';
 import type { TopicImage } from '../image/topics-image.ts';
-import { registeredBroker } from './broker-registrations.ts';
-import type { ControllerState } from './controller-state.ts';
+import { type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
 import { partitionChange } from './partition-change.ts';
 

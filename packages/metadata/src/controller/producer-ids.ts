@@ -2,8 +2,7 @@
 
 import { type AllocateProducerIdsRequest, type AllocateProducerIdsResponse, KafkaError } from '@ottla/protocol';
 import { producerIdsRecord } from '../records.ts';
-import { registeredBroker } from './broker-registrations.ts';
-import type { ControllerState } from './controller-state.ts';
+import { type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
 
 const blockSize = 1_000;
