@@ -1,23 +1,25 @@
-import { configResource, type IdleConfig, idleDynamicConfig } from '@ottla/metadata';
+import { configResource, type IdleConfig, idleDynamicConfig, type MetadataImage } from '@ottla/metadata';
 import type { Logger } from '@ottla/runtime';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import { isInternalTopic } from './internal-topics.ts';
 
 const MOST_NAMES_IN_A_LINE = 10;
 
+type Resource = { readonly type: number; readonly name: string };
+
 /**
- * Says so when a config comes into the metadata that Ottla does not act on, however it came there: nobody should believe in it silently.
- * Each is said once, at a start for all resources together. Internal topics are the platform's own affair.
+ * Says which configs in the metadata Ottla does not act on, and says so again when one is added, however it came there: nobody should
+ * believe in it silently. Each is said once. Internal topics are the platform's own affair.
  */
 export function logIdleConfigs(metadata: ClusterMetadata, logger: Logger): void {
   /** By resource, the sentences that were said of it. */
   const said = new Map<string, ReadonlySet<string>>();
-  metadata.onChange((delta, image) => {
-    for (const { name } of delta.deletedTopics) said.delete(`${configResource.topic}:${name}`);
+
+  const look = (resources: Iterable<Resource>, image: MetadataImage): void => {
     const news = new Map<string, { idle: IdleConfig; resources: string[] }>();
-    for (const { type, name } of delta.configs.values()) {
+    for (const { type, name } of resources) {
       if (type === configResource.topic && isInternalTopic(name)) continue;
-      const key = `${type}:${name}`;
+      const key = keyOf(type, name);
       const idleConfigs = [...image.configs.of(type, name)].flatMap(
         ([config, value]) => idleDynamicConfig(type, config, value) ?? [],
       );
@@ -35,5 +37,13 @@ export function logIdleConfigs(metadata: ClusterMetadata, logger: Logger): void 
       if (idle.moot) logger.info(idle.sentence, fields);
       else logger.warn(idle.sentence, fields);
     }
+  };
+
+  look(metadata.image.configs, metadata.image);
+  metadata.onChange((delta, image) => {
+    for (const { name } of delta.deletedTopics) said.delete(keyOf(configResource.topic, name));
+    look(delta.configs.values(), image);
   });
 }
+
+const keyOf = (type: number, name: string): string => `${type}:${name}`;

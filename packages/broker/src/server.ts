@@ -89,7 +89,6 @@ export class BrokerServer {
     const { clusterId, directoryId } = requireFormatted(runtime, metadataLogDirectory(config));
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
-    logIdleConfigs(metadata, runtime.logger);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
     const logManager = openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
     const undo: (() => unknown)[] = [() => logManager.close()];
@@ -134,6 +133,7 @@ export class BrokerServer {
         onFatal: fail,
       });
       undo.push(() => controller.stop());
+      logIdleConfigs(metadata, runtime.logger);
       const incarnationId = randomUuid(runtime.random);
       await registerController(controller, nodeId, incarnationId, listeners.advertised.controller);
 

@@ -45,7 +45,8 @@ function row(name: string, definition: ConfigDefinition): string {
   const shown = text === null ? '(none)' : text === '' ? '(empty)' : `\`${text}\``;
   const internal = definition.internal ? ' (internal)' : '';
   const scope = definition.broker.length > 0 ? definition.broker.map((each) => `\`${each}\``).join(', ') : definition.dynamic;
-  const honoured = { true: 'yes', moot: 'no meaning here', false: 'not yet' }[`${definition.honoured}`];
+  const inPart = definition.idleValues.length > 0 ? `in part: not ${definition.idleValues.join(', ')}` : 'yes';
+  const honoured = { true: inPart, moot: 'no meaning here', false: 'not yet' }[`${definition.honoured}`];
   return `| \`${name}\`${internal} | ${definition.type} | ${shown} | ${valid(definition)} | ${scope} | ${honoured} | ${definition.doc} |`;
 }
 
