@@ -1,7 +1,8 @@
 import { KafkaError } from '@ottla/protocol';
 import type { IsolationLevel } from '../admin/offsets.ts';
+import type { Assignor } from '../assignors/assignor.ts';
+import { rangeAssignor } from '../assignors/range-assignor.ts';
 import { type ClientConfig, withDefaults } from '../client-config.ts';
-import { type Assignor, rangeAssignor } from './assignors.ts';
 import { parseOffsetReset } from './offset-reset.ts';
 
 /** From bytes to what the application works with. Null keys and values stay null. */
@@ -63,6 +64,10 @@ export function completeConsumerConfig(config: ConsumerConfig<unknown, unknown>)
   parseOffsetReset(complete.autoOffsetReset);
   if (complete.heartbeatIntervalMs >= complete.sessionTimeoutMs) {
     throw new KafkaError('INVALID_CONFIG', 'heartbeatIntervalMs must be below sessionTimeoutMs, a third of it at most');
+  }
+  const cooperative = complete.partitionAssignors.find(({ rebalanceProtocol }) => rebalanceProtocol !== 'eager');
+  if (cooperative) {
+    throw new KafkaError('INVALID_CONFIG', `partitionAssignors: this consumer rebalances eagerly, ${cooperative.name} does not`);
   }
   return complete;
 }

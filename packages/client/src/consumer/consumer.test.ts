@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Kafka, startKafka } from '@ottla/testing';
+import { roundRobinAssignor } from '../assignors/round-robin-assignor.ts';
 import { Producer } from '../producer/producer.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import type { TopicPartition } from '../topic-partition.ts';
-import { roundRobinAssignor } from './assignors.ts';
 import { Consumer, type ConsumerRecord } from './consumer.ts';
 import { type ConsumerConfig, jsonDeserializer, stringDeserializer } from './consumer-config.ts';
 
@@ -189,6 +189,18 @@ test('a group takes up partitions that are added to its topic', async () => {
   await until(async () => {
     await consumer.poll({ timeoutMs: 50 });
     return assigned === 3;
+  });
+});
+
+test('a group takes up a topic that is created after its members subscribed', async () => {
+  await using kafka = await startKafka({ settings: { 'auto.create.topics.enable': 'false' } });
+  await using consumer = consumerOf(kafka, { groupId: 'g' });
+  consumer.subscribe(['later']);
+  assert.deepEqual(await consumer.poll({ timeoutMs: 300 }), []);
+  await kafka.admin().createTopics([{ name: 'later' }]);
+  await until(async () => {
+    await consumer.poll({ timeoutMs: 100 });
+    return consumer.assignment.length === 1;
   });
 });
 

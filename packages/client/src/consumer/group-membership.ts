@@ -15,9 +15,10 @@ import {
 } from '@ottla/protocol';
 import type { Timer } from '@ottla/runtime';
 import type { Membership } from '../admin/group-offsets.ts';
+import { type Assignor, flatPartitions, memberSubscriptionOf, nestedByTopic } from '../assignors/assignor.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import { groupByTopic, type TopicPartition } from '../topic-partition.ts';
+import type { TopicPartition } from '../topic-partition.ts';
 import type { CompleteConsumerConfig } from './consumer-config.ts';
 
 const protocolType = 'consumer';
@@ -29,7 +30,7 @@ export type MembershipEvents = {
   readonly onFailure: (error: Error) => void;
 };
 
-/** The assignment, and for the leader what it was based on: the partitions of every topic of the group. */
+/** The assignment, and for the leader what it was based on: how many partitions each topic of the group had, 0 for one not there yet. */
 export type Joined = { readonly assigned: TopicPartition[]; readonly basis: ReadonlyMap<string, number> | undefined };
 
 /** One member's life in a group of the classic protocol: join, sync, heartbeat, leave. All members give up all partitions to join. */
@@ -40,6 +41,8 @@ export class GroupMembership {
   readonly #groupInstanceId: string | null;
   #memberId = '';
   #generationId = -1;
+  /** What sticky assignors try to give it again. */
+  #lastAssigned: readonly TopicPartition[] = [];
   #isJoining = false;
   #hasLeft = false;
   #heartbeatTimer: Timer | undefined;
@@ -102,10 +105,6 @@ export class GroupMembership {
   async #joinOnce(topics: readonly string[]): Promise<Joined> {
     const { groupId, sessionTimeoutMs, maxPollIntervalMs, partitionAssignors, requestTimeoutMs } = this.#config;
     const connection = await this.#cluster.coordinatorOf(groupId, 'group');
-    const subscription = writeSubscription(
-      { topics: [...topics].sort(), generationId: this.#generationId },
-      ConsumerProtocolSubscription.maxVersion,
-    );
     const answer = await connection.send(
       JoinGroup,
       {
@@ -115,7 +114,10 @@ export class GroupMembership {
         memberId: this.#memberId,
         ...this.#instance,
         protocolType,
-        protocols: partitionAssignors.map(({ name }) => ({ name, metadata: subscription })),
+        protocols: partitionAssignors.map((assignor) => ({
+          name: assignor.name,
+          metadata: this.#subscriptionFor(assignor, topics),
+        })),
       },
       // The answer waits for the other members.
       { timeoutMs: Math.max(requestTimeoutMs, maxPollIntervalMs + 5000) },
@@ -144,42 +146,37 @@ export class GroupMembership {
     );
     const error = errorOfCode(sync.errorCode);
     if (error) throw error;
-    const assigned =
-      sync.assignment.length === 0
-        ? []
-        : readAssignment(sync.assignment).assignedPartitions.flatMap(({ topic, partitions }) =>
-            partitions.map((partition) => ({ topic, partition })),
-          );
-    return { assigned, basis: plan?.partitionCounts };
+    const assigned = sync.assignment.length === 0 ? [] : flatPartitions(readAssignment(sync.assignment).assignedPartitions);
+    this.#lastAssigned = assigned;
+    return { assigned, basis: plan?.basis };
   }
 
   async #assign({ members, protocolName }: JoinGroupResponse) {
     const assignor = this.#config.partitionAssignors.find(({ name }) => name === protocolName);
     if (!assignor)
       throw new KafkaError('INCONSISTENT_GROUP_PROTOCOL', `the group chose ${protocolName}, which this member does not know`);
-    const subscriptions = members.map(({ memberId, groupInstanceId, metadata }) => ({
-      memberId,
-      groupInstanceId,
-      topics: readSubscription(metadata).topics,
-    }));
+    const subscriptions = members.map((member) => memberSubscriptionOf(member, readSubscription(member.metadata)));
     const topics = new Set(subscriptions.flatMap((subscription) => subscription.topics));
     this.#cluster.watch(topics);
     await this.#cluster.refreshMetadata();
     const partitionCounts = new Map<string, number>();
-    for (const topic of topics) partitionCounts.set(topic, this.#cluster.metadata.topic(topic)?.partitions.length ?? 0);
+    for (const topic of topics) {
+      const known = this.#cluster.metadata.topic(topic);
+      if (known) partitionCounts.set(topic, known.partitions.length);
+    }
     const assignments = [...assignor.assign(subscriptions, partitionCounts)].map(([memberId, partitions]) => ({
       memberId,
-      assignment: writeAssignment(
-        {
-          assignedPartitions: [...groupByTopic(partitions)].map(([topic, all]) => ({
-            topic,
-            partitions: all.map(({ partition }) => partition),
-          })),
-        },
-        ConsumerProtocolAssignment.maxVersion,
-      ),
+      assignment: writeAssignment({ assignedPartitions: nestedByTopic(partitions) }, ConsumerProtocolAssignment.maxVersion),
     }));
-    return { assignments, partitionCounts };
+    const basis = new Map([...topics].map((topic) => [topic, partitionCounts.get(topic) ?? 0]));
+    return { assignments, basis };
+  }
+
+  #subscriptionFor(assignor: Assignor, topics: readonly string[]): Uint8Array {
+    const userData = assignor.userDataOf({ partitions: this.#lastAssigned, generationId: this.#generationId });
+    // Whoever joins has given up everything, so nothing is owned.
+    const subscription = { topics: [...topics].sort(), generationId: this.#generationId, userData };
+    return writeSubscription(subscription, ConsumerProtocolSubscription.maxVersion);
   }
 
   get #instance(): { groupInstanceId?: string } {

@@ -68,7 +68,7 @@ async function describe(kind: Kind, name: string, names: readonly string[], opti
     await printLine(
       table(
         ['SETTING', 'VALUE', 'SOURCE'],
-        configs.map((config) => [config.name, valueOf(config), config.source]),
+        configs.map((config) => [config.name, shownValue(config), config.source]),
       ),
     );
 }
@@ -80,12 +80,12 @@ function isSetOn({ type, name }: ConfigResource, { source }: ConfigEntry): boole
   return source === type || source === 'client-metrics';
 }
 
-function valueOf({ value, isSensitive }: ConfigEntry): string | null {
+function shownValue({ value, isSensitive }: ConfigEntry): string | null {
   return isSensitive ? '(hidden)' : value;
 }
 
 function documented(config: ConfigEntry): string {
-  return `${config.name} = ${valueOf(config) ?? ''} (${config.source})\n  ${config.documentation ?? ''}`;
+  return `${config.name} = ${shownValue(config) ?? ''} (${config.source})\n  ${config.documentation ?? ''}`;
 }
 
 async function set(kind: Kind, name: string, settings: readonly string[], options: Options): Promise<void> {

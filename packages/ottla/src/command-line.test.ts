@@ -1,0 +1,176 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { test } from 'node:test';
+import { type Kafka, startKafka } from '@ottla/testing';
+
+const bin = join(import.meta.dirname, '../bin/ottla.js');
+
+type Finished = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
+
+function start(kafka: Pick<Kafka, 'bootstrapServers'>, commandLine: readonly string[]) {
+  const env = { ...process.env, OTTLA_BOOTSTRAP: kafka.bootstrapServers };
+  return spawn(process.execPath, [bin, ...commandLine], { env, stdio: ['pipe', 'pipe', 'pipe'] });
+}
+
+/** Runs `ottla` in a process of its own; arguments are parted by spaces. */
+async function ottla(
+  kafka: Pick<Kafka, 'bootstrapServers'>,
+  commandLine: string | readonly string[],
+  input = '',
+): Promise<Finished> {
+  const child = start(kafka, typeof commandLine === 'string' ? commandLine.split(' ') : commandLine);
+  const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  child.stdin.end(input);
+  const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { status: await exit, stdout, stderr };
+}
+
+async function succeed(kafka: Kafka, commandLine: string | readonly string[], input?: string): Promise<string> {
+  const { status, stdout, stderr } = await ottla(kafka, commandLine, input);
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('topics are created, listed, described, grown and deleted', async () => {
+  await using kafka = await startKafka();
+  assert.match(await succeed(kafka, 'topics list'), /no topics yet/);
+  assert.equal(await succeed(kafka, 'topics create greetings -p 2 --config retention.ms=5000'), 'created greetings\n');
+  assert.match(await succeed(kafka, 'topics create greetings --if-not-exists'), /there already/);
+  assert.equal(await succeed(kafka, 'topics list'), 'TOPIC      PARTITIONS\ngreetings           2\n');
+  await succeed(kafka, 'topics alter greetings --partitions 3');
+  const described = await succeed(kafka, 'topics describe greetings');
+  assert.match(described, /^greetings: 3 partitions, 1 replica each, id /);
+  assert.match(described, /set: retention\.ms=5000/);
+  const [topic] = JSON.parse(await succeed(kafka, 'topics describe greetings --json'));
+  assert.equal(topic.partitions.length, 3);
+  assert.equal(await succeed(kafka, 'topics delete greetings'), 'deleted greetings\n');
+});
+
+test('lines are produced and consumed, with keys, headers and in any codec', async () => {
+  await using kafka = await startKafka({ topics: ['greetings'] });
+  assert.equal(await succeed(kafka, 'produce greetings', 'hello\nworld\r\n'), '2 records sent to greetings, 1 partition\n');
+  await succeed(kafka, 'produce greetings --key-separator : --header lang=en --compression zstd', 'a:1\nb:2');
+  assert.equal(await succeed(kafka, ['produce', 'greetings', '-k', 'c', '-v', 'last one']), 'sent to greetings-0 at offset 4\n');
+  await succeed(kafka, 'produce greetings --key c --tombstone');
+  assert.equal(
+    await succeed(kafka, 'consume greetings --from-beginning --max-messages 6 --keys --headers --offsets'),
+    '0@0\t\t\thello\n0@1\t\t\tworld\n0@2\tlang=en\ta\t1\n0@3\tlang=en\tb\t2\n0@4\t\tc\tlast one\n0@5\t\tc\t\n',
+  );
+  assert.equal(await succeed(kafka, 'consume greetings --offset -2 --timeout-ms 700 --format %k=%v;'), 'c=last one;c=;');
+  const line = JSON.parse(await succeed(kafka, 'consume greetings --offset 2 -n 1 --json'));
+  assert.deepEqual([line.offset, line.key, line.value, line.headers], [2, 'a', '1', [{ key: 'lang', value: 'en' }]]);
+});
+
+test('a group commits just what it printed, is described with its lag, and moved', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await succeed(kafka, 'produce log', 'a\nb\nc\nd\n');
+  assert.equal(await succeed(kafka, 'consume log --group g --from-beginning -n 3'), 'a\nb\nc\n');
+  assert.match(await succeed(kafka, 'groups list'), /^g +Empty +classic +consumer$/m);
+  const described = await succeed(kafka, 'groups describe g');
+  assert.match(described, /^g: Empty, 0 members, lag 1$/m);
+  assert.match(described, /^log +0 +3 +4 +1 /m);
+  assert.match(await succeed(kafka, 'groups reset-offsets g --topic log --shift-by -2'), /^log +0 +3 +1$/m);
+  assert.equal(await succeed(kafka, 'consume log --group g -n 1'), 'd\n');
+  await succeed(kafka, 'groups reset-offsets g --all-topics --to-earliest --execute');
+  assert.equal(await succeed(kafka, 'consume log --group g -n 1'), 'a\n');
+  const [change] = JSON.parse(
+    await succeed(kafka, 'groups reset-offsets g --topic log:0 --to-datetime 2100-01-01T00:00:00Z --json'),
+  );
+  assert.deepEqual([change.before, change.after, change.executed], [1, 4, false]);
+  assert.equal(await succeed(kafka, 'groups delete g'), 'deleted g\n');
+});
+
+test('configs are set, described and unset', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  assert.match(await succeed(kafka, 'configs describe topic log'), /Nothing was changed/);
+  await succeed(kafka, 'configs set topic log cleanup.policy=compact,delete retention.ms=5000');
+  assert.match(await succeed(kafka, 'configs describe topic log'), /^retention\.ms +5000 +topic$/m);
+  await succeed(kafka, 'configs unset topic log retention.ms');
+  assert.match(
+    await succeed(kafka, 'configs describe topic log retention.ms --docs'),
+    /^retention\.ms = 604800000 \(default\)\n {2}\w/,
+  );
+  await succeed(kafka, 'configs set broker default log.retention.ms=1000000');
+  assert.match(await succeed(kafka, 'configs describe broker default'), /^log\.retention\.ms +1000000 +default-broker$/m);
+});
+
+test('errors go to stderr with status 1, and say what to do', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  const refusals: [string, RegExp][] = [
+    ['topics describe none', /there is no topic none: create it with "ottla topics create none"/],
+    ['consume none', /there is no topic none/],
+    ['topics create log', /already exists/],
+    ['topics delete none', /nothing was deleted/],
+    ['consume log --partition 7', /log has the partitions 0 to 0, no 7/],
+    ['consume log --group g --offset 5', /drop --partition and --offset/],
+    ['groups describe none', /"ottla groups list" shows those there are/],
+    ['groups reset-offsets g --topic log', /say where to/],
+    ['configs set topic log nonsense=1', /nonsense/],
+    ['configs set topic log retention.ms', /not of the form name=value/],
+    ['topics create log --partitions none', /whole number/],
+    ['produce log --tombstone', /name it with --key/],
+  ];
+  for (const [commandLine, expected] of refusals) {
+    const { status, stdout, stderr } = await ottla(kafka, commandLine);
+    assert.equal(status, 1, commandLine);
+    assert.equal(stdout, '');
+    assert.match(stderr, expected, commandLine);
+    assert.doesNotMatch(stderr, /\n\s+at /, `${commandLine} shows a stack`);
+  }
+  const { status, stderr } = await ottla({ bootstrapServers: '127.0.0.1:1' }, 'topics list');
+  assert.equal(status, 1);
+  assert.match(stderr, /nothing listens on 127\.0\.0\.1:1: start a node with "ottla start"/);
+});
+
+test('Ctrl-C ends a group consumer politely: it commits and leaves', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await succeed(kafka, 'produce log', 'a\nb\n');
+  const child = start(kafka, ['consume', 'log', '--group', 'g', '--from-beginning']);
+  const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  let printed = '';
+  for await (const chunk of child.stdout) {
+    printed += chunk;
+    if (printed === 'a\nb\n') child.kill('SIGINT');
+  }
+  assert.equal(await exit, 0);
+  const [group] = await kafka.admin().describeConsumerGroups(['g']);
+  assert.equal(group?.state, 'Empty');
+  assert.equal((await kafka.admin().listConsumerGroupOffsets('g'))[0]?.offset, 2);
+});
+
+test('a reader that stops early is no error', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await succeed(kafka, 'produce log', 'line\n'.repeat(20_000));
+  const child = start(kafka, ['consume', 'log', '--from-beginning']);
+  const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  const stderr = text(child.stderr);
+  child.stdout.once('data', () => child.stdout.destroy());
+  assert.equal(await exit, 0);
+  assert.equal(await stderr, '');
+});
+
+test('every command has a help that shows examples or says what columns mean', async () => {
+  const kafka = { bootstrapServers: '127.0.0.1:1' };
+  const commands = [
+    'topics create',
+    'topics describe',
+    'produce',
+    'consume',
+    'groups describe',
+    'groups reset-offsets',
+    'configs describe',
+    'configs set',
+    'storage format',
+    'start',
+  ];
+  for (const command of commands) {
+    const { status, stdout } = await ottla(kafka, `${command} --help`);
+    assert.equal(status, 0);
+    assert.match(stdout, /Examples?:|Columns:/, command);
+  }
+  const { stdout } = await ottla(kafka, '--help');
+  for (const name of ['start', 'storage', 'topics', 'produce', 'consume', 'groups', 'configs'])
+    assert.match(stdout, new RegExp(`^ {2}${name} `, 'm'));
+});
