@@ -6,6 +6,7 @@ import { before, test } from 'node:test';
 import type { Codec } from './clients/client.ts';
 import { freshTopic, numbered } from './expectations.ts';
 import { toolCommand } from './kafka/tools.ts';
+import { eventually } from './processes.ts';
 import { againstEachTarget } from './targets/against.ts';
 
 const codecs: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
@@ -93,11 +94,15 @@ againstEachTarget(
       mkdirSync(copy);
       for (const file of globSync(join(bench.node.dataDirectory, '__cluster_metadata-0', '*')))
         cpSync(file, join(copy, basename(file)), { recursive: true });
-      const shell = (...words: string[]) =>
-        tool('metadata-shell', '--snapshot', join(copy, '00000000000000000000.log'), ...words);
-      assert.match(await shell('ls', '/image/topics/byName'), new RegExp(`\\b${topic}\\b`));
-      assert.match(await shell('cat', `/image/topics/byName/${topic}/0`), /PartitionRegistration\(replicas=\[1\]/);
-      assert.match(await shell('cat', `/image/configs/TOPIC:${topic}/retention.ms`), /7200000/);
+      const file = join(copy, '00000000000000000000.log');
+      // The shell may answer before it has taken in all that it read, so it is asked again.
+      const shows = (pattern: RegExp, ...words: string[]) =>
+        eventually(`${words.join(' ')} shows ${pattern}`, async () =>
+          pattern.test(await tool('metadata-shell', '--snapshot', file, ...words)),
+        );
+      await shows(new RegExp(`\\b${topic}\\b`), 'ls', '/image/topics/byName');
+      await shows(/PartitionRegistration\(replicas=\[1\]/, 'cat', `/image/topics/byName/${topic}/0`);
+      await shows(/7200000/, 'cat', `/image/configs/TOPIC:${topic}/retention.ms`);
     });
   },
   { 'offsets.topic.num.partitions': '2' },
