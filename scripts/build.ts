@@ -43,6 +43,8 @@ function emit(source: string, outDir: string): void {
 }
 
 function published({ ...manifest }: PackageJson): PackageJson {
+  // A clone brings its own Node.js, so only who installs the packages has to be told.
+  manifest['engines'] = { node: '>=22.19' };
   manifest['exports'] = { '.': { types: './src/index.d.ts', default: './src/index.js' } };
   return manifest;
 }
