@@ -1,0 +1,4 @@
+import type { GroupAssignor } from './group-assignor.ts';
+import { rangeAssignor } from './range-assignor.ts';
+import { uniformAssignor } from './uniform-assignor.ts';
+export const groupAssignors: readonly GroupAssignor[] = [uniformAssignor, rangeAssignor];
