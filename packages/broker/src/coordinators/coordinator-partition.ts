@@ -93,8 +93,11 @@ export class CoordinatorPartition<
     return appended + (this.#batch?.operations.length ?? 0) + this.#waiting.size;
   }
 
-  /** Reads the partition, then serves. Never rejects: a partition that cannot be read stays refused, and the log says why. */
-  async load(): Promise<void> {
+  /**
+   * Reads the partition, then serves. Resolves to the number of records read. Never rejects: a partition that cannot be read stays
+   * refused, and the log says why.
+   */
+  async load(): Promise<number> {
     const { codec, config, runtime, name } = this.#options;
     const startedMs = runtime.clock.monotonicMs();
     try {
@@ -105,15 +108,17 @@ export class CoordinatorPartition<
         stepBytes: config.loadStepBytes,
         isCancelled: () => this.#state !== 'loading',
       });
-      if (this.#state !== 'loading') return;
+      if (this.#state !== 'loading') return 0;
       this.#state = 'active';
       this.#appended(this.#log.logEndOffset, []);
       this.#whole(() => this.#submit(this.#machine.activate(this.#moment())));
-      runtime.logger.info('coordinator loaded', { partition: name, records, ms: runtime.clock.monotonicMs() - startedMs });
+      runtime.logger.debug('coordinator loaded', { partition: name, records, ms: runtime.clock.monotonicMs() - startedMs });
+      return records;
     } catch (error) {
-      if (this.#state !== 'loading') return;
+      if (this.#state !== 'loading') return 0;
       this.#state = 'failed';
       runtime.logger.error('coordinator could not be loaded', { partition: name, error });
+      return 0;
     }
   }
 

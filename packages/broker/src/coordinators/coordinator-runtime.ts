@@ -29,6 +29,8 @@ export class CoordinatorRuntime<
 > {
   readonly #options: CoordinatorRuntimeOptions<Machine, Record>;
   readonly #partitions = new Map<number, CoordinatorPartition<Machine, Record, Continuation>>();
+  /** Partitions that are loaded at the same time, of which one line is logged. */
+  #round: { readonly startedMs: number; partitions: number; pending: number; records: number } | undefined;
   #isShutDown = false;
 
   constructor(options: CoordinatorRuntimeOptions<Machine, Record>) {
@@ -111,7 +113,20 @@ export class CoordinatorRuntime<
       },
     });
     this.#partitions.set(partition, coordinated);
-    await coordinated.load();
+    await this.#loadInRound(coordinated);
+  }
+
+  async #loadInRound(coordinated: CoordinatorPartition<Machine, Record, Continuation>): Promise<void> {
+    const { topic, runtime } = this.#options;
+    this.#round ??= { startedMs: runtime.clock.monotonicMs(), partitions: 0, pending: 0, records: 0 };
+    const round = this.#round;
+    round.partitions++;
+    round.pending++;
+    round.records += await coordinated.load();
+    if (--round.pending > 0) return;
+    this.#round = undefined;
+    const { partitions, records, startedMs } = round;
+    runtime.logger.info('coordinators loaded', { topic, partitions, records, ms: runtime.clock.monotonicMs() - startedMs });
   }
 
   #led(partition: number): CoordinatorPartition<Machine, Record, Continuation> {
