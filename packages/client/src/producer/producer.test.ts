@@ -138,3 +138,35 @@ for (let seed = 1; seed <= 10; seed++) {
     await simulation.run(Promise.all([consumer.close(), producer.close(), simulation.kafka.stop()]));
   });
 }
+
+test('closing without a broker gives up in time, and everybody who sent hears of it', async () => {
+  const producer = new Producer({ bootstrapServers: '127.0.0.1:1' });
+  const sends = [1, 2, 3].map((value) => producer.send({ topic: 'log', value: String(value) }));
+  const ends = Promise.allSettled(sends);
+  await producer.close({ timeoutMs: 100 });
+  for (const end of await ends) assert.equal(end.status === 'rejected' && end.reason.name, 'ClientClosedError');
+});
+
+test('closing in time also ends sends that wait for memory', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ bufferMemory: 10_000 });
+  await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+  simulation.world.wires.cut('client', 'broker');
+  const sends = Array.from({ length: 10 }, () => producer.send({ topic: 'log', value: 'x'.repeat(5000) }));
+  const ends = Promise.allSettled(sends);
+  await simulation.run(producer.close({ timeoutMs: 100 }));
+  for (const end of await simulation.run(ends)) assert.equal(end.status === 'rejected' && end.reason.name, 'ClientClosedError');
+});
+
+test('what is not delivered within deliveryTimeoutMs fails, and what comes later arrives', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ deliveryTimeoutMs: 3000, requestTimeoutMs: 1000 });
+  await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+  simulation.world.wires.cut('client', 'broker');
+  const lost = producer.send({ topic: 'log', value: 'lost' });
+  await assert.rejects(simulation.run(lost), { name: /REQUEST_TIMED_OUT|NETWORK_EXCEPTION/ });
+  simulation.world.wires.heal();
+  const later = await simulation.run(producer.send({ topic: 'log', value: 'later' }));
+  assert.ok(later.offset >= 1);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
