@@ -154,6 +154,11 @@ test('strings and bytes round-trip in all four forms', () => {
 test('a string of 32767 bytes is written, a longer one is not', () => {
   assert.equal(written((writer) => writer.compactString('x'.repeat(32767))).length, 32767 + 3);
   assert.throws(() => written((writer) => writer.compactString('x'.repeat(32768))), KafkaError);
+  const tooLong = written((writer) => writer.compactBytes(new Uint8Array(32768)));
+  assert.throws(() => new Reader(tooLong).compactString(), ProtocolError);
+  assert.throws(() => new Reader(tooLong).compactNullableString(), ProtocolError);
+  const growing = written((writer) => writer.compactBytes(new Uint8Array(20_000).fill(0xff)));
+  assert.throws(() => new Reader(growing).compactString(), ProtocolError, 'as U+FFFD it could not be written again');
   assert.throws(() => written((writer) => writer.string('ü'.repeat(16384))), KafkaError);
 });
 

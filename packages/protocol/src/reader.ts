@@ -22,6 +22,8 @@ export const MAX_TAGGED_FIELDS = 10_000;
 /** All arrays and tagged sections of one reader together: small structs take far more memory than bytes. */
 export const MAX_ELEMENTS = 4_000_000;
 
+const MAX_STRING_BYTES = 32_767;
+
 const TWO_TO_32 = 4294967296;
 
 /** Up to this length a string is decoded here, if it is ASCII: a call into the engine's decoder costs more. */
@@ -165,12 +167,12 @@ export class Reader {
   }
 
   compactString(): string {
-    return this.#text(this.uvarint() - 1);
+    return this.#compactText(this.uvarint() - 1);
   }
 
   compactNullableString(): string | null {
     const length = this.uvarint() - 1;
-    return length < 0 ? null : this.#text(length);
+    return length < 0 ? null : this.#compactText(length);
   }
 
   /** A view on the input, not a copy; so are the three below. */
@@ -267,6 +269,12 @@ export class Reader {
     if (this.#elements > MAX_ELEMENTS) throw new ProtocolError(`more than ${MAX_ELEMENTS} elements in one message`);
   }
 
+  /** A compact string is no longer than what the other form can say. */
+  #compactText(length: number): string {
+    if (length > MAX_STRING_BYTES) throw new ProtocolError(`a string of ${length} bytes: ${MAX_STRING_BYTES} is the most`);
+    return this.#text(length);
+  }
+
   /** What is not UTF-8 becomes U+FFFD, as in Kafka. */
   #text(length: number): string {
     if (length < 0) throw new ProtocolError('a null string where the schema has none');
@@ -283,7 +291,11 @@ export class Reader {
       if (index === at + length) return text;
     }
     this.#decoder ??= Buffer.from(this.#bytes.buffer, this.#bytes.byteOffset, this.#bytes.byteLength);
-    return this.#decoder.toString('utf8', at, at + length);
+    const text = this.#decoder.toString('utf8', at, at + length);
+    // A byte that is not UTF-8 becomes three: whatever was read must not be too long to be written.
+    if (length > MAX_STRING_BYTES / 3 && Buffer.byteLength(text) > MAX_STRING_BYTES)
+      throw new ProtocolError(`a string of ${length} bytes that are not UTF-8`);
+    return text;
   }
 
   #truncated(length: number): ProtocolError {
