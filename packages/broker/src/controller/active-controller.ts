@@ -7,6 +7,8 @@ import type { ClusterMetadata } from '../cluster-metadata.ts';
 export type MetadataLog = {
   /** The offset that the next record appended will get, those still on their way to the disk counted. */
   readonly nextOffset: number;
+  /** Throws where an append would be refused: a record that cannot be written, a batch that is too large. */
+  requireWritable(records: readonly MetadataRecord[]): void;
   /** One atomic batch. Resolves once it is committed. */
   append(records: readonly MetadataRecord[]): Promise<{ baseOffset: number; lastOffset: number }>;
 };
@@ -50,7 +52,11 @@ export class ActiveController {
       nextOffset,
       apiVersion,
     });
-    if (records.length > 0) await this.#commit(records, nextOffset);
+    if (records.length > 0) {
+      // What cannot be written must be refused before anybody sees it: afterwards the node could only stop.
+      this.#log.requireWritable(records);
+      await this.#commit(records, nextOffset);
+    }
     return response;
   }
 

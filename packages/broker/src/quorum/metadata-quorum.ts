@@ -165,13 +165,23 @@ export class MetadataQuorum {
    */
   append(records: readonly MetadataRecord[]): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
-      this.#ensureWritable();
-      const values = records.map(writeMetadataRecord);
-      requireRoom(values, this.#config.maxBatchBytes);
+      const values = this.#writable(records);
       const effects = this.#raft.step({ type: 'append', values }, this.#options.runtime.clock.nowMs());
       for (const batch of effects.batches) this.#unwritten.push(pending(batch, resolve, reject));
       this.#writeSoon();
     });
+  }
+
+  /** Throws what `append` would reject with at once. */
+  requireWritable(records: readonly MetadataRecord[]): void {
+    this.#writable(records);
+  }
+
+  #writable(records: readonly MetadataRecord[]): Uint8Array[] {
+    this.#ensureWritable();
+    const values = records.map(writeMetadataRecord);
+    requireRoom(values, this.#config.maxBatchBytes);
+    return values;
   }
 
   /** Tells the listener all that is committed, at once, and from then on each batch as it commits. */
