@@ -1,5 +1,13 @@
 import type { ResponseParts, ServerConnection } from '@ottla/network';
-import { KafkaError, Reader, type RequestHead, readRequestHeader, Writer, writeResponseHeader } from '@ottla/protocol';
+import {
+  KafkaError,
+  Reader,
+  type RequestHead,
+  readRequestHeader,
+  type Writable,
+  Writer,
+  writeResponseHeader,
+} from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
 import { type Answer, failureOf, type Handler, highestServed, type RequestContext } from './handlers/handler.ts';
@@ -37,15 +45,33 @@ export class RequestDispatcher {
       correlationId: header.correlationId,
       clientId: header.clientId,
     };
+    let answer: ReturnType<Handler['handle']>;
     try {
-      const answer = handler.handle(request, context);
-      if (!(answer instanceof Promise)) return encode(handler, header, answer);
-      return answer.then(
-        (settled) => encode(handler, header, settled),
-        (error: unknown) => this.#encodeFailure(handler, header, error, request, context),
-      );
+      answer = handler.handle(request, context);
     } catch (error) {
       return this.#encodeFailure(handler, header, error, request, context);
+    }
+    if (!(answer instanceof Promise)) return this.#encode(handler, header, answer);
+    return answer.then(
+      (settled) => this.#encode(handler, header, settled),
+      (error: unknown) => this.#encodeFailure(handler, header, error, request, context),
+    );
+  }
+
+  /** An answer that its version cannot carry is a fault of ours, whoever asked: it is told, and the connection is closed. */
+  #encode(handler: Handler, header: RequestHead, answer: Answer<object>): ResponseParts | null {
+    if (answer === null) return null;
+    try {
+      const writer = new Writer();
+      writeResponseHeader(writer, handler.api, header.apiVersion, header.correlationId);
+      handler.api.response.write(writer, answer, header.apiVersion);
+      return writer.chunks();
+    } catch (error) {
+      this.#broker.runtime.logger.error(`the answer to ${handler.api.name} cannot be written`, {
+        error,
+        apiVersion: header.apiVersion,
+      });
+      throw error;
     }
   }
 
@@ -63,14 +89,23 @@ export class RequestDispatcher {
         client: context.connection.remote,
       });
     }
-    return encode(handler, header, handler.failed(failureOf(error), request, context));
+    const failure = failureOf(error);
+    if (handler.failed) return this.#encode(handler, header, handler.failed(failure, request, context));
+    // An answer without the error would look like success.
+    if (!carriesError(handler, header.apiVersion)) throw error;
+    return this.#encode(handler, header, failure);
   }
 }
 
-function encode(handler: Handler, header: RequestHead, answer: Answer<object>): ResponseParts | null {
-  if (answer === null) return null;
-  const writer = new Writer();
-  writeResponseHeader(writer, handler.api, header.apiVersion, header.correlationId);
-  handler.api.response.write(writer, answer, header.apiVersion);
-  return writer.chunks();
+/** Whether this version's answer has an errorCode of its own, besides those of its elements. */
+function carriesError({ api }: Handler, apiVersion: number): boolean {
+  try {
+    const { code } = new KafkaError('UNKNOWN_SERVER_ERROR');
+    const writer = new Writer();
+    api.response.write(writer, { errorCode: code } as Writable<object>, apiVersion);
+    const read = api.response.read(new Reader(writer.bytes()), apiVersion) as { errorCode?: number };
+    return read.errorCode === code;
+  } catch {
+    return false;
+  }
 }

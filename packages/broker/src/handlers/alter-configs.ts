@@ -8,7 +8,7 @@ import {
   KafkaError,
   type Writable,
 } from '@ottla/protocol';
-import { handler, orFailure, type RequestContext } from './handler.ts';
+import { type Failure, handler, orFailure, type RequestContext } from './handler.ts';
 
 type Resource = IncrementalAlterConfigsRequest['resources'][number];
 type Result = NonNullable<Writable<IncrementalAlterConfigsResponse>['responses']>[number];
@@ -45,15 +45,25 @@ export const incrementalAlterConfigs = handler(
         : (await broker.controller.submit((controller, at) => controller.incrementalAlterConfigs(forController, at))).responses;
     return { responses: inOrder(request.resources, settled, decided) };
   },
+  refused,
 );
 
 /**
  * AlterConfigs: replaces all configs of a resource. Deprecated in favour of the incremental form, and kept for old clients.
  */
-export const alterConfigs = handler(AlterConfigs, async (request, { broker }): Promise<Writable<AlterConfigsResponse>> => {
-  const decided = (await broker.controller.submit((controller, at) => controller.alterConfigs(request, at))).responses;
-  return { responses: decided };
-});
+export const alterConfigs = handler(
+  AlterConfigs,
+  async (request, { broker }): Promise<Writable<AlterConfigsResponse>> => {
+    const decided = (await broker.controller.submit((controller, at) => controller.alterConfigs(request, at))).responses;
+    return { responses: decided };
+  },
+  refused,
+);
+
+/** The same error for each resource. */
+function refused(failure: Failure, { resources }: { resources: readonly { resourceType: number; resourceName: string }[] }) {
+  return { responses: resources.map(({ resourceType, resourceName }) => ({ ...failure, resourceType, resourceName })) };
+}
 
 /** Answers what this broker decides alone: refusals, and whatever `settle` says is done. */
 function settleHere(

@@ -48,18 +48,38 @@ export const controllerHandlers: readonly Handler[] = [
     (controller, request, context) => controller.createPartitions(inTime(request), context),
     (failure, { topics }) => ({ results: topics.map(({ name }) => ({ name, ...told(failure) })) }),
   ),
-  decided(ElectLeaders, (controller, request, context) => controller.electLeaders(request, context)),
+  decided(
+    ElectLeaders,
+    (controller, request, context) => controller.electLeaders(request, context),
+    (failure, { topicPartitions }) => ({
+      errorCode: failure.errorCode,
+      replicaElectionResults: (topicPartitions ?? []).map(({ topic, partitions }) => ({
+        topic,
+        partitionResult: partitions.map((partitionId) => ({ partitionId, ...failure })),
+      })),
+    }),
+  ),
   decided(AlterPartitionReassignments, (controller, request, context) =>
     controller.alterPartitionReassignments(request, context),
   ),
   decided(ListPartitionReassignments, (controller, request, context) => controller.listPartitionReassignments(request, context)),
-  decided(AlterClientQuotas, (controller, request, context) => controller.alterClientQuotas(request, context)),
+  decided(
+    AlterClientQuotas,
+    (controller, request, context) => controller.alterClientQuotas(request, context),
+    (failure, { entries }) => ({ entries: entries.map(({ entity }) => ({ ...failure, entity })) }),
+  ),
   decided(
     DescribeClientQuotas,
     (controller, request, context) => controller.describeClientQuotas(request, context),
     (failure) => ({ ...failure, entries: null }),
   ),
-  decided(AlterUserScramCredentials, (controller, request, context) => controller.alterUserScramCredentials(request, context)),
+  decided(
+    AlterUserScramCredentials,
+    (controller, request, context) => controller.alterUserScramCredentials(request, context),
+    (failure, { deletions, upsertions }) => ({
+      results: [...new Set([...deletions, ...upsertions].map(({ name }) => name))].map((user) => ({ user, ...failure })),
+    }),
+  ),
   decided(DescribeUserScramCredentials, (controller, request, context) =>
     controller.describeUserScramCredentials(request, context),
   ),

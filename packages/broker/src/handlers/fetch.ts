@@ -2,7 +2,7 @@ import { Fetch, type FetchRequest, type FetchResponse, KafkaError, type Writable
 import { readOrWait } from '../fetching/delayed-fetch.ts';
 import { type FetchPartition, type FetchSession, NO_SESSION, partitionKey } from '../fetching/fetch-session.ts';
 import type { PartitionData } from '../fetching/read-partitions.ts';
-import { failureOf, handler, type RequestContext } from './handler.ts';
+import { type Failure, failureOf, handler, type RequestContext } from './handler.ts';
 
 type Answer = Writable<FetchResponse>;
 
@@ -21,7 +21,9 @@ const FIRST_VERSION_WITH_LEADER_HINTS = 16;
  * v13 topics by id (KIP-516)
  * v15 replicaState takes the place of replicaId (KIP-903)
  */
-export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer> => {
+export const fetch = handler(Fetch, answer, refused);
+
+function answer(request: FetchRequest, context: RequestContext): Answer | Promise<Answer> {
   const { broker, apiVersion } = context;
   const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
   const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
@@ -57,7 +59,22 @@ export const fetch = handler(Fetch, (request, context): Answer | Promise<Answer>
   };
   const answers = readOrWait(broker.partitions, broker.runtime.timers, asked, rules, patience);
   return answers instanceof Promise ? answers.then(finish) : finish(answers);
-});
+}
+
+const NO_RECORDS = new Uint8Array(0);
+
+/** Before topic ids the error stands at each partition as well. */
+function refused({ errorCode }: Failure, { topics }: FetchRequest, { apiVersion }: RequestContext): Answer {
+  if (apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS) return { errorCode, responses: [] };
+  const nothing = { highWatermark: -1, lastStableOffset: -1, logStartOffset: -1 };
+  return {
+    errorCode,
+    responses: topics.map(({ topic, partitions }) => ({
+      topic,
+      partitions: partitions.map(({ partition }) => ({ partitionIndex: partition, errorCode, ...nothing, records: NO_RECORDS })),
+    })),
+  };
+}
 
 function askedPartitions(request: FetchRequest, { broker, apiVersion }: RequestContext): FetchPartition[] {
   const asked = new Map<string, FetchPartition>();

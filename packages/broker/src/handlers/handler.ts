@@ -19,20 +19,21 @@ export type Failure = { readonly errorCode: number; readonly errorMessage: strin
 export type Handler<Request = object, Response = object> = {
   readonly api: Api<Request, Response>;
   readonly handle: (request: Request, context: RequestContext) => Answer<Response> | Promise<Answer<Response>>;
-  /** The answer when `handle` throws: the error in each place where this API carries one. */
-  readonly failed: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
+  /** The answer when `handle` throws: the error in each place where this API carries one. Without it, at the top. */
+  readonly failed?: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
 };
 
 /**
  * One API's handler. What `handle` does before its first `await` happens in the order in which requests arrived.
- * Without `failed`, a thrown error becomes the answer's top-level `errorCode` and `errorMessage`, for APIs that have them.
+ * Without `failed`, a thrown error becomes the answer's top-level `errorCode` and `errorMessage`; where it has none, the connection is
+ * closed.
  */
 export function handler<Request, Response>(
   api: Api<Request, Response>,
   handle: Handler<Request, Response>['handle'],
-  failed: Handler<Request, Response>['failed'] = (failure) => failure as unknown as Writable<Response>,
+  failed?: Handler<Request, Response>['failed'],
 ): Handler<Request, Response> {
-  return { api, handle, failed };
+  return { api, handle, ...(failed ? { failed } : {}) };
 }
 
 /** An error as the wire carries it. What is not a KafkaError is UNKNOWN_SERVER_ERROR and its text stays here. */
