@@ -159,6 +159,8 @@ export const fetchScenarios: readonly Scenario[] = [
           fetchOf(16, topic, [from(0)], { minBytes: minBytes!, maxWaitMs: maxWaitMs! }),
         );
       }
+      for (const version of [4, 7, 12])
+        await probe.ask('isolation level 2', Fetch, version, fetchOf(version, topic, [from(0)], { isolationLevel: 2 }));
       for (const isolationLevel of [2, -1])
         await probe.ask(`isolation level ${isolationLevel}`, Fetch, 16, fetchOf(16, topic, [from(0)], { isolationLevel }));
       for (const replicaId of [-2, -3, 0, 1, 5]) {

@@ -61,6 +61,8 @@ export const framing: readonly Scenario[] = [
       await probe.sendRaw('Metadata with a name cut', raw(3, 1, [0, 0, 0, 1, 0, 9, 0x61]));
       await probe.sendRaw('Metadata with a client id length of -2', Buffer.from('0000000e0003000100000007fffe00000000', 'hex'));
       await probe.sendRaw('Metadata with a compact array of 2^32-1', raw(3, 12, [0, 0xff, 0xff, 0xff, 0xff, 0x0f]));
+      const long = Buffer.concat([Buffer.from([0, 0x81, 0x80, 0x02]), Buffer.alloc(32768, 'x'), Buffer.from([1, 0])]);
+      await probe.sendRaw('a compact string of 32768 bytes', raw(18, 3, [...long]));
       await probe.sendRaw('a size of 0', Buffer.from('00000000', 'hex'));
       await probe.sendRaw('a size of 3', Buffer.from('00000003000300', 'hex'));
       await probe.sendRaw('a size of -1', Buffer.from('ffffffff', 'hex'));
