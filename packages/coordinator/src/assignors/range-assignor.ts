@@ -1,4 +1,3 @@
-import type { Uuid } from '@ottla/protocol';
 import { DraftAssignment } from './draft-assignment.ts';
 import type { AssignableMember, Assignment, GroupAssignor } from './group-assignor.ts';
 

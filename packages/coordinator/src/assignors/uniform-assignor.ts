@@ -1,8 +1,7 @@
 /** Everybody gets as many partitions as everybody else, and keeps what it has where that allows it. The default. */
-import type { Uuid } from '@ottla/protocol';
 import { balanceTopicByTopic } from './balance-topic-by-topic.ts';
 import { fillQuotas } from './fill-quotas.ts';
-import { type AssignableMember, type Assignment, type GroupAssignor, haveEqualSubscriptions } from './group-assignor.ts';
+import { type Assignment, type GroupAssignor, haveEqualSubscriptions } from './group-assignor.ts';
 
 export const uniformAssignor: GroupAssignor = {
   name: 'uniform',
