@@ -58,6 +58,7 @@ export class TestNode {
   readonly machine: Machine;
   readonly logs = new RecordedLogs();
   settings: Settings;
+  #runtime: Runtime | undefined;
   #server: BrokerServer | undefined;
   readonly #clientHosts = new Map<string, Runtime>();
   #clients = 0;
@@ -84,8 +85,14 @@ export class TestNode {
   /** Boots the machine, with other settings from now on if any are given. */
   async start(settings: Settings = {}): Promise<void> {
     this.settings = { ...this.settings, ...settings };
+    this.#runtime = this.machine.boot();
+    await this.startAgain();
+  }
+
+  /** Starts the node in the process that is there: what an attempt before has left behind is still there. */
+  async startAgain(): Promise<void> {
     this.#client = undefined;
-    const runtime: Runtime = this.machine.boot();
+    const runtime = this.#runtime!;
     const onFatal = (error: unknown): void => this.logs.error('fatal', { error });
     this.#server = await this.run(BrokerServer.start({ runtime, properties: this.settings, logLevel: 'debug', onFatal }));
   }

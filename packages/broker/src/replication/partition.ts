@@ -1,4 +1,5 @@
 import { KafkaError } from '@ottla/protocol';
+import { IoError } from '@ottla/runtime';
 import type { AppendOptions, AppendResult, Log, LogRead } from '@ottla/storage';
 
 /** What the metadata log says about a partition; see PartitionRecord and PartitionChangeRecord. */
@@ -26,18 +27,24 @@ export class Partition {
   readonly topicId: string;
   readonly log: Log;
   readonly #brokerId: number;
+  readonly #onIoError: (error: IoError) => void;
   #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
   #highWatermark: number;
   /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
   readonly #watchers = new Set<Watcher>();
 
-  /** Starts from the highWatermark that the log was opened with. */
-  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log) {
+  /** Starts from the highWatermark that the log was opened with. `onIoError` is told when the disk fails an append or a read. */
+  constructor(
+    identity: { topic: string; index: number; topicId: string; brokerId: number },
+    log: Log,
+    onIoError: (error: IoError) => void,
+  ) {
     this.topic = identity.topic;
     this.index = identity.index;
     this.topicId = identity.topicId;
     this.#brokerId = identity.brokerId;
     this.log = log;
+    this.#onIoError = onIoError;
     this.#highWatermark = log.highWatermark;
   }
 
@@ -106,7 +113,7 @@ export class Partition {
     return `${this.topic}-${this.index}`;
   }
 
-  /** Throws NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS and whatever the log refuses. */
+  /** Throws NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR and whatever the log refuses. */
   appendAsLeader(
     records: Uint8Array,
     options: Omit<AppendOptions, 'leaderEpoch'>,
@@ -121,15 +128,26 @@ export class Partition {
         `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`,
       );
     }
-    const result = this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch });
+    const result = this.#onDisk(() => this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch }));
     this.#advanceHighWatermark();
     this.#notify();
     return result;
   }
 
-  /** Throws OFFSET_OUT_OF_RANGE. */
+  /** Throws OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR. */
   read(startOffset: number, maxBytes: number, bound: ReadBound, minOneBatch: boolean): LogRead {
-    return this.log.read({ startOffset, maxBytes, endOffset: this.endOffsetFor(bound), minOneBatch });
+    return this.#onDisk(() => this.log.read({ startOffset, maxBytes, endOffset: this.endOffsetFor(bound), minOneBatch }));
+  }
+
+  /** A failing disk is told to the client as KAFKA_STORAGE_ERROR, and to the log of the broker whole. */
+  #onDisk<Result>(action: () => Result): Result {
+    try {
+      return action();
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+      this.#onIoError(error);
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `the disk failed ${this.name}: ${error.message}`, { cause: error });
+    }
   }
 
   endOffsetFor(bound: ReadBound): number {

@@ -2,7 +2,7 @@ import type { MetadataDelta, MetadataImage, TopicChange } from '@ottla/metadata'
 import type { Logger } from '@ottla/runtime';
 import type { LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
-import { Partition } from './partition.ts';
+import { Partition, type PartitionState } from './partition.ts';
 import type { Partitions } from './partitions.ts';
 
 /** Who wants to know when this broker begins or ceases to lead a partition. */
@@ -74,9 +74,22 @@ export class ReplicaPublisher {
       if (!partition) continue;
       const led = partition.isLeader;
       const ledEpoch = partition.leaderEpoch;
-      partition.updateState(state);
+      if (!this.#takeOver(partition, state)) continue;
       if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch)) this.#leadership.elected(partition);
       else if (led && !partition.isLeader) this.#leadership.resigned(topic.name, index);
+    }
+  }
+
+  /** A replica whose disk fails must not hold up the others, nor the metadata. */
+  #takeOver(partition: Partition, state: PartitionState): boolean {
+    try {
+      partition.updateState(state);
+      return true;
+    } catch (error) {
+      partition.resign();
+      const { topic, index } = partition;
+      this.#logger.error('a replica cannot take over its new state: it stays offline', { topic, partition: index, error });
+      return false;
     }
   }
 
@@ -84,7 +97,9 @@ export class ReplicaPublisher {
     try {
       const log = this.#logManager.create(topic, index, { topicId, config: this.#settings.log(topic) });
       log.updateConfig(this.#settings.log(topic));
-      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log);
+      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error) =>
+        this.#logger.error('the disk fails a replica', { topic, partition: index, error }),
+      );
       this.#partitions.add(partition);
       return partition;
     } catch (error) {
@@ -97,7 +112,16 @@ export class ReplicaPublisher {
     for (const partition of this.#partitions.removeTopic(name)) {
       if (partition.isLeader) this.#leadership.resigned(name, partition.index);
       partition.resign();
-      this.#logManager.delete(name, partition.index);
+      try {
+        this.#logManager.delete(name, partition.index);
+      } catch (error) {
+        const { index } = partition;
+        this.#logger.error('files of a deleted replica are still there: the next start sets them aside', {
+          topic: name,
+          partition: index,
+          error,
+        });
+      }
     }
   }
 }

@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type FileOperation, IoError } from '@ottla/runtime';
+import { TestNode } from './testing-node.ts';
+
+/** A node whose disk obeys `fault.of`, which can change. */
+async function withFaults(options: { seed?: number; settings?: Record<string, string>; tornWrites?: boolean } = {}) {
+  const fault: { of: (operation: FileOperation) => string | undefined } = { of: () => undefined };
+  const machine = { fault: (operation: FileOperation) => fault.of(operation), tornWrites: options.tornWrites };
+  const node = await TestNode.start({ ...options, machine });
+  return { node, fault };
+}
+
+test('a record that the disk does not take is refused, and the broker serves what it can', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await client.createTopic('others');
+  await client.produce('orders', ['before']);
+  fault.of = ({ kind, path }) => (kind === 'write' && path.startsWith('/data/orders-0/') ? 'EIO' : undefined);
+  assert.equal((await client.produce('orders', ['refused'])).error, 'KAFKA_STORAGE_ERROR');
+  assert.equal((await client.produce('others', ['taken'])).error, 'NONE');
+  assert.deepEqual(await client.fetch('others'), ['taken']);
+  node.machine.kill();
+  fault.of = () => undefined;
+  await node.start();
+  const after = await node.client();
+  assert.deepEqual(await after.fetch('orders'), ['before']);
+  assert.equal((await after.produce('orders', ['after'])).baseOffset, 1);
+  await node.stop();
+});
+
+test('a full disk refuses records until there is room again', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  fault.of = ({ kind, path }) => (kind === 'write' && path.endsWith('.log') && path.includes('orders') ? 'ENOSPC' : undefined);
+  assert.equal((await client.produce('orders', ['refused'])).error, 'KAFKA_STORAGE_ERROR');
+  fault.of = () => undefined;
+  await node.restart();
+  const after = await node.client();
+  assert.equal((await after.produce('orders', ['taken'])).error, 'NONE');
+  assert.deepEqual(await after.fetch('orders'), ['taken']);
+  await node.stop();
+});
+
+test('a metadata log that cannot be written ends the node, and who waits for it is answered', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  fault.of = ({ kind, path }) =>
+    path.includes('__cluster_metadata') && (kind === 'write' || kind === 'sync') ? 'EIO' : undefined;
+  assert.notEqual(await client.createTopic('never'), 'NONE');
+  assert.ok(node.logs.at('error').includes('fatal'));
+  node.machine.kill();
+  fault.of = () => undefined;
+  await node.start();
+  assert.deepEqual(await (await node.client()).topicNames(), ['orders']);
+  await node.stop();
+});
+
+test('a replica whose disk fails stays offline, and holds up neither its neighbours nor the metadata', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  fault.of = ({ kind, path }) =>
+    path.startsWith('/data/broken-0/leader-epoch-checkpoint') && kind === 'write' ? 'EIO' : undefined;
+  await client.createTopic('broken');
+  assert.ok(node.logs.at('error').includes('a replica cannot take over its new state: it stays offline'));
+  assert.equal((await client.produce('broken', ['x'])).error, 'NOT_LEADER_OR_FOLLOWER');
+  assert.equal(await client.createTopic('whole'), 'NONE');
+  assert.equal((await client.produce('whole', ['x'])).error, 'NONE');
+  fault.of = ({ kind, path }) => (kind === 'rename' && path.startsWith('/data/whole-0') ? 'EIO' : undefined);
+  assert.equal(await client.deleteTopic('whole'), 'NONE');
+  fault.of = () => undefined;
+  await node.restart();
+  const after = await node.client();
+  assert.deepEqual(await after.topicNames(), ['broken']);
+  assert.equal((await after.produce('broken', ['x'])).error, 'NONE');
+  assert.ok(!node.list('/data').includes('whole-0'));
+  await node.stop();
+});
+
+test('a start that fails at any file operation leaves nothing locked or listening, and the next one works', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await client.produce('orders', ['kept']);
+  await node.stop();
+  let failures = 0;
+  for (let nth = 1; nth < 190; nth += 9) {
+    let operations = 0;
+    fault.of = ({ kind }) => (kind !== 'list' && ++operations === nth ? 'EIO' : undefined);
+    const failure = await node.start().then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    fault.of = () => undefined;
+    if (failure === undefined) {
+      await node.stop();
+      continue;
+    }
+    failures++;
+    assert.ok(failure instanceof Error, String(failure));
+    assert.doesNotMatch(failure.message, /still pending/);
+    // Still the same process: what the failed start left open or locked would be in the way of this one.
+    await node.startAgain();
+    assert.deepEqual(await (await node.client()).fetch('orders'), ['kept']);
+    await node.stop();
+  }
+  assert.ok(failures > 5, `${failures} failures`);
+});
+
+test('what was flushed before any power failure is there after it, and the log goes on', async () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const { node, fault } = await withFaults({ seed, tornWrites: true });
+    const client = await node.client();
+    await client.createTopic('orders', { 'flush.messages': '4', 'internal.segment.bytes': '700' });
+    const dieAt = 20 + 11 * seed;
+    let operations = 0;
+    fault.of = ({ kind }) => (kind !== 'read' && ++operations >= dieAt ? 'EIO' : undefined);
+    let acknowledged = 0;
+    for (; acknowledged < 100; acknowledged++) if ((await client.produce('orders', [`${acknowledged}`])).error !== 'NONE') break;
+    assert.ok(acknowledged < 100);
+    node.machine.crash();
+    fault.of = () => undefined;
+    await node.start();
+    const after = await node.client();
+    const found: string[] = [];
+    for (;;) {
+      const more = await after.fetch('orders', { offset: found.length });
+      if (more.length === 0) break;
+      found.push(...more);
+    }
+    assert.deepEqual(
+      found,
+      Array.from({ length: found.length }, (_, index) => `${index}`),
+      `seed ${seed}`,
+    );
+    const flushed = acknowledged - (acknowledged % 4);
+    assert.ok(found.length >= flushed, `seed ${seed}: ${found.length} of ${flushed} flushed records`);
+    assert.equal((await after.produce('orders', ['on'])).baseOffset, found.length);
+    await node.stop();
+  }
+});
+
+test('a failing disk is told with the file it failed on', async () => {
+  const { node, fault } = await withFaults();
+  await node.stop();
+  fault.of = ({ kind, path }) => (kind === 'open' && path.endsWith('quorum-state') ? 'EACCES' : undefined);
+  await assert.rejects(node.start(), (error: unknown) => {
+    assert.ok(error instanceof IoError);
+    assert.match(error.message, /quorum-state/);
+    return true;
+  });
+});
