@@ -287,8 +287,10 @@ export class MetadataQuorum {
     if (effects.highWatermark === null) return;
     this.#log.onHighWatermark(effects.highWatermark);
     while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.lastOffset < effects.highWatermark) {
-      const { bytes, baseOffset, lastOffset, resolve } = this.#uncommitted.shift()!;
+      const { bytes, baseOffset, lastOffset, resolve } = this.#uncommitted[0]!;
+      // It stays in the list until then: if a listener throws, whoever appended it hears of that.
       this.#tell(new View(bytes));
+      this.#uncommitted.shift();
       resolve({ baseOffset, lastOffset, endOffset: lastOffset + 1 });
     }
     this.#snapshotIfDue();
