@@ -47,7 +47,7 @@ const program = new Command('ottla')
 const asked = process.argv[2] === 'help' ? process.argv[3] : process.argv[2];
 for (const [name, { summary, load }] of Object.entries(commands)) {
   const command = name === asked ? await load() : new Command(name);
-  program.addCommand(command.summary(summary).copyInheritedSettings(program));
+  program.addCommand(inherit(command.summary(summary), program));
 }
 
 try {
@@ -55,4 +55,11 @@ try {
 } catch (error) {
   console.error(refusalText(error));
   process.exit(1);
+}
+
+/** Commander hands settings down only to commands that are made after them. */
+function inherit(command: Command, parent: Command): Command {
+  command.copyInheritedSettings(parent);
+  for (const child of command.commands) inherit(child, command);
+  return command;
 }

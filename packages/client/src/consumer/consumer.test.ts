@@ -260,6 +260,28 @@ for (let seed = 1; seed <= 5; seed++) {
   });
 }
 
+test('a group and a producer outlive a restart of the broker', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer();
+  const consumer = simulation.consumer({ groupId: 'g' });
+  consumer.subscribe(['log']);
+  const seen: number[] = [];
+  const sends: Promise<unknown>[] = [];
+  for (let round = 0; round < 4; round++) {
+    for (let each = 0; each < 25; each++) sends.push(producer.send({ topic: 'log', value: String(each) }));
+    if (round === 1) await simulation.restart(20_000);
+    for (const { offset } of await simulation.run(consumer.poll({ timeoutMs: 5000 }))) seen.push(offset);
+  }
+  await simulation.run(Promise.all(sends));
+  while (seen.length < 100) {
+    const records = await simulation.run(consumer.poll({ timeoutMs: 20_000 }));
+    if (records.length === 0) break;
+    for (const { offset } of records) seen.push(offset);
+  }
+  assert.deepEqual(seen, [...Array(100).keys()]);
+  await simulation.run(Promise.all([consumer.close(), producer.close(), simulation.kafka.stop()]));
+});
+
 async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   for (const deadlineMs = Date.now() + 10_000; Date.now() < deadlineMs; ) {
     if (await condition()) return;

@@ -1,22 +1,24 @@
 import { Consumer, type ConsumerConfig, Producer, type ProducerConfig } from '@ottla/client';
-import { type Runtime, World } from '@ottla/runtime';
+import { type Machine, type Runtime, World } from '@ottla/runtime';
 import { type Kafka, type StartKafkaOptions, startKafka } from '@ottla/testing';
 
 /** A real broker and its clients on two simulated machines, in virtual time. */
 export class SimulatedKafka {
   readonly world: World;
-  readonly kafka: Kafka;
+  kafka: Kafka;
   readonly runtime: Runtime;
+  readonly #broker: Machine;
 
   static async start(seed: number, options: StartKafkaOptions = {}): Promise<SimulatedKafka> {
     const world = new World({ seed, wires: { minLatencyMs: 5, maxLatencyMs: 20 } });
-    const runtime = world.machine('broker').boot();
-    const started = startKafka({ ...options, runtime, host: 'broker', port: 9092 });
-    return new SimulatedKafka(world, await world.runUntil(started));
+    const broker = world.machine('broker');
+    const started = startKafka({ ...options, ...placeOf(broker) });
+    return new SimulatedKafka(world, broker, await world.runUntil(started));
   }
 
-  private constructor(world: World, kafka: Kafka) {
+  private constructor(world: World, broker: Machine, kafka: Kafka) {
     this.world = world;
+    this.#broker = broker;
     this.kafka = kafka;
     this.runtime = world.machine('client').boot();
   }
@@ -38,7 +40,19 @@ export class SimulatedKafka {
     return this.world.runUntil(promise);
   }
 
+  /** Stops cleanly, is away for a while, and comes back with its files. */
+  async restart(awayMs: number): Promise<void> {
+    await this.run(this.kafka.stop());
+    this.#broker.kill();
+    await this.world.advance(awayMs);
+    this.kafka = await this.run(startKafka(placeOf(this.#broker)));
+  }
+
   cutConnections(): void {
     this.world.dropConnections('client', 'broker');
   }
+}
+
+function placeOf(machine: Machine): StartKafkaOptions {
+  return { runtime: machine.boot(), host: 'broker', port: 9092 };
 }
