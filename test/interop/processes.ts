@@ -1,6 +1,6 @@
 /** Child processes that end with us, whichever way we end. */
 import { type ChildProcess, type SpawnOptions, type SpawnSyncOptions, spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
@@ -17,13 +17,30 @@ export function start(command: string, args: readonly string[], options: SpawnOp
   const child = spawn(command, args, options);
   const note = join(pidsDirectory, String(child.pid));
   mkdirSync(pidsDirectory, { recursive: true });
-  writeFileSync(note, `${command} ${args.at(-1) ?? ''}`);
+  writeFileSync(note, JSON.stringify({ parent: process.pid, argument: args.at(-1) ?? command }));
   running.add(child);
   child.once('exit', () => {
     running.delete(child);
     rmSync(note, { force: true });
   });
   return child;
+}
+
+/** Kills what a parent that is no longer there has left running. */
+export function stopLeftovers(): void {
+  if (!existsSync(pidsDirectory)) return;
+  for (const pid of readdirSync(pidsDirectory)) {
+    const note = join(pidsDirectory, pid);
+    const { parent, argument } = JSON.parse(readFileSync(note, 'utf8')) as { parent: number; argument: string };
+    if (commandLine(parent) !== '') continue;
+    // Only if it is still the process that was noted, and not a later one that was given the same id.
+    if (commandLine(Number(pid)).includes(argument)) process.kill(Number(pid), 'SIGKILL');
+    rmSync(note, { force: true });
+  }
+}
+
+function commandLine(pid: number): string {
+  return String(spawnSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout ?? '').trim();
 }
 
 /** Resolves when the process has ended; after `graceMs` it is killed, and that is an error. */
