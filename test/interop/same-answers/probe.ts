@@ -156,6 +156,7 @@ export class Probe {
   }
 
   get #surroundings(): Surroundings {
-    return { ...this.target, idNames: this.idNames };
+    const { port, controllerPort, dataDirectory } = this.target;
+    return { port, controllerPort, dataDirectory, idNames: this.idNames };
   }
 }
