@@ -1,4 +1,4 @@
-/** Every family of vectors that Ottla can check so far. A new family is a module beside this one and a line here. */
+/** Every family of vectors about this package's code. A new family is a module beside this one and a line here. */
 import { apiVersionsFamily, saslFamily } from './exchanges.ts';
 import { family as groupMetadataHash } from './group-metadata-hash.ts';
 import { family as hashes } from './hashes.ts';
@@ -17,7 +17,7 @@ export interface Family {
   check(line: string): string | undefined;
 }
 
-const families: readonly Family[] = [
+export const families: readonly Family[] = [
   messages,
   recordFrames,
   headers,
@@ -33,11 +33,11 @@ const families: readonly Family[] = [
 ];
 
 /** The family of a file, by its name or else by the form of its first line; undefined for one that nobody knows. */
-export function familyOf(path: string, firstLine: string): Family | undefined {
+export function familyOf(path: string, firstLine: string, known: readonly Family[]): Family | undefined {
   const name = baseName(path);
   const segments = path.split('/');
   const isNamed = ({ file }: Family): boolean => baseName(file) === name && !segments.includes('messages');
-  return isMessage(firstLine) ? messages : families.find(isNamed);
+  return isMessage(firstLine) ? messages : known.find(isNamed);
 }
 
 /** `some/records.jsonl.gz` to `records`. */

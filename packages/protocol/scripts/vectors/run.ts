@@ -2,7 +2,7 @@
 import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
-import { baseName, type Family, familyOf } from './families.ts';
+import { baseName, type Family, families, familyOf } from './families.ts';
 
 export interface Outcome {
   readonly name: string;
@@ -11,13 +11,13 @@ export interface Outcome {
 }
 
 /** Checks every vector file under a folder. `unknown` are the files of families that nobody checks yet. */
-export function runVectors(folder: string): { outcomes: Outcome[]; unknown: string[] } {
+export function runVectors(folder: string, known: readonly Family[] = families): { outcomes: Outcome[]; unknown: string[] } {
   const outcomes = new Map<string, { name: string; count: number; problems: string[] }>();
   const unknown: string[] = [];
   const files = globSync(['**/*.jsonl', '**/*.jsonl.gz'], { cwd: folder }).map((file) => file.replaceAll('\\', '/'));
   for (const file of files.sort()) {
     const lines = linesOf(join(folder, file));
-    const family = familyOf(file, lines[0] ?? '');
+    const family = familyOf(file, lines[0] ?? '', known);
     if (family === undefined) {
       unknown.push(file);
       continue;

@@ -87,7 +87,7 @@ class Balance {
       this.#byLoad.filter((id) => !this.#canTakePart(id, isMovable)).map((id) => [id, this.assignment.get(id)!]),
     );
     this.#byLoad = this.#byLoad.filter((id) => !fixed.has(id));
-    const before = this.#byLoad.map((id) => [id, [...this.assignment.get(id)!]] as const);
+    const before = new Map(this.#byLoad.map((id) => [id, [...this.assignment.get(id)!]]));
     const scoreBefore = this.#score();
     if (!this.#hasRevoked) this.#moveAmong(this.#free.filter(isMovable));
     const hasMoved = this.#moveAmong(this.#partitions.filter(isMovable));
