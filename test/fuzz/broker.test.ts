@@ -1,5 +1,5 @@
 /**
- * Frames that were valid once, of every API and version that a broker advertises, spoiled in every way: the broker answers them
+ * Frames that were valid once, of every API and version that a broker and a controller advertise, spoiled in every way: the broker answers them
  * or closes that connection, complains of nothing, and serves everybody else as before.
  *
  * `FUZZ_SEED=n` replays a run, `FUZZ_SEED=random` looks for what the usual seed does not find, `FUZZ_SECONDS=n` looks longer.
@@ -18,6 +18,7 @@ import {
   CreatePartitions,
   CreateTopics,
   DeleteGroups,
+  DescribeQuorum,
   Fetch,
   FindCoordinator,
   IncrementalAlterConfigs,
@@ -74,20 +75,17 @@ test(`spoiled frames leave a broker unmoved (FUZZ_SEED=${seed})`, { timeout: (se
   const world = worldOf(random, [await health.topicId('fuzz-a'), await health.topicId('fuzz-b')]);
   await health.check(topicId, 0);
   const before = process.memoryUsage();
-  const versions = servedVersions('broker').flatMap(({ apiKey, minVersion, maxVersion }) => {
-    const api = apiByKey(apiKey)!;
-    const first = Math.max(minVersion, api.minVersion);
-    return Array.from({ length: maxVersion - first + 1 }, (_, index) => ({ api, version: first + index }));
-  });
+  const controllerPort = await health.controllerPort();
+  const versions = [...versionsServed('broker', port), ...versionsServed('controller', controllerPort)];
   const deadline = performance.now() + seconds * 1000;
   let [round, sent, answered] = [0, 0, 0];
   let last = '';
   try {
     while (performance.now() < deadline) {
-      for (const { api, version } of versions) {
+      for (const { api, version, to } of versions) {
         if (round > 0 && performance.now() > deadline) break;
         last = `${api.name} v${version}, round ${round}`;
-        const outcome = await spoil(api, version, random, world);
+        const outcome = await spoil({ api, version, to }, random, world);
         sent += outcome.sent;
         answered += outcome.answered;
         assert.deepEqual(logger.complaints, []);
@@ -189,9 +187,13 @@ test('a request that makes more metadata than fits into one batch is refused', a
 });
 
 /** A few mutants of one version on one connection, and one that spoils the framing at the end. */
-async function spoil(api: Api, version: number, random: SeededRandom, world: World): Promise<{ sent: number; answered: number }> {
+async function spoil(
+  { api, version, to }: Served,
+  random: SeededRandom,
+  world: World,
+): Promise<{ sent: number; answered: number }> {
   const names = Object.keys(bodyMutations);
-  const connection = await Connection.open(port);
+  const connection = await Connection.open(to);
   let sent = 0;
   for (let index = 0; index < VALID_FRAMES + SPOILED_FRAMES; index++) {
     const frame = inventedFrame(api, version, random, world);
@@ -217,6 +219,16 @@ async function answersOn(connection: Connection, patienceMs: number): Promise<nu
     const { kind } = await connection.reply(patienceMs);
     if (kind !== 'answer') return answers;
   }
+}
+
+type Served = { readonly api: Api; readonly version: number; readonly to: number };
+
+function versionsServed(listener: 'broker' | 'controller', to: number): Served[] {
+  return servedVersions(listener).flatMap(({ apiKey, minVersion, maxVersion }) => {
+    const api = apiByKey(apiKey)!;
+    const first = Math.max(minVersion, api.minVersion);
+    return Array.from({ length: maxVersion - first + 1 }, (_, index) => ({ api, version: first + index, to }));
+  });
 }
 
 /** Requests that a broker would rightly follow, and the test rather not. */
@@ -292,6 +304,12 @@ class Health {
     const created = await this.ask(CreateTopics, 7, { topics: [topic], timeoutMs: 10_000 });
     assert.equal(created.topics[0]!.errorCode, 0);
     return created.topics[0]!.topicId;
+  }
+
+  async controllerPort(): Promise<number> {
+    const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }];
+    const { nodes } = await this.ask(DescribeQuorum, 2, { topics });
+    return nodes[0]!.listeners[0]!.port;
   }
 
   /** Looks for the topic, writes a record and reads it back. */
