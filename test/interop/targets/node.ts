@@ -38,11 +38,16 @@ export class TargetNode {
   static async create(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
     const node = new TargetNode(target, directory, await freePort(), await freePort());
-    mkdirSync(node.dataDirectory);
-    node.#configure(properties);
-    if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
-    else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
-    await node.start();
+    try {
+      mkdirSync(node.dataDirectory);
+      node.#configure(properties);
+      if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
+      else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
+      await node.start();
+    } catch (error) {
+      await node.destroy();
+      throw error;
+    }
     return node;
   }
 
