@@ -310,8 +310,9 @@ export class ClassicGroup {
     return new Set([...this.#supporters.keys()].filter((name) => this.#supporters.get(name) === this.#members.size));
   }
 
+  /** A name that a member lists twice counts once. */
   #countProtocols(protocols: readonly MemberProtocol[], difference: 1 | -1): void {
-    for (const { name } of protocols) {
+    for (const name of new Set(protocols.map((protocol) => protocol.name))) {
       const count = (this.#supporters.get(name) ?? 0) + difference;
       if (count === 0) this.#supporters.delete(name);
       else this.#supporters.set(name, count);

@@ -40,6 +40,18 @@ test('a member joins a new group, is asked to come back with its id, and is assi
   ]);
 });
 
+test('a protocol that a member lists twice counts once', () => {
+  const world = new GroupWorld();
+  const range = { name: 'range', metadata: subscription(['t']) };
+  world.join('', { apiVersion: 3, protocols: [range, range] });
+  world.join('', { apiVersion: 3, protocols: [range] });
+  world.pass(6_000);
+  assert.deepEqual(world.story().slice(-2), [
+    'join -: generation 1, leader c-u1, members c-u1 c-u2',
+    'join -: generation 1, leader c-u1',
+  ]);
+});
+
 test('a newcomer makes the others rejoin, and only the leader learns who they are', () => {
   const { world } = stableGroup(1);
   world.join('');
