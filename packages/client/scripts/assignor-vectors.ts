@@ -32,7 +32,7 @@ export const family = { file: 'assignors-client.jsonl', check };
 const assignors: readonly Assignor[] = [rangeAssignor, roundRobinAssignor, stickyAssignor, cooperativeStickyAssignor];
 
 /** What is wrong, or nothing. */
-function check(line: string): string | undefined {
+export function check(line: string): string | undefined {
   const vector = JSON.parse(line) as Vector;
   const assignor = assignors.find(({ name }) => name === vector.assignor);
   if (!assignor) return `there is no assignor ${vector.assignor}`;

@@ -7,6 +7,7 @@ export type { GroupDescription, GroupMember, ListedGroup } from './admin/groups.
 export type { IsolationLevel, ListedOffset, OffsetSpec } from './admin/offsets.ts';
 export type { CreatedTopic, ListedTopic, NewTopic, RecordsToDelete, TopicDescription } from './admin/topics.ts';
 export type { Assignor, MemberSubscription } from './assignors/assignor.ts';
+export { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.ts';
 export { rangeAssignor } from './assignors/range-assignor.ts';
 export { roundRobinAssignor } from './assignors/round-robin-assignor.ts';
 export { stickyAssignor } from './assignors/sticky-assignor.ts';
