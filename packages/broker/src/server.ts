@@ -1,4 +1,5 @@
 import {
+  type BrokerConfig,
   BrokerConfigSchema,
   Controller,
   defaultFeatureLevels,
@@ -14,7 +15,7 @@ import {
 import type { RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
 import type { Address, LogLevel, Runtime, Timer } from '@ottla/runtime';
-import { LogManager, readMetaProperties } from '@ottla/storage';
+import { type DirectoryLock, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
 import type { BrokerParts } from './broker-parts.ts';
@@ -66,6 +67,7 @@ export class BrokerServer {
   readonly #parts: BrokerParts;
   readonly #lifecycle: BrokerLifecycle;
   readonly #listeners: NodeListeners;
+  readonly #metadataLock: DirectoryLock | undefined;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -86,13 +88,15 @@ export class BrokerServer {
     };
 
     const nodeId = config['node.id'];
-    const { clusterId, directoryId } = requireFormatted(runtime, metadataLogDirectory(config));
+    const { clusterId, directoryId } = requireFormatted(runtime, metadataLogDirectory(config), nodeId);
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
     const logManager = openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
     const undo: (() => unknown)[] = [() => logManager.close()];
     try {
+      const metadataLock = lockMetadataDirectory(runtime, config);
+      undo.push(() => metadataLock?.release());
       // Listening comes before the registrations, which name the real ports; requests wait until the broker is ready.
       const gate = Promise.withResolvers<Dispatchers>();
       gate.promise.catch(() => {});
@@ -187,7 +191,7 @@ export class BrokerServer {
         controller: new RequestDispatcher(parts, controllerListenerHandlers()),
       };
       gate.resolve(dispatchers);
-      return new BrokerServer(parts, lifecycle, listeners);
+      return new BrokerServer(parts, lifecycle, listeners, metadataLock);
     } catch (error) {
       for (const step of undo.reverse())
         await Promise.resolve(step()).catch((late: unknown) =>
@@ -197,10 +201,16 @@ export class BrokerServer {
     }
   }
 
-  private constructor(parts: BrokerParts, lifecycle: BrokerLifecycle, listeners: NodeListeners) {
+  private constructor(
+    parts: BrokerParts,
+    lifecycle: BrokerLifecycle,
+    listeners: NodeListeners,
+    metadataLock: DirectoryLock | undefined,
+  ) {
     this.#parts = parts;
     this.#lifecycle = lifecycle;
     this.#listeners = listeners;
+    this.#metadataLock = metadataLock;
     this.#scheduleTasks();
   }
 
@@ -233,6 +243,7 @@ export class BrokerServer {
     await this.#tasks;
     controller.stop();
     await quorum.close();
+    this.#metadataLock?.release();
     logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
   }
 
@@ -251,7 +262,7 @@ export class BrokerServer {
   }
 }
 
-function requireFormatted(runtime: Runtime, directory: string): { clusterId: string; directoryId: Uuid } {
+function requireFormatted(runtime: Runtime, directory: string, nodeId: number): { clusterId: string; directoryId: Uuid } {
   const properties = readMetaProperties(runtime.files, directory);
   if (!properties?.directoryId) {
     throw new KafkaError(
@@ -259,7 +270,15 @@ function requireFormatted(runtime: Runtime, directory: string): { clusterId: str
       `${directory} is not formatted: run "ottla storage format", or start with --format`,
     );
   }
+  if (properties.nodeId !== nodeId)
+    throw new KafkaError('INVALID_CONFIG', `${directory} belongs to node ${properties.nodeId}, not ${nodeId}`);
   return { clusterId: properties.clusterId, directoryId: properties.directoryId };
+}
+
+/** The log manager locks log.dirs; a directory for the metadata log alone is none of them. Throws IoError ELOCKED. */
+function lockMetadataDirectory({ files }: Runtime, config: BrokerConfig): DirectoryLock | undefined {
+  const directory = metadataLogDirectory(config);
+  return logDirectories(config).includes(directory) ? undefined : lockDirectory(files, directory);
 }
 
 function openLogs(runtime: Runtime, { config }: ParsedBrokerConfig, clusterId: string, settings: BrokerSettings): LogManager {
