@@ -52,6 +52,7 @@ const seconds = Number(process.env['FUZZ_SECONDS'] ?? '8');
 const VALID_FRAMES = 4;
 const SPOILED_FRAMES = 3;
 const MAX_PARTITIONS = 8;
+const KNOWN_MEMBERS = 6;
 const MAX_MEMORY_GROWTH = 400 << 20;
 
 const logger = new WatchedLogger();
@@ -208,16 +209,22 @@ async function spoil(
   const framings = Object.values(framingMutations);
   if (frame && !isTooMuch(Buffer.from(frame)))
     connection.write(framings[random.below(framings.length)]!(Buffer.from(frame), random));
-  const answered = await answersOn(connection, random.below(4) === 0 ? 20 : 2);
+  const answered = await answersOn(connection, random.below(4) === 0 ? 20 : 2, world);
   connection.close();
   return { sent: sent + 1, answered };
 }
 
 /** How many answers come, until the broker ends the connection or is silent for a while. */
-async function answersOn(connection: Connection, patienceMs: number): Promise<number> {
+async function answersOn(connection: Connection, patienceMs: number, world: World): Promise<number> {
   for (let answers = 0; ; answers++) {
-    const { kind } = await connection.reply(patienceMs);
-    if (kind !== 'answer') return answers;
+    const reply = await connection.reply(patienceMs);
+    if (reply.kind !== 'answer') return answers;
+    // The ids that members are given are good for more than one request.
+    const memberId = /[\w-]*[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(Buffer.from(reply.frame).toString('latin1'))?.[0];
+    if (memberId !== undefined && !world.memberIds.includes(memberId)) {
+      world.memberIds.push(memberId);
+      if (world.memberIds.length > KNOWN_MEMBERS) world.memberIds.shift();
+    }
   }
 }
 
@@ -275,6 +282,7 @@ function worldOf(random: SeededRandom, ids: readonly string[]): World {
       'Stable',
       'root',
     ],
+    memberIds: [],
     ids: [...ids, ZERO_UUID, 'f3qa2q0ZQ5mZy1tJcKn0_A'],
     payloads: [
       batch({}, 'a', 'b'),

@@ -8,6 +8,8 @@ import type { SeededRandom } from '@ottla/runtime';
 /** What requests may speak of, so that some of them hit something. */
 export type World = {
   readonly names: readonly string[];
+  /** The last ones that were handed out; grows and shrinks while requests are made. */
+  readonly memberIds: string[];
   readonly ids: readonly Uuid[];
   readonly payloads: readonly Uint8Array[];
 };
@@ -67,7 +69,8 @@ export class Inventor extends Reader {
     return this.#random.below(4) === 0 ? ZERO_UUID : this.#of(this.#world.ids);
   }
   override string(): string {
-    return this.#of(this.#world.names);
+    const { memberIds, names } = this.#world;
+    return memberIds.length > 0 && this.#random.below(6) === 0 ? this.#of(memberIds) : this.#of(names);
   }
   override nullableString(): string | null {
     return this.#random.below(3) === 0 ? null : this.string();
