@@ -59,6 +59,47 @@ test('a metadata log that cannot be written ends the node, and who waits for it 
   await node.stop();
 });
 
+test('a node whose metadata log failed can still be stopped, and lets go of its directories and ports', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await client.produce('orders', ['kept']);
+  fault.of = ({ kind, path }) => (path.includes('__cluster_metadata') && kind !== 'read' ? 'EIO' : undefined);
+  assert.notEqual(await client.createTopic('never'), 'NONE');
+  await node.stop().catch(() => {});
+  fault.of = () => undefined;
+  await node.startAgain();
+  assert.deepEqual(await (await node.client()).fetch('orders'), ['kept']);
+  await node.stop();
+});
+
+test('a stop whose files fail says so, and lets go of directories and ports all the same', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await client.produce('orders', ['kept']);
+  fault.of = ({ kind }) => (kind === 'write' || kind === 'sync' ? 'EIO' : undefined);
+  await assert.rejects(node.stop(), /EIO/);
+  fault.of = () => undefined;
+  await node.startAgain();
+  assert.deepEqual(await (await node.client()).fetch('orders'), ['kept']);
+  await node.stop();
+});
+
+test('a start that fails, and then cannot clean up either, tells why it failed', async () => {
+  const { node, fault } = await withFaults();
+  await node.stop();
+  let failing = false;
+  fault.of = ({ kind, path }) => {
+    if (path.endsWith('quorum-state.tmp')) failing = true;
+    return failing && kind !== 'lock' && kind !== 'list' ? 'EIO' : undefined;
+  };
+  await assert.rejects(node.start(), /quorum-state/);
+  fault.of = () => undefined;
+  await node.startAgain();
+  await node.stop();
+});
+
 test('a replica whose disk fails stays offline, and holds up neither its neighbours nor the metadata', async () => {
   const { node, fault } = await withFaults();
   const client = await node.client();

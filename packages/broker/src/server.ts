@@ -165,6 +165,7 @@ export class BrokerServer {
         logger: runtime.logger,
         heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],
       });
+      undo.push(() => lifecycle.fallSilent());
       await lifecycle.register();
       publishReplicas({ nodeId, metadata, settings, logManager, partitions, groups, runtime });
       await lifecycle.unfence();
@@ -193,10 +194,13 @@ export class BrokerServer {
       gate.resolve(dispatchers);
       return new BrokerServer(parts, lifecycle, listeners, metadataLock);
     } catch (error) {
-      for (const step of undo.reverse())
-        await Promise.resolve(step()).catch((late: unknown) =>
-          runtime.logger.warn('cleaning up after a failed start', { error: late }),
-        );
+      for (const step of undo.reverse()) {
+        try {
+          await step();
+        } catch (late) {
+          runtime.logger.warn('cleaning up after a failed start', { error: late });
+        }
+      }
       throw error;
     }
   }
@@ -242,9 +246,12 @@ export class BrokerServer {
     this.#taskTimer?.cancel();
     await this.#tasks;
     controller.stop();
-    await quorum.close();
-    this.#metadataLock?.release();
-    logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
+    try {
+      await quorum.close();
+    } finally {
+      this.#metadataLock?.release();
+      logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
+    }
   }
 
   #scheduleTasks(): void {
