@@ -26,7 +26,7 @@ export const family = { file: 'assignors-server.jsonl', check };
 const assignors = [uniformAssignor, rangeAssignor, simpleAssignor];
 
 /** What is wrong, or nothing. */
-function check(line: string): string | undefined {
+export function check(line: string): string | undefined {
   const { assignor: name, scenario, input, memberOrder, topicOrder, assignment } = JSON.parse(line) as Vector;
   const assignor = assignors.find((candidate) => candidate.name === name);
   if (!assignor) return `there is no assignor ${name}`;

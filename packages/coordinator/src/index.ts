@@ -1,3 +1,7 @@
+export type { AssignableMember, Assignment, GroupAssignor } from './assignors/group-assignor.ts';
+export { rangeAssignor } from './assignors/range-assignor.ts';
+export { simpleAssignor } from './assignors/simple-assignor.ts';
+export { uniformAssignor } from './assignors/uniform-assignor.ts';
 export { ClassicGroup, type ClassicState } from './classic/classic-group.ts';
 export type { ClassicMember } from './classic/classic-member.ts';
 export type { Join } from './classic/join-group.ts';

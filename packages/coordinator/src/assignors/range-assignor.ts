@@ -1,3 +1,8 @@
+/**
+ * Each topic is cut into ranges of consecutive partitions, one for each of its subscribers in order; the first ones get one
+ * more when it does not come out even. So who joins topics with equal partitions by key finds both sides at one member. What
+ * members had does not matter.
+ */
 import { DraftAssignment } from './draft-assignment.ts';
 import type { AssignableMember, Assignment, GroupAssignor } from './group-assignor.ts';
 
