@@ -3,6 +3,7 @@ import { type CompressionCodec, compress, idOfCodec } from './compression.ts';
 import { crc32c } from './crc32.ts';
 import { writeInt64 } from './int64.ts';
 import type { RecordHeader, RecordToWrite } from './record.ts';
+import type { RecordCursor } from './record-cursor.ts';
 import { sizeOfVarint, sizeOfVarlong, writeVarint, writeVarlong } from './varints.ts';
 
 export type BatchOptions = {
@@ -122,16 +123,37 @@ export class BatchBuilder {
     value: Uint8Array | null,
     headers: readonly RecordHeader[] = noHeaders,
   ): void {
-    if (offset <= this.#lastOffset) throw new RangeError(`offset ${offset} does not come after ${this.#lastOffset}`);
-    if (timestamp < 0 && timestamp !== -1) throw new RangeError(`Invalid negative timestamp ${timestamp}`);
-    if (this.#count === 0) this.#baseTimestamp = this.#options.deleteHorizonMs ?? timestamp;
-    if (this.#count === 0 || timestamp > this.#maxTimestamp) {
-      this.#maxTimestamp = timestamp;
-      this.#offsetOfMaxTimestamp = offset;
-    }
+    this.#begin(offset, timestamp);
     this.#writeRecord(offset - this.#baseOffset, timestamp - this.#baseTimestamp, key, value, headers);
     this.#lastOffset = offset;
     this.#count++;
+  }
+
+  /** The record that a cursor is at, under the offset after the last: its key, value and headers are copied unread. */
+  appendCopy({ timestamp, section, contentStart, recordEnd }: RecordCursor): void {
+    const offset = this.#lastOffset + 1;
+    this.#begin(offset, timestamp);
+    const offsetDelta = offset - this.#baseOffset;
+    const timestampDelta = timestamp - this.#baseTimestamp;
+    const size = 1 + sizeOfVarlong(timestampDelta) + sizeOfVarint(offsetDelta) + recordEnd - contentStart;
+    this.#reserve(size + 5);
+    let at = this.#writeRecordStart(size, timestampDelta, offsetDelta);
+    if (recordEnd - contentStart > 32) {
+      this.#bytes.set(section.subarray(contentStart, recordEnd), at);
+      at += recordEnd - contentStart;
+    } else for (let from = contentStart; from < recordEnd; from++) this.#bytes[at++] = section[from]!;
+    this.#length = at;
+    this.#lastOffset = offset;
+    this.#count++;
+  }
+
+  #begin(offset: number, timestamp: number): void {
+    if (offset <= this.#lastOffset) throw new RangeError(`offset ${offset} does not come after ${this.#lastOffset}`);
+    if (timestamp < 0 && timestamp !== -1) throw new RangeError(`Invalid negative timestamp ${timestamp}`);
+    if (this.#count === 0) this.#baseTimestamp = this.#options.deleteHorizonMs ?? timestamp;
+    if (this.#count > 0 && timestamp <= this.#maxTimestamp) return;
+    this.#maxTimestamp = timestamp;
+    this.#offsetOfMaxTimestamp = offset;
   }
 
   #writeRecord(
@@ -152,10 +174,7 @@ export class BatchBuilder {
     this.#reserve(size + 5);
 
     const bytes = this.#bytes;
-    let at = writeVarint(bytes, this.#length, size);
-    bytes[at++] = 0; // attributes
-    at = writeVarlong(bytes, at, timestampDelta);
-    at = writeVarint(bytes, at, offsetDelta);
+    let at = this.#writeRecordStart(size, timestampDelta, offsetDelta);
     at = writeBytes(bytes, at, key);
     at = writeBytes(bytes, at, value);
     at = writeVarint(bytes, at, headers.length);
@@ -167,6 +186,15 @@ export class BatchBuilder {
       at = writeBytes(bytes, at + keyBytes, header.value);
     }
     this.#length = at;
+  }
+
+  /** Returns where the key's length goes. */
+  #writeRecordStart(size: number, timestampDelta: number, offsetDelta: number): number {
+    const bytes = this.#bytes;
+    let at = writeVarint(bytes, this.#length, size);
+    bytes[at++] = 0; // attributes
+    at = writeVarlong(bytes, at, timestampDelta);
+    return writeVarint(bytes, at, offsetDelta);
   }
 
   #reserve(count: number): void {

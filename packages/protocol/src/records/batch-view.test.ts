@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import zlib from 'node:zlib';
 import fc from 'fast-check';
 import { type ErrorName, KafkaError } from '../errors.ts';
 import { BatchBuilder, buildBatch } from './batch-builder.ts';
@@ -324,6 +325,7 @@ test('inspecting reports count, order, the greatest timestamp and the records at
       isConsecutive: true,
       maxTimestamp: 300,
       offsetOfMaxTimestamp: 21,
+      offending: 3,
       nullKeys: [{ index: 1, offset: 21, timestamp: 300 }],
       outOfRange: [
         { index: 1, offset: 21, timestamp: 300 },
@@ -338,6 +340,54 @@ test('inspecting reports count, order, the greatest timestamp and the records at
   }
   assert.equal(inspectRecords(one(buildBatch({ records: [{ offset: 1 }] }))).isConsecutive, false);
 });
+
+test('inspecting counts the records at fault, and names no more than it is asked to', () => {
+  const records = Array.from({ length: 50 }, (_, index) => ({
+    timestamp: index,
+    key: index % 2 === 0 ? null : Uint8Array.of(1),
+  }));
+  const batch = one(buildBatch({ records }));
+  const { offending, nullKeys, outOfRange } = inspectRecords(batch, {
+    requireKeys: true,
+    earliestTimestamp: 10,
+    maxOffending: 4,
+  });
+  assert.equal(offending, 30);
+  assert.deepEqual(
+    [nullKeys.map(({ index }) => index), outOfRange.map(({ index }) => index)],
+    [
+      [0, 2, 4, 6],
+      [0, 1, 2, 3],
+    ],
+  );
+});
+
+test('a count of records that the bytes cannot hold is refused before the bytes are looked at', () => {
+  const count = 1000;
+  const section = new Uint8Array(count * 7 - 1);
+  const compressed = zlib.gzipSync(section);
+  const bytes = Buffer.concat([buildBatch({ records: [], lastOffset: 0 }), compressed]);
+  bytes.writeInt32BE(49 + compressed.length, 8);
+  bytes.writeInt16BE(1, 21);
+  bytes.writeInt32BE(count, 57);
+  throwsKafkaError('INVALID_RECORD', () => inspectRecords(one(bytes)));
+  throwsKafkaError('MESSAGE_TOO_LARGE', () => inspectRecords(one(bytes), { maxBytes: 6999 }), 'known from the header alone');
+});
+
+test('records are copied under new offsets byte for byte', () =>
+  fc.assert(
+    fc.property(fc.array(record, { minLength: 1, maxLength: 20 }), (records) => {
+      const batch = one(buildBatch({ records, codec: 'zstd', baseOffset: 3 }));
+      const builder = new BatchBuilder({ codec: 'lz4' });
+      for (const cursor = batch.cursor(); cursor.next(); ) builder.appendCopy(cursor);
+      const copied = one(builder.build());
+      assert.ok(copied.isCrcValid());
+      assert.deepEqual(
+        [...copied.records()],
+        [...batch.records()].map((record, offset) => ({ ...record, offset })),
+      );
+    }),
+  ));
 
 test('a builder knows its size before it is done, and never less than it promised', () =>
   fc.assert(

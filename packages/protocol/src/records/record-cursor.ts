@@ -26,6 +26,9 @@ export type RecordSectionContext = {
 
 const maxSequence = 0x7fff_ffff;
 
+/** The length, attributes, both deltas, a null key and value, no headers: a byte each. */
+export const minRecordBytes = 7;
+
 /**
  * One object for all records: `next` moves it and checks the record whole, then the fields speak of that record.
  * Throws INVALID_RECORD at the first byte that does not fit, and at the end unless count and bytes come out even.
@@ -42,6 +45,8 @@ export class RecordCursor {
   offset = -1;
   offsetDelta = -1;
   timestamp = -1;
+  /** Where the key's length stands: from here to the record's end nothing depends on offset or time. */
+  contentStart = 0;
   /** -1 when the key is null. */
   keyStart = -1;
   keyLength = -1;
@@ -107,6 +112,7 @@ export class RecordCursor {
     this.offset = baseOffset + this.offsetDelta;
     this.timestamp = logAppendTimeMs ?? baseTimestamp + timestampDelta;
 
+    this.contentStart = this.#at;
     this.keyLength = this.#varint();
     this.keyStart = this.#skip(this.keyLength, end);
     this.valueLength = this.#varint();
