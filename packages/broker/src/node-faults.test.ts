@@ -86,6 +86,31 @@ test('a stop whose files fail says so, and lets go of directories and ports all 
   await node.stop();
 });
 
+test('after a sync that failed, nothing more is vouched for and the node ends', async () => {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('synced', { 'flush.messages': '1' });
+  await client.createTopic('later', { 'flush.ms': '3000' });
+  const failSyncOf = (topic: string) => {
+    fault.of = ({ kind, path }) => (kind === 'sync' && path.startsWith(`/data/${topic}-0/`) ? 'EIO' : undefined);
+  };
+  failSyncOf('synced');
+  assert.equal((await client.produce('synced', ['x'])).error, 'KAFKA_STORAGE_ERROR');
+  fault.of = () => undefined;
+  assert.equal((await client.produce('synced', ['x'])).error, 'KAFKA_STORAGE_ERROR');
+  assert.ok(!node.logs.at('error').includes('fatal'));
+  failSyncOf('later');
+  assert.equal((await client.produce('later', ['x'])).error, 'NONE');
+  await node.advance(5_000);
+  assert.ok(node.logs.at('error').includes('fatal'));
+  fault.of = () => undefined;
+  await assert.rejects(node.stop(), /EIO/);
+  assert.ok(!node.list('/data').includes('.kafka_cleanshutdown'));
+  await node.startAgain();
+  assert.deepEqual(await (await node.client()).fetch('later'), ['x']);
+  await node.stop();
+});
+
 test('a start that fails, and then cannot clean up either, tells why it failed', async () => {
   const { node, fault } = await withFaults();
   await node.stop();

@@ -14,7 +14,7 @@ import {
 } from '@ottla/metadata';
 import type { RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
-import type { Address, LogLevel, Runtime, Timer } from '@ottla/runtime';
+import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
 import { type DirectoryLock, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
@@ -44,7 +44,7 @@ export type ServerOptions = {
   readonly properties: Readonly<Record<string, string>> | ReadonlyMap<string, string>;
   /** Of the root logger; it and the others can be changed while the broker runs. Default info. */
   readonly logLevel?: LogLevel;
-  /** Told why when the node cannot go on: its metadata log cannot be written. Its owner should stop it. */
+  /** Told why when the node cannot go on: its metadata log cannot be written, or its logs cannot be kept. Its owner should stop it. */
   readonly onFatal?: (error: unknown) => void;
 };
 
@@ -59,6 +59,15 @@ const defaultBootstrap = (): MetadataRecord[] =>
 
 type Dispatchers = { readonly broker: RequestDispatcher; readonly controller: RequestDispatcher };
 
+type Started = {
+  readonly parts: BrokerParts;
+  readonly lifecycle: BrokerLifecycle;
+  readonly listeners: NodeListeners;
+  /** Where the metadata log has a directory of its own. */
+  readonly metadataLock: DirectoryLock | undefined;
+  readonly onFatal: (error: unknown) => void;
+};
+
 /**
  * A node: broker and controller in one process. Its parts are made, joined, started and stopped here and nowhere else, in the order in
  * which they stand. The directories must be formatted.
@@ -68,6 +77,7 @@ export class BrokerServer {
   readonly #lifecycle: BrokerLifecycle;
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
+  readonly #onFatal: (error: unknown) => void;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -192,7 +202,7 @@ export class BrokerServer {
         controller: new RequestDispatcher(parts, controllerListenerHandlers()),
       };
       gate.resolve(dispatchers);
-      return new BrokerServer(parts, lifecycle, listeners, metadataLock);
+      return new BrokerServer({ parts, lifecycle, listeners, metadataLock, onFatal: onFatal ?? (() => {}) });
     } catch (error) {
       for (const step of undo.reverse()) {
         try {
@@ -205,16 +215,12 @@ export class BrokerServer {
     }
   }
 
-  private constructor(
-    parts: BrokerParts,
-    lifecycle: BrokerLifecycle,
-    listeners: NodeListeners,
-    metadataLock: DirectoryLock | undefined,
-  ) {
+  private constructor({ parts, lifecycle, listeners, metadataLock, onFatal }: Started) {
     this.#parts = parts;
     this.#lifecycle = lifecycle;
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
+    this.#onFatal = onFatal;
     this.#scheduleTasks();
   }
 
@@ -261,7 +267,11 @@ export class BrokerServer {
       quorum.runTasks(nowMs);
       this.#tasks = logManager
         .runTasks(nowMs)
-        .catch((error: unknown) => runtime.logger.error('periodic work on the logs failed', { error }))
+        .catch((error: unknown) => {
+          runtime.logger.error('periodic work on the logs failed', { error });
+          // As Kafka does when its last log directory fails: a disk that does not take what it is given must not be trusted further.
+          if (error instanceof IoError && !this.#stopping) this.#onFatal(error);
+        })
         .then(() => {
           if (!this.#stopping) this.#scheduleTasks();
         });

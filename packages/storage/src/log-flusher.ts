@@ -15,7 +15,10 @@ export type LogFlusherOptions = {
   readonly recoveryPoint: number;
 };
 
-/** Makes a log durable, and remembers up to where it is. */
+/**
+ * Makes a log durable, and remembers up to where it is. After a sync that failed it vouches for nothing more: the system may have dropped
+ * what it could not write, and a later sync would succeed without it. Every later flush throws the error of the first that failed.
+ */
 export class LogFlusher {
   readonly #options: LogFlusherOptions;
   #recoveryPoint: number;
@@ -24,6 +27,7 @@ export class LogFlusher {
   #truncations = 0;
   #isStopped = false;
   #isNewDirectory: boolean;
+  #failure: unknown;
 
   constructor(options: LogFlusherOptions) {
     this.#options = options;
@@ -50,8 +54,13 @@ export class LogFlusher {
   /** Durable when it returns. */
   flush(endOffset: number): void {
     if (this.#recoveryPoint >= endOffset) return;
-    for (const segment of this.#segmentsBelow(endOffset)) segment.flush();
-    this.#advanceTo(endOffset);
+    this.#requireTrust();
+    try {
+      for (const segment of this.#segmentsBelow(endOffset)) segment.flush();
+      this.#advanceTo(endOffset);
+    } catch (error) {
+      this.#fail(error);
+    }
   }
 
   /** Like `flush`, and with the snapshot that closing took: a clean start without one believes that there were no producers. */
@@ -64,9 +73,24 @@ export class LogFlusher {
   /** The same without holding up the event loop. */
   async flushLater(endOffset: number): Promise<void> {
     if (this.#recoveryPoint >= endOffset) return;
+    this.#requireTrust();
     const truncations = this.#truncations;
-    for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
-    if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset);
+    try {
+      for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
+      if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset);
+    } catch (error) {
+      // The files of a log that was stopped may be closed and gone.
+      if (!this.#isStopped) this.#fail(error);
+    }
+  }
+
+  #requireTrust(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  #fail(error: unknown): never {
+    this.#failure ??= error;
+    throw error;
   }
 
   /** The files are no longer the log's; a flush under way ends without effect. */
