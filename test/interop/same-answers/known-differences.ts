@@ -11,7 +11,7 @@ type KnownDifference = {
 
 export const knownDifferences: readonly KnownDifference[] = [
   {
-    label: /^ApiVersions \//,
+    label: /ApiVersions v\d: /,
     path: /^apiKeys\[\d+\]$/,
     reason: 'APIs of later releases of Ottla are not advertised before they are served',
   },

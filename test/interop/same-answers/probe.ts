@@ -38,8 +38,8 @@ export class Probe {
     this.closeAll();
   }
 
-  async connect(): Promise<Connection> {
-    const connection = await Connection.open(this.target.port);
+  async connect(to: 'broker' | 'controller' = 'broker'): Promise<Connection> {
+    const connection = await Connection.open(to === 'broker' ? this.target.port : this.target.controllerPort);
     this.#opened.push(connection);
     return connection;
   }

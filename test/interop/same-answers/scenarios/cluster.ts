@@ -2,12 +2,16 @@ import {
   AlterPartitionReassignments,
   DescribeLogDirs,
   DescribeQuorum,
+  type DescribeQuorumResponse,
   ListPartitionReassignments,
   Produce,
   UnregisterBroker,
 } from '@ottla/protocol';
+import { versionsOf } from '../plain.ts';
 import { batch } from './batches.ts';
 import { makeTopic, type Scenario } from './scenario.ts';
+
+type ReplicaState = DescribeQuorumResponse['topics'][number]['partitions'][number]['observers'][number];
 
 export const clusterScenarios: readonly Scenario[] = [
   {
@@ -50,6 +54,30 @@ export const clusterScenarios: readonly Scenario[] = [
       await probe.askInEachVersion('another topic', DescribeQuorum, asked('dq', 0));
       await probe.askInEachVersion('another partition', DescribeQuorum, asked('__cluster_metadata', 1));
       await probe.askInEachVersion('nothing', DescribeQuorum, { topics: [] });
+      await probe.askInEachVersion('two', DescribeQuorum, {
+        topics: [...asked('__cluster_metadata', 0).topics, ...asked('__cluster_metadata', 0).topics],
+      });
+      for (const version of versionsOf(DescribeQuorum)) {
+        const answer = await probe.ask('the quorum', DescribeQuorum, version, asked('__cluster_metadata', 0), { quiet: true });
+        const [partition] = answer!.topics[0]!.partitions;
+        const shown = ({ replicaId, logEndOffset, lastFetchTimestamp, lastCaughtUpTimestamp }: ReplicaState) => ({
+          replicaId,
+          isFar: logEndOffset > 0,
+          hasFetched: lastFetchTimestamp > 0,
+          hasCaughtUp: lastCaughtUpTimestamp > 0,
+        });
+        probe.note(`v${version}`, {
+          errors: [answer!.errorCode, answer!.errorMessage, partition!.errorCode, partition!.errorMessage],
+          leaderId: partition!.leaderId,
+          isCommitted: partition!.highWatermark > 0,
+          voters: partition!.currentVoters.map(shown),
+          observers: partition!.observers.map(shown),
+          listeners: answer!.nodes.map(({ nodeId, listeners }) => ({
+            nodeId,
+            listeners: listeners.map(({ name, host }) => `${name} ${host}`),
+          })),
+        });
+      }
     },
   },
   {

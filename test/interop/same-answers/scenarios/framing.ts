@@ -1,4 +1,19 @@
-import { ApiVersions, FindCoordinator, Metadata } from '@ottla/protocol';
+import {
+  type Api,
+  ApiVersions,
+  CreateTopics,
+  DeleteTopics,
+  DescribeCluster,
+  DescribeConfigs,
+  ElectLeaders,
+  FindCoordinator,
+  IncrementalAlterConfigs,
+  ListOffsets,
+  Metadata,
+  Produce,
+  SaslAuthenticate,
+  SaslHandshake,
+} from '@ottla/protocol';
 import { versionsOf } from '../plain.ts';
 import type { Probe } from '../probe.ts';
 import type { Scenario } from './scenario.ts';
@@ -71,6 +86,61 @@ export const framing: readonly Scenario[] = [
       await probe.sendRaw('an HTTP request', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'));
       await probe.sendRaw('a TLS hello', Buffer.from('1603010200010001fc0303', 'hex'));
       await stillServes(probe);
+    },
+  },
+  {
+    name: 'APIs that this listener has not',
+    async run(probe) {
+      for (const key of [4, 5, 6, 7, 52, 53, 54, 56, 58, 59, 62, 63, 64, 67, 70, 71, 72, 73, 82, 93, 94, 127])
+        await probe.sendRaw(`API key ${key}`, raw(key, 0, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]), 500);
+    },
+  },
+  {
+    name: 'SASL on a plain listener',
+    async run(probe) {
+      await probe.askInEachVersion('handshake', SaslHandshake, { mechanism: 'PLAIN' });
+      await probe.askInEachVersion('authenticate', SaslAuthenticate, { authBytes: Buffer.from('\0user\0password') });
+      await probe.ask('still open', Metadata, 1, { topics: [] });
+    },
+  },
+  {
+    name: 'the listener of controllers',
+    async run(probe) {
+      const on = await probe.connect('controller');
+      for (const version of versionsOf(ApiVersions))
+        await probe.ask('known client', ApiVersions, version, version >= 3 ? software : {}, { on });
+      for (const endpointType of [1, 2])
+        await probe.ask(`endpoint type ${endpointType}`, DescribeCluster, 1, { endpointType }, { on });
+      await probe.ask(
+        'of a broker',
+        DescribeConfigs,
+        4,
+        { resources: [{ resourceType: 4, resourceName: '1', configurationKeys: ['node.id'] }] },
+        { on },
+      );
+      await probe.ask(
+        'a topic',
+        CreateTopics,
+        7,
+        { topics: [{ name: 'by-controller', numPartitions: 1, replicationFactor: 1 }], validateOnly: true },
+        { on },
+      );
+      await probe.ask('an unknown topic', DeleteTopics, 6, { topics: [{ name: 'nowhere' }], timeoutMs: 1000 }, { on });
+      await probe.ask(
+        'of a topic',
+        IncrementalAlterConfigs,
+        1,
+        { resources: [{ resourceType: 2, resourceName: 'nowhere', configs: [] }] },
+        { on },
+      );
+      await probe.ask('for all', ElectLeaders, 2, { electionType: 0, topicPartitions: [], timeoutMs: 1000 }, { on });
+      for (const [api, version] of [
+        [Metadata, 12],
+        [FindCoordinator, 4],
+        [Produce, 9],
+        [ListOffsets, 7],
+      ] as const)
+        await probe.ask('brokers only', api as Api, version, {}, { on: await probe.connect('controller') });
     },
   },
   {

@@ -495,6 +495,49 @@ export const groupScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: 'members that fall silent',
+    async run(probe) {
+      await coordinatorReady(probe);
+      const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+      const stateOf = async (what: string, groupId: string) => {
+        const answer = await probe.ask('state', DescribeGroups, 5, { groups: [groupId] }, { quiet: true });
+        const { groupState, members, protocolData, protocolType } = answer!.groups[0]!;
+        probe.note(what, { groupState, members: members.length, protocolData, protocolType });
+      };
+      const short = { sessionTimeoutMs: 1000, rebalanceTimeoutMs: 1000 };
+      const gone = await stable(probe, 'silent', short);
+      await join(probe, 'unsynced', 'who never syncs', { ...short, sessionTimeoutMs: 10_000 });
+      const pending = await probe.ask('pending', JoinGroup, 9, joining('pending', short), { quiet: true });
+      const kept = await stable(probe, 'kept', { ...short, groupInstanceId: 'instance' });
+      // One member of two does not come back to a rebalance.
+      const first = await stable(probe, 'pair', { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 1000 });
+      const second = await probe.connect();
+      const joined = join(probe, 'pair', 'the newcomer', { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 1000 }, second);
+      await later(100);
+      await stateOf('while they are there', 'silent');
+      await stateOf('while one is awaited', 'pair');
+      probe.note('the newcomer', { generation: (await joined).generationId, members: (await joined).members.length });
+      await later(1500);
+      await stateOf('after its session', 'silent');
+      await stateOf('after the rebalance timeout', 'unsynced');
+      await stateOf('after a pending join', 'pending');
+      await stateOf('after a static one', 'kept');
+      await probe.ask('too late', Heartbeat, 4, { groupId: 'silent', memberId: gone.memberId, generationId: gone.generationId });
+      await probe.ask('too late, static', Heartbeat, 4, {
+        groupId: 'kept',
+        memberId: kept.memberId,
+        generationId: kept.generationId,
+        groupInstanceId: 'instance',
+      });
+      await probe.ask('too late to join', JoinGroup, 9, joining('pending', { memberId: pending!.memberId }));
+      await probe.ask('left behind', Heartbeat, 4, {
+        groupId: 'pair',
+        memberId: first.memberId,
+        generationId: first.generationId,
+      });
+    },
+  },
+  {
     name: 'ListGroups',
     async run(probe) {
       await coordinatorReady(probe);

@@ -1,4 +1,12 @@
-import { compressionCodecs, DescribeProducers, Fetch, InitProducerId, ListOffsets, Produce } from '@ottla/protocol';
+import {
+  compressionCodecs,
+  DescribeProducers,
+  Fetch,
+  IncrementalAlterConfigs,
+  InitProducerId,
+  ListOffsets,
+  Produce,
+} from '@ottla/protocol';
 import type { Connection } from '../connection.ts';
 import { versionsOf } from '../plain.ts';
 import type { Probe } from '../probe.ts';
@@ -461,6 +469,43 @@ export const produceScenarios: readonly Scenario[] = [
         { quiet: true },
       );
       probe.note('with id and epoch', { errorCode: again?.errorCode ?? 'none', producerEpoch: again?.producerEpoch ?? -9 });
+    },
+  },
+  {
+    name: 'configs that act at once',
+    async run(probe) {
+      const topicId = await makeTopic(probe, 'live');
+      const send = producer(probe, 'live', topicId);
+      const quietly = { version: 13, acks: 1 };
+      const setting = async (resourceType: number, resourceName: string, name: string, value: string | null) => {
+        await probe.ask('set', IncrementalAlterConfigs, 1, {
+          resources: [{ resourceType, resourceName, configs: [{ name, configOperation: value === null ? 1 : 0, value }] }],
+        });
+        await new Promise((resolve) => setTimeout(resolve, 300));
+      };
+      await send('before', batch(['x'.repeat(1000)]), quietly);
+      await setting(2, 'live', 'max.message.bytes', '200');
+      await send('with a small max.message.bytes', batch(['x'.repeat(1000)]), quietly);
+      await setting(2, 'live', 'max.message.bytes', null);
+      await send('without it', batch(['x'.repeat(1000)]), quietly);
+      await setting(4, '', 'message.max.bytes', '300');
+      await send('with a small message.max.bytes', batch(['x'.repeat(1000)]), quietly);
+      await setting(4, '1', 'message.max.bytes', '3000');
+      await send('with a larger one for this broker', batch(['x'.repeat(1000)]), quietly);
+      await setting(4, '1', 'message.max.bytes', null);
+      await setting(4, '', 'message.max.bytes', null);
+      await setting(2, 'live', 'compression.type', 'gzip');
+      await setting(2, 'live', 'message.timestamp.type', 'LogAppendTime');
+      await send('compressed, and with the time of the append', batch(['x'.repeat(1000)]), quietly);
+      await setting(2, 'live', 'cleanup.policy', 'compact');
+      await send(
+        'without key',
+        Buffer.from(buildBatch({ records: [{ value: Buffer.from('x'), timestamp: someTime }] })),
+        quietly,
+      );
+      await setting(2, 'live', 'min.insync.replicas', '2');
+      await send('without enough replicas', batch(['x']), { version: 13 });
+      await readBack(probe, topicId);
     },
   },
   {
