@@ -1,5 +1,6 @@
 import { KafkaError } from '@ottla/protocol';
 import type { AppendOrigin } from './append-origin.ts';
+import type { DecompressionBudget } from './decompression-budget.ts';
 import type { LogConfig } from './log-config.ts';
 import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
 import { type ProducerChanges, prepareProducers } from './producer-changes.ts';
@@ -17,6 +18,8 @@ export type AppendOptions = {
   readonly transactionVersion2?: boolean;
   /** The producer uses transactions v2, so one that is not known must begin at sequence 0. */
   readonly expectSequenceZero?: boolean;
+  /** Of the whole request; beyond it MESSAGE_TOO_LARGE. Absent: each batch has only its own limit. */
+  readonly decompression?: DecompressionBudget | undefined;
 };
 
 /** What an append will do, decided before anything is done. */
@@ -37,10 +40,10 @@ export type AppendPlanContext = {
 
 /** Undefined when there is no whole batch. Throws what `Log.append` throws. */
 export function planAppend(records: Uint8Array, options: AppendOptions, context: AppendPlanContext): AppendPlan | undefined {
-  const { origin, leaderEpoch, apiVersion, transactionVersion2, expectSequenceZero } = options;
+  const { origin, leaderEpoch, apiVersion, transactionVersion2, expectSequenceZero, decompression } = options;
   const { config, partitionName, logEndOffset, nowMs } = context;
   if (apiVersion !== undefined && origin === 'client') checkProduceRecords(records, apiVersion);
-  const rules = { origin, leaderEpoch, config, partitionName, nextOffset: logEndOffset, nowMs };
+  const rules = { origin, leaderEpoch, config, partitionName, nextOffset: logEndOffset, nowMs, decompression };
   const analyzed = analyzeRecords(options.mayModify === false ? records.slice() : records, rules);
   if (analyzed.batches === 0) return undefined;
 

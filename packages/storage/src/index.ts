@@ -10,6 +10,7 @@ export {
   writeCleanShutdown,
 } from './clean-shutdown.ts';
 export { CorruptFileError } from './corrupt-file-error.ts';
+export { type DecompressionBudget, decompressionBudget } from './decompression-budget.ts';
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
 export {
   type ActiveProducer,

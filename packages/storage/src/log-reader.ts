@@ -82,11 +82,8 @@ function findTimestampIn(segment: Segment, timestamp: number, startOffset: numbe
   while (headers.next()) {
     if (headers.batch.maxTimestamp < timestamp) continue;
     const batch = wholeBatch(segment, headers);
-    for (const record of batch.records()) {
-      if (record.timestamp >= timestamp && record.offset >= startOffset) {
-        return { timestamp: record.timestamp, offset: record.offset, leaderEpoch: batch.leaderEpoch };
-      }
-    }
+    const found = firstRecord(batch, (at, offset) => at >= timestamp && offset >= startOffset);
+    if (found) return found;
   }
   return undefined;
 }
@@ -101,11 +98,23 @@ export function findMaxTimestamp(segments: Segments): TimestampAndOffset | undef
   const headers = segment.headersFrom(offset);
   while (headers.next()) {
     if (headers.batch.maxTimestamp !== timestamp) continue;
-    const batch = wholeBatch(segment, headers);
-    for (const record of batch.records()) {
-      if (record.timestamp === timestamp) return { timestamp, offset: record.offset, leaderEpoch: batch.leaderEpoch };
-    }
+    const found = firstRecord(wholeBatch(segment, headers), (at) => at === timestamp);
+    if (found) return found;
   }
+  return undefined;
+}
+
+/** Without an object per record, for there may be millions before the one that is sought. */
+function firstRecord(batch: BatchView, isIt: (timestamp: number, offset: number) => boolean): TimestampAndOffset | undefined {
+  const { leaderEpoch } = batch;
+  if (batch.magic >= 2) {
+    for (const cursor = batch.cursor(); cursor.next(); ) {
+      const { timestamp, offset } = cursor;
+      if (isIt(timestamp, offset)) return { timestamp, offset, leaderEpoch };
+    }
+    return undefined;
+  }
+  for (const { timestamp, offset } of batch.records()) if (isIt(timestamp, offset)) return { timestamp, offset, leaderEpoch };
   return undefined;
 }
 

@@ -4,6 +4,7 @@ import {
   batchHeaderBytes,
   batchLengthAt,
   type CompressionCodec,
+  type InspectOptions,
   inspectRecords,
   KafkaError,
   type OffendingRecord,
@@ -12,12 +13,13 @@ import {
   BatchView as View,
 } from '@ottla/protocol';
 import type { AppendOrigin } from './append-origin.ts';
+import { type DecompressionBudget, maxDecompressedBytes } from './decompression-budget.ts';
 import type { LogConfig } from './log-config.ts';
 
 /** A record at fault, by its index in the batch. */
 export type RecordError = { readonly batchIndex: number; readonly message: string };
 
-/** INVALID_RECORD or INVALID_TIMESTAMP, with every record at fault (KIP-467). */
+/** INVALID_RECORD or INVALID_TIMESTAMP, with the first records at fault (KIP-467): no more than `maxRecordErrors`, which Kafka does not bound. */
 export class RecordValidationError extends KafkaError {
   readonly recordErrors: readonly RecordError[];
   constructor(name: 'INVALID_RECORD' | 'INVALID_TIMESTAMP', message: string, recordErrors: readonly RecordError[]) {
@@ -26,12 +28,17 @@ export class RecordValidationError extends KafkaError {
   }
 }
 
+/** A producer learns no more from a longer list, and an answer must not outgrow its request many times over. */
+const maxRecordErrors = 100;
+
 export type AppendContext = {
   readonly origin: AppendOrigin;
   readonly config: LogConfig;
   readonly leaderEpoch: number;
   /** For messages: `topic-partition`. */
   readonly partitionName: string;
+  /** What is left for the whole request. */
+  readonly decompression?: DecompressionBudget | undefined;
 };
 
 export type AnalyzedRecords = {
@@ -126,24 +133,19 @@ export function stampForAppend(
   if (batch.magic !== 2) throw new KafkaError('INVALID_RECORD', `a leader takes batches of magic 2, not ${batch.magic}`);
   if (context.origin === 'client') checkClientBatch(batch, partitionName);
 
-  const inspection = inspectRecords(batch, inspectionLimits(config, nowMs));
+  const inspection = inspectWithinBudget(batch, context, inspectionLimits(config, nowMs));
   throwRecordErrors(batch, inspection, context);
 
   const codec = targetCodec(batch, config);
   const isAppendTime = config.messageTimestampType === 'LogAppendTime';
-  const stamped = rewriteIfNeeded(batch, inspection, codec, config);
+  const stamped = rewriteIfNeeded(batch, inspection, codec, context);
   const target = stamped === bytes ? batch : new View(stamped);
   const lastOffset = nextOffset + inspection.count - 1;
   target.setLastOffset(lastOffset);
   target.leaderEpoch = context.leaderEpoch;
   target.setMaxTimestamp(config.messageTimestampType, isAppendTime ? nowMs : inspection.maxTimestamp);
 
-  if (stamped !== bytes && stamped.length > config.maxMessageBytes) {
-    throw new KafkaError(
-      'MESSAGE_TOO_LARGE',
-      `Message batch size is ${stamped.length} bytes in append to partition ${partitionName} which exceeds the maximum configured size of ${config.maxMessageBytes}.`,
-    );
-  }
+  if (stamped !== bytes) requireSize(stamped.length, context);
   return {
     bytes: stamped,
     lastOffset,
@@ -167,24 +169,47 @@ function checkClientBatch(batch: BatchView, partitionName: string): void {
   }
 }
 
-function inspectionLimits(config: LogConfig, nowMs: number): Parameters<typeof inspectRecords>[1] {
-  const requireKeys = config.cleanupPolicy.includes('compact');
-  if (config.messageTimestampType === 'LogAppendTime') return { requireKeys };
+/** Opening a batch costs what it decompresses to, also when it is refused after all. */
+function inspectWithinBudget(batch: BatchView, { decompression }: AppendContext, limits: InspectOptions): RecordsInspection {
+  if (batch.codecId === 0) return inspectRecords(batch, limits);
+  const maxBytes = Math.min(maxDecompressedBytes(batch.length), decompression?.bytesLeft ?? Number.POSITIVE_INFINITY);
+  if (maxBytes <= 0) throw new KafkaError('MESSAGE_TOO_LARGE', 'the batches of this request decompress to too much: send fewer');
+  let opened = maxBytes;
+  try {
+    const inspection = inspectRecords(batch, { ...limits, maxBytes });
+    opened = inspection.section.length;
+    return inspection;
+  } finally {
+    if (decompression) decompression.bytesLeft -= opened;
+  }
+}
+
+function requireSize(bytes: number, { config, partitionName }: AppendContext): void {
+  if (bytes <= config.maxMessageBytes) return;
+  throw new KafkaError(
+    'MESSAGE_TOO_LARGE',
+    `Message batch size is ${bytes} bytes in append to partition ${partitionName} which exceeds the maximum configured size of ${config.maxMessageBytes}.`,
+  );
+}
+
+function inspectionLimits(config: LogConfig, nowMs: number): InspectOptions {
+  const rules = { requireKeys: config.cleanupPolicy.includes('compact'), maxOffending: maxRecordErrors };
+  if (config.messageTimestampType === 'LogAppendTime') return rules;
   return {
-    requireKeys,
+    ...rules,
     earliestTimestamp: nowMs - config.messageTimestampBeforeMaxMs,
     latestTimestamp: nowMs + config.messageTimestampAfterMaxMs,
   };
 }
 
-/** Every record at fault is named; the first decides which error the batch fails with. */
+/** The first records at fault are named, all are counted; the very first decides which error the batch fails with. */
 function throwRecordErrors(
   batch: BatchView,
-  { nullKeys, outOfRange, count }: RecordsInspection,
+  { nullKeys, outOfRange, offending, count }: RecordsInspection,
   { config, partitionName, nowMs }: AppendContext & { readonly nowMs: number },
 ): void {
   const badType = hasForbiddenTimestampType(batch, config);
-  if (nullKeys.length === 0 && outOfRange.length === 0 && !badType) return;
+  if (offending === 0 && !badType) return;
 
   const errors = new Map<number, RecordError & { name: 'INVALID_RECORD' | 'INVALID_TIMESTAMP' }>();
   const add = (name: 'INVALID_RECORD' | 'INVALID_TIMESTAMP', batchIndex: number, message: string) => {
@@ -195,15 +220,17 @@ function throwRecordErrors(
   for (const record of outOfRange) add('INVALID_TIMESTAMP', record.index, outOfRangeMessage(record, config, nowMs));
   if (badType) {
     const message = 'Invalid timestamp type in message. Producer should not set timestamp type to LogAppendTime.';
-    for (let index = 0; index < count; index++) add('INVALID_TIMESTAMP', index, message);
+    for (let index = 0; index < Math.min(count, maxRecordErrors); index++) add('INVALID_TIMESTAMP', index, message);
   }
 
-  const inOrder = [...errors.values()].sort((left, right) => left.batchIndex - right.batchIndex);
+  const total = badType ? count : offending;
+  const rest = total > maxRecordErrors ? `; the first ${maxRecordErrors} of ${total} records at fault are named` : '';
+  const inOrder = [...errors.values()].sort((left, right) => left.batchIndex - right.batchIndex).slice(0, maxRecordErrors);
   const recordErrors = inOrder.map(({ batchIndex, message }) => ({ batchIndex, message }));
   if (inOrder[0]!.name === 'INVALID_TIMESTAMP') {
     throw new RecordValidationError(
       'INVALID_TIMESTAMP',
-      'One or more records have been rejected due to invalid timestamp',
+      `One or more records have been rejected due to invalid timestamp${rest}`,
       recordErrors,
     );
   }
@@ -212,7 +239,7 @@ function throwRecordErrors(
     .map((error) => `RecordError(batchIndex=${error.batchIndex}, message='${error.message}')`);
   throw new RecordValidationError(
     'INVALID_RECORD',
-    `One or more records have been rejected due to ${recordErrors.length} record errors in total, and only showing the first three errors at most: [${firstThree.join(', ')}]`,
+    `One or more records have been rejected due to ${total} record errors in total, and only showing the first three errors at most: [${firstThree.join(', ')}]${rest}`,
     recordErrors,
   );
 }
@@ -238,18 +265,27 @@ function targetCodec(batch: BatchView, config: LogConfig): CompressionCodec {
   return config.compressionType === 'uncompressed' ? 'none' : config.compressionType;
 }
 
+/** By numbering a record anew: 4 bytes of its offset, 9 of its timestamp. */
+const mostSaved = 13;
+
 /** Returns the batch's own bytes when they can stay. */
 function rewriteIfNeeded(
   batch: BatchView,
   inspection: RecordsInspection,
   codec: CompressionCodec,
-  config: LogConfig,
+  context: AppendContext,
 ): Uint8Array {
+  const { config, decompression } = context;
   const isPlain = batch.codecId === 0 && codec === 'none';
   if (batch.codec === codec && (isPlain || batch.isControl || inspection.isConsecutive))
     return batch.bytes.length === batch.buffer.length ? batch.buffer : batch.bytes;
+  // Without a codec the size is known beforehand; with one the work is, so it counts as much as the opening did.
+  const { section, count } = inspection;
+  if (codec === 'none')
+    requireSize(batchHeaderBytes + section.length - (inspection.isConsecutive ? 0 : mostSaved * count), context);
+  else if (decompression) decompression.bytesLeft -= section.length;
   const level = compressionLevel(codec, config);
-  if (inspection.isConsecutive) return recompressBatch(batch, { codec, level, section: inspection.section });
+  if (inspection.isConsecutive) return recompressBatch(batch, { codec, level, section });
   return renumbered(batch, inspection, { codec, level });
 }
 
@@ -264,7 +300,7 @@ function renumbered(
     { codec, level, producerId, producerEpoch, baseSequence, isTransactional },
     { capacityBytes: batchHeaderBytes + section.length },
   );
-  for (const { timestamp, key, value, headers } of batch.records()) builder.append(timestamp, key, value, headers);
+  for (const cursor = batch.cursor({ section }); cursor.next(); ) builder.appendCopy(cursor);
   return builder.build();
 }
 

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BatchView, batchesOf, buildBatch } from '@ottla/protocol';
+import { maxDecompressedBytes } from './decompression-budget.ts';
 import { append, batchOf, endTransaction, openLog, startMs, testRuntime, valuesIn } from './log-fixture.ts';
 
 const failsWith = (name: string, message?: RegExp) => (error: unknown) => {
@@ -122,6 +123,59 @@ test('every record without a key is named when the topic is compacted', () => {
       return true;
     },
   );
+});
+
+test('of very many records at fault the first hundred are named, and all are counted', () => {
+  const log = openLog(testRuntime(), { config: { cleanupPolicy: ['compact'], messageTimestampAfterMaxMs: 500 } });
+  const values = Array.from({ length: 5000 }, () => 'a');
+  const refuse = (records: Uint8Array) => {
+    try {
+      append(log, records);
+    } catch (error) {
+      return error as Error & { recordErrors: { batchIndex: number }[] };
+    }
+    throw new Error('appended');
+  };
+  const noKeys = refuse(batchOf(values, { key: null, codec: 'zstd' }));
+  assert.match(noKeys.message, /5000 record errors in total.*the first 100 of 5000 records at fault are named/);
+  assert.deepEqual(
+    noKeys.recordErrors.map(({ batchIndex }) => batchIndex),
+    Array.from({ length: 100 }, (_, index) => index),
+  );
+  const tooLate = refuse(batchOf(values, { timestamp: startMs + 501, codec: 'zstd' }));
+  assert.match(tooLate.message, /invalid timestamp; the first 100 of 5000/);
+  assert.equal(tooLate.recordErrors.length, 100);
+  const badType = refuse(batchOf(values, { logAppendTimeMs: -1, timestamp: -1 }));
+  assert.equal(badType.recordErrors.length, 100);
+});
+
+test('a batch may decompress to 16 MiB, or to 64 times its bytes, and no more', () => {
+  const MiB = 1024 * 1024;
+  const log = openLog(testRuntime());
+  const bomb = (mebibytes: number) => batchOf(['x'.repeat(mebibytes * MiB - 100)], { codec: 'zstd' });
+  assert.equal(append(log, bomb(16)).lastOffset, 0);
+  assert.throws(() => append(log, bomb(17)), failsWith('MESSAGE_TOO_LARGE', /decompress to more than 16777216 bytes/));
+  assert.equal(maxDecompressedBytes(MiB), 64 * MiB);
+  assert.equal(maxDecompressedBytes(2 ** 31), 128 * MiB);
+  assert.equal(log.logEndOffset, 1);
+});
+
+test('the batches of one request share what they may decompress to, the refused ones too', () => {
+  const MiB = 1024 * 1024;
+  const log = openLog(testRuntime());
+  const decompression = { bytesLeft: 5 * MiB };
+  const appendPart = (mebibytes: number) =>
+    log.append(batchOf(['x'.repeat(mebibytes * MiB - 1000)], { codec: 'zstd' }), {
+      leaderEpoch: 0,
+      origin: 'client',
+      decompression,
+    });
+  appendPart(2);
+  assert.ok(decompression.bytesLeft <= 3 * MiB + 1000 && decompression.bytesLeft >= 3 * MiB);
+  assert.throws(() => appendPart(4), failsWith('MESSAGE_TOO_LARGE'));
+  assert.equal(decompression.bytesLeft, 0);
+  assert.throws(() => appendPart(1), failsWith('MESSAGE_TOO_LARGE', /send fewer/));
+  assert.equal(log.logEndOffset, 1);
 });
 
 test("record times have to lie within the topic's bounds", () => {

@@ -1,5 +1,5 @@
 import { KafkaError, Produce, type ProduceRequest, type ProduceResponse, type Writable } from '@ottla/protocol';
-import { RecordValidationError } from '@ottla/storage';
+import { type DecompressionBudget, decompressionBudget, RecordValidationError } from '@ottla/storage';
 import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
 import { failureOf, handler, type RequestContext } from './handler.ts';
@@ -33,9 +33,11 @@ export const produce = handler(
   (request, context): Writable<ProduceResponse> | null | Promise<Writable<ProduceResponse> | null> => {
     if (hasTransactionalBatch(request) && request.transactionalId === null)
       throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch needs a transactional id');
-    const appends = lastOfEach(request, context.apiVersion).map((topic) => ({
+    const topics = lastOfEach(request, context.apiVersion);
+    const decompression = decompressionBudget(recordsBytes(topics));
+    const appends = topics.map((topic) => ({
       topic,
-      partitions: topic.partitionData.map((data) => append(topic, data, request, context)),
+      partitions: topic.partitionData.map((data) => append(topic, data, request, context, decompression)),
     }));
     const waiting = appends.flatMap(({ partitions }) => partitions.flatMap(({ committed }) => (committed ? [committed] : [])));
     if (request.acks === 0) return acknowledgeNothing(appends, context);
@@ -86,11 +88,18 @@ function lastOfEach({ topicData }: ProduceRequest, apiVersion: number): readonly
     .map(({ topic, partitions }) => ({ ...topic, partitionData: [...partitions.values()] }));
 }
 
+function recordsBytes(topics: readonly TopicData[]): number {
+  let bytes = 0;
+  for (const { partitionData } of topics) for (const { records } of partitionData) bytes += records?.length ?? 0;
+  return bytes;
+}
+
 function append(
   topic: TopicData,
   { index, records }: TopicData['partitionData'][number],
   request: ProduceRequest,
   context: RequestContext,
+  decompression: DecompressionBudget,
 ): Append {
   const { broker, apiVersion } = context;
   let partition: Partition | undefined;
@@ -110,7 +119,7 @@ function append(
     const minInsyncReplicas = request.acks === -1 ? broker.config.topic(name)['min.insync.replicas'] : 1;
     const result = partition.appendAsLeader(
       records ?? NO_RECORDS,
-      { origin: 'client', apiVersion },
+      { origin: 'client', apiVersion, decompression },
       request.acks,
       minInsyncReplicas,
     );
