@@ -1,4 +1,5 @@
 import { nodeRuntime, type Runtime } from '@ottla/runtime';
+import { fromZero, fromZeroToLong, type OptionRules } from './option-rules.ts';
 
 /** What every client has in common: Kafka's names in camel case, with Kafka's defaults. */
 export type ClientConfig = {
@@ -32,6 +33,20 @@ export const clientDefaults = {
   socketConnectionSetupTimeoutMs: 10_000,
   metadataMaxAgeMs: 300_000,
 } as const;
+
+export const clientRules: OptionRules<ClientConfig> = {
+  bootstrapServers: 'text or list',
+  clientId: 'text',
+  requestTimeoutMs: fromZero,
+  defaultApiTimeoutMs: fromZero,
+  retryBackoffMs: fromZero,
+  retryBackoffMaxMs: fromZero,
+  reconnectBackoffMs: fromZero,
+  reconnectBackoffMaxMs: fromZero,
+  socketConnectionSetupTimeoutMs: fromZero,
+  metadataMaxAgeMs: fromZeroToLong,
+  runtime: 'object',
+};
 
 export type CompleteClientConfig = Required<ClientConfig>;
 

@@ -1,5 +1,6 @@
-import { type ClientConfig, type CompleteClientConfig, clientDefaults, withDefaults } from '../client-config.ts';
+import { type ClientConfig, type CompleteClientConfig, clientDefaults, clientRules, withDefaults } from '../client-config.ts';
 import { Cluster } from '../cluster/cluster.ts';
+import { checkOptions } from '../option-rules.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { type ClusterDescription, describeCluster, describeLogDirs, type LogDir } from './cluster-description.ts';
 import {
@@ -43,7 +44,9 @@ export class Admin {
   readonly #cluster: Cluster;
   readonly #context: AdminContext;
 
+  /** Throws INVALID_CONFIG. */
   constructor(config: ClientConfig) {
+    checkOptions('Admin', config, clientRules);
     const complete: CompleteClientConfig = withDefaults(config, clientDefaults);
     this.#cluster = new Cluster(complete, { client: 'admin', createsTopics: false });
     this.#context = { cluster: this.#cluster, timeoutMs: complete.defaultApiTimeoutMs };

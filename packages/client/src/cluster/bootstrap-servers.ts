@@ -2,7 +2,7 @@ import { KafkaError } from '@ottla/protocol';
 import type { Address } from '@ottla/runtime';
 
 /** "one:9092, two:9092, [::1]:9092". Throws INVALID_CONFIG. */
-export function parseBootstrapServers(servers: string | readonly string[]): Address[] {
+export function parseBootstrapServers(servers: string | readonly string[] = []): Address[] {
   const texts = (typeof servers === 'string' ? servers.split(',') : servers)
     .map((text) => text.trim())
     .filter((text) => text !== '');

@@ -2,7 +2,8 @@ import { KafkaError } from '@ottla/protocol';
 import type { IsolationLevel } from '../admin/offsets.ts';
 import type { Assignor } from '../assignors/assignor.ts';
 import { rangeAssignor } from '../assignors/range-assignor.ts';
-import { type ClientConfig, withDefaults } from '../client-config.ts';
+import { type ClientConfig, clientRules, withDefaults } from '../client-config.ts';
+import { checkOptions, fromOne, fromZero, type OptionRules } from '../option-rules.ts';
 import { parseOffsetReset } from './offset-reset.ts';
 
 /** From bytes to what the application works with. Null keys and values stay null. */
@@ -56,10 +57,34 @@ const defaults = {
   allowAutoCreateTopics: true,
 } as const;
 
+const rules: OptionRules<ConsumerConfig<unknown, unknown>> = {
+  ...clientRules,
+  groupId: 'text',
+  groupInstanceId: 'text',
+  autoOffsetReset: 'text',
+  enableAutoCommit: 'flag',
+  autoCommitIntervalMs: fromZero,
+  maxPollRecords: fromOne,
+  maxPollIntervalMs: fromOne,
+  sessionTimeoutMs: fromZero,
+  heartbeatIntervalMs: fromZero,
+  partitionAssignors: 'list',
+  isolationLevel: ['read_uncommitted', 'read_committed'],
+  fetchMinBytes: fromZero,
+  fetchMaxWaitMs: fromZero,
+  fetchMaxBytes: fromZero,
+  maxPartitionFetchBytes: fromZero,
+  checkCrcs: 'flag',
+  allowAutoCreateTopics: 'flag',
+  keyDeserializer: 'function',
+  valueDeserializer: 'function',
+};
+
 export type CompleteConsumerConfig = Required<Omit<ConsumerConfig, 'keyDeserializer' | 'valueDeserializer'>>;
 
 /** Throws INVALID_CONFIG. */
 export function completeConsumerConfig(config: ConsumerConfig<unknown, unknown>): CompleteConsumerConfig {
+  checkOptions('Consumer', config, rules);
   const complete = withDefaults(config as ConsumerConfig, defaults) as CompleteConsumerConfig;
   parseOffsetReset(complete.autoOffsetReset);
   if (complete.heartbeatIntervalMs >= complete.sessionTimeoutMs) {

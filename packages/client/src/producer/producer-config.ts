@@ -1,5 +1,6 @@
-import { type CompressionCodec, KafkaError } from '@ottla/protocol';
-import { type ClientConfig, withDefaults } from '../client-config.ts';
+import { type CompressionCodec, compressionCodecs, KafkaError } from '@ottla/protocol';
+import { type ClientConfig, clientRules, withDefaults } from '../client-config.ts';
+import { anyInt32, checkOptions, fromOne, fromZero, fromZeroToLong, type OptionRules } from '../option-rules.ts';
 
 export type Acks = 'all' | -1 | 0 | 1;
 
@@ -38,15 +39,32 @@ const defaults = {
   maxRequestSize: 1_048_576,
 } as const satisfies Partial<ProducerConfig>;
 
+const rules: OptionRules<ProducerConfig> = {
+  ...clientRules,
+  acks: ['all', -1, 0, 1],
+  lingerMs: fromZero,
+  batchSize: fromZero,
+  compressionType: compressionCodecs,
+  compressionLevel: anyInt32,
+  enableIdempotence: 'flag',
+  maxInFlightRequestsPerConnection: fromOne,
+  deliveryTimeoutMs: fromZero,
+  bufferMemory: fromZeroToLong,
+  maxBlockMs: fromZero,
+  maxRequestSize: fromZero,
+};
+
 export type CompleteProducerConfig = Required<Omit<ProducerConfig, 'compressionLevel' | 'acks'>> & {
   readonly compressionLevel?: number;
   /** As in the protocol. */
   readonly acks: -1 | 0 | 1;
 };
 
-/** Throws INVALID_CONFIG for settings that do not go together. */
+/** Throws INVALID_CONFIG for options that do not exist, for values they cannot have, and for those that do not go together. */
 export function completeProducerConfig(config: ProducerConfig): CompleteProducerConfig {
+  checkOptions('Producer', config, rules);
   const complete = withDefaults(config, defaults);
+  checkLevel(complete.compressionType, complete.compressionLevel);
   const given: Acks = config.acks ?? defaults.acks;
   const acks = given === 'all' ? -1 : given;
   const isCompatible = acks === -1 && complete.maxInFlightRequestsPerConnection <= 5;
@@ -58,4 +76,22 @@ export function completeProducerConfig(config: ProducerConfig): CompleteProducer
     throw new KafkaError('INVALID_CONFIG', 'deliveryTimeoutMs must be at least lingerMs + requestTimeoutMs');
   }
   return { ...complete, acks, enableIdempotence } as CompleteProducerConfig;
+}
+
+const levels: Readonly<Record<CompressionCodec, { min: number; max: number; also?: number } | undefined>> = {
+  none: undefined,
+  gzip: { min: 1, max: 9, also: -1 },
+  snappy: undefined,
+  lz4: { min: 1, max: 17 },
+  zstd: { min: -131_072, max: 22 },
+};
+
+function checkLevel(codec: CompressionCodec, level: number | undefined): void {
+  const range = levels[codec];
+  if (level === undefined || !range || level === range.also || (level >= range.min && level <= range.max)) return;
+  const also = range.also === undefined ? '' : `, or ${range.also}`;
+  throw new KafkaError(
+    'INVALID_CONFIG',
+    `compressionLevel of ${codec} must be from ${range.min} to ${range.max}${also}, not ${level}`,
+  );
 }

@@ -6,6 +6,7 @@ import { Consumer } from '../consumer/consumer.ts';
 import { stringDeserializer } from '../consumer/consumer-config.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import { Producer } from './producer.ts';
+import { ProducerBatch } from './producer-batch.ts';
 
 async function valuesOf(bootstrapServers: string, topic: string, count: number): Promise<(string | null)[]> {
   await using consumer = new Consumer({ bootstrapServers, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
@@ -169,4 +170,39 @@ test('what is not delivered within deliveryTimeoutMs fails, and what comes later
   const later = await simulation.run(producer.send({ topic: 'log', value: 'later' }));
   assert.ok(later.offset >= 1);
   await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+test('what is no record is refused by the call that sends it, and leaves no trace', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  const wrong: [object, RegExp][] = [
+    [{ topic: 'log', value: 'x', timestamp: -5 }, /^a record's timestamp must be whole milliseconds since 1970, not -5$/],
+    [{ topic: 'log', value: 'x', timestamp: new Date() }, /timestamp must be .*, not a Date$/],
+    [{ topic: 'log', value: { total: 12 } }, /^a record's value must be text, bytes \(a Uint8Array\) or null, not a Object$/],
+    [{ topic: 'log' }, /value must be .* or null, not undefined$/],
+    [{ topic: 'log', value: 'x', key: 7 }, /key must be .*, not 7$/],
+    [{ topic: 'log', value: 'x', headers: { a: 1 } }, /header a must be .*, not 1$/],
+    [{ topic: 'log', value: 'x', partition: -1 }, /partition must be a whole number, 0 or more, not -1$/],
+    [{ topic: '', value: 'x' }, /topic must be the name of a topic/],
+  ];
+  await producer.send({ topic: 'log', value: 'first' });
+  for (const [record, message] of wrong)
+    await assert.rejects(producer.send(record as never), { name: 'INVALID_REQUEST', message }, String(message));
+  assert.equal((await producer.send({ topic: 'log', value: 'second' })).offset, 1);
+});
+
+test('a batch that cannot be built fails alone', async (t) => {
+  await using kafka = await startKafka({ topics: ['good', 'bad'] });
+  await using producer = new Producer(kafka);
+  await Promise.all(['good', 'bad'].map((topic) => producer.send({ topic, value: 'before' })));
+  const { get: build } = Object.getOwnPropertyDescriptor(ProducerBatch.prototype, 'bytes')!;
+  const getter = t.mock.getter(ProducerBatch.prototype, 'bytes', function (this: ProducerBatch) {
+    if (this.topic === 'bad') throw new RangeError('it does not fit');
+    return build!.call(this);
+  });
+  const [good, bad] = await Promise.allSettled(['good', 'bad'].map((topic) => producer.send({ topic, value: 'x' })));
+  assert.equal(good!.status, 'fulfilled');
+  assert.equal(bad!.status === 'rejected' && bad!.reason.message, 'it does not fit');
+  getter.mock.restore();
+  assert.equal((await producer.send({ topic: 'bad', value: 'after' })).offset, 1);
 });

@@ -1,7 +1,8 @@
-import { KafkaError, type RecordHeader, recordBytesAtMost } from '@ottla/protocol';
+import { KafkaError, recordBytesAtMost } from '@ottla/protocol';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { TopicMetadata } from '../cluster/metadata-cache.ts';
+import { type RecordInBytes, recordInBytes } from './prepared-record.ts';
 import { type CompleteProducerConfig, completeProducerConfig, type ProducerConfig } from './producer-config.ts';
 import { type Appended, RecordAccumulator } from './record-accumulator.ts';
 import { Sender } from './sender.ts';
@@ -43,10 +44,8 @@ export type SentRange = {
   readonly count: number;
 };
 
-const encoder = new TextEncoder();
 /** How many records of a lane that have their place stay in it. */
 const servedAtATime = 4096;
-const noHeaders: readonly RecordHeader[] = [];
 
 /** Sends records. They are gathered into batches, so many `send`s at a time are cheap, and one awaited after the other are not. */
 export class Producer {
@@ -163,16 +162,9 @@ export class Producer {
     if (this.#closing) throw new ClientClosedError('producer');
   }
 
-  #prepare({ topic, key = null, value, headers, partition, timestamp }: ProducerRecord): PreparedRecord {
+  #prepare(record: ProducerRecord): PreparedRecord {
     this.#assertOpen();
-    const prepared = {
-      topic,
-      partition,
-      key: bytesOf(key),
-      value: bytesOf(value),
-      headers: headersOf(headers),
-      timestamp: timestamp ?? this.#cluster.runtime.clock.nowMs(),
-    };
+    const prepared = recordInBytes(record, this.#cluster.runtime.clock.nowMs());
     const bytes = recordBytesAtMost(prepared.key, prepared.value, prepared.headers);
     const limit = Math.min(this.#config.maxRequestSize, this.#config.bufferMemory);
     if (bytes > limit) {
@@ -267,28 +259,10 @@ export class Producer {
   }
 }
 
-type PreparedRecord = {
-  readonly topic: string;
-  readonly partition: number | undefined;
-  readonly key: Uint8Array | null;
-  readonly value: Uint8Array | null;
-  readonly headers: readonly RecordHeader[];
-  readonly timestamp: number;
-  readonly bytes: number;
-};
+type PreparedRecord = RecordInBytes & { readonly bytes: number };
 
 type Waiting = {
   readonly record: PreparedRecord;
   readonly deadlineMs: number;
   readonly appended: PromiseWithResolvers<Appended>;
 };
-
-function bytesOf(content: Content | null): Uint8Array | null {
-  return typeof content === 'string' ? encoder.encode(content) : content;
-}
-
-function headersOf(headers: ProducerRecord['headers']): readonly RecordHeader[] {
-  if (headers === undefined) return noHeaders;
-  if (Array.isArray(headers)) return headers.map(({ key, value }) => ({ key, value: bytesOf(value) }));
-  return Object.entries(headers as Record<string, Content | null>).map(([key, value]) => ({ key, value: bytesOf(value) }));
-}

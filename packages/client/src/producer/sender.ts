@@ -38,8 +38,17 @@ export class Sender {
     this.#isScheduled = true;
     this.#cluster.runtime.timers.soon(() => {
       this.#isScheduled = false;
-      if (!this.#isStopped) this.#drain();
+      if (!this.#isStopped) this.#drainOrFail();
     });
+  }
+
+  /** Nobody could catch what escapes a timer: those who sent hear of it instead. */
+  #drainOrFail(): void {
+    try {
+      this.#drain();
+    } catch (error) {
+      this.failAll(error as Error);
+    }
   }
 
   wakeAt(atMs: number): void {
@@ -93,6 +102,7 @@ export class Sender {
         this.#connect(leaderId);
         continue;
       }
+      if (!this.#isBuilt(queue, batch)) continue;
       const request = requests.get(leaderId);
       if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch }], bytes: batch.estimatedBytes });
       else if (request.bytes + batch.estimatedBytes <= this.#config.maxRequestSize) {
@@ -101,6 +111,17 @@ export class Sender {
       }
     }
     return requests;
+  }
+
+  /** A batch that cannot be built fails alone. */
+  #isBuilt(queue: PartitionQueue, batch: ProducerBatch): boolean {
+    try {
+      return batch.bytes.length > 0;
+    } catch (error) {
+      this.#giveUp(queue, batch, error as Error);
+      this.wake();
+      return false;
+    }
   }
 
   #send(leaderId: number, connection: BrokerConnection, queued: readonly QueuedBatch[]): void {
