@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Consumer, Producer, stringDeserializer } from '@ottla/client';
+import { silentLogger } from '@ottla/runtime';
 import { startKafka } from './start-kafka.ts';
 
 test('a started Kafka has the topics asked for, and takes and gives records', async () => {
@@ -42,6 +43,29 @@ test('settings reach the broker', async () => {
 
 test('a wrong setting is refused by name', async () => {
   await assert.rejects(startKafka({ settings: { 'num.partitions': 'many' } }), /num\.partitions/);
+});
+
+test('a setting that is unknown or does nothing yet is told, and nothing else is', async () => {
+  const told: string[] = [];
+  const { write } = process.stderr;
+  process.stderr.write = (text: unknown) => told.push(String(text)) > 0;
+  try {
+    await using kafka = await startKafka({ settings: { 'num.partitons': '7', 'log.cleaner.threads': '2' } });
+    await kafka.admin().createTopics([{ name: 'compacted', configs: { 'cleanup.policy': 'compact' } }]);
+    await using quiet = await startKafka({ settings: { 'num.partitons': '7' }, logger: silentLogger });
+    assert.ok(quiet.bootstrapServers);
+  } finally {
+    process.stderr.write = write;
+  }
+  assert.equal(told.length, 3, told.join(''));
+  assert.match(told[0]!, /^ottla: .*WARN .*num\.partitons/);
+  assert.match(told[1]!, /log\.cleaner\.threads/);
+  assert.match(told[2]!, /cleanup\.policy/);
+});
+
+test('a Kafka can be spread into the options of a client', async () => {
+  await using kafka = await startKafka();
+  assert.deepEqual({ ...kafka }, { bootstrapServers: kafka.bootstrapServers });
 });
 
 test('a Kafka in a directory remembers', async () => {
