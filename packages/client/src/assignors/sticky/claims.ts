@@ -1,5 +1,5 @@
 /** What the members say they had before, with contradictions settled: a member that missed a rebalance claims too much. */
-import { partitionName, type TopicPartition } from '../../topic-partition.ts';
+import type { TopicPartition } from '../../topic-partition.ts';
 import type { MemberSubscription, OwnAssignment } from '../assignor.ts';
 import { compareText, partitionsOfTopic } from '../assignor.ts';
 
@@ -81,6 +81,3 @@ export function remove<T>(list: T[], item: T): void {
   const at = list.indexOf(item);
   if (at >= 0) list.splice(at, 1);
 }
-
-/** For messages and maps. */
-export const nameOf = partitionName;

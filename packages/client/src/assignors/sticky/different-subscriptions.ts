@@ -36,7 +36,7 @@ class Balance {
   #wasEmpty = false;
   #hasRevoked = false;
   #isKnownUnbalanced = false;
-  #movements = new PartitionMovements();
+  readonly #movements = new PartitionMovements();
 
   constructor(group: StickyGroup, racks: RackMatching | undefined) {
     this.#group = group;
@@ -72,7 +72,6 @@ class Balance {
     this.#byLoad = [...this.assignment.keys()].sort((one, other) => this.#compareLoad(one, other));
     this.#wasEmpty = this.#load(this.#byLoad.at(-1)!) === 0;
     this.#free = this.#partitions.filter((partition) => !this.#owner.has(partition));
-    if (this.#racks) this.#free = this.#racks.mostConstrainedFirst(this.#free, this.#group.members);
   }
 
   giveFree(): void {
@@ -83,10 +82,7 @@ class Balance {
   /** Moves partitions while it helps. An existing assignment is left alone unless the new one is better balanced. */
   move(): void {
     const isMovable = ({ topic }: TopicPartition): boolean => this.#subscribers.get(topic)!.length > 1;
-    const fixed = new Map(
-      this.#byLoad.filter((id) => !this.#canTakePart(id, isMovable)).map((id) => [id, this.assignment.get(id)!]),
-    );
-    this.#byLoad = this.#byLoad.filter((id) => !fixed.has(id));
+    this.#byLoad = this.#byLoad.filter((id) => this.#canTakePart(id, isMovable));
     const before = new Map(this.#byLoad.map((id) => [id, [...this.assignment.get(id)!]]));
     const scoreBefore = this.#score();
     if (!this.#hasRevoked) this.#moveAmong(this.#free.filter(isMovable));
@@ -115,19 +111,14 @@ class Balance {
     return hasMoved;
   }
 
-  /** Somebody with at least two partitions fewer: best who had it before, then who has it nearby, then who has the fewest. */
+  /** Somebody with at least two partitions fewer: best who had it before, else who has the fewest. */
   #betterOwner(partition: TopicPartition): string | undefined {
     const owner = this.#owner.get(partition)!;
     const hasFewer = (id: string): boolean => this.#load(owner) > this.#load(id) + 1;
     const earlier = this.#group.claims.earlierOwner.get(partition);
     if (earlier !== undefined && hasFewer(earlier)) return earlier;
-    const subscribers = this.#subscribers.get(partition.topic)!;
-    if (this.#racks && this.#members.get(owner)!.rackId && this.#isNearby(owner, partition)) {
-      const isNamedNearby = (id: string): boolean => Boolean(this.#members.get(id)!.rackId) && this.#isNearby(id, partition);
-      const nearby = subscribers.find((id) => isNamedNearby(id) && hasFewer(id));
-      if (nearby !== undefined) return nearby;
-    }
-    return subscribers.some(hasFewer) ? this.#byLoad.find((id) => this.#mayRead(id, partition)) : undefined;
+    const least = this.#byLoad.find((id) => this.#mayRead(id, partition));
+    return least !== undefined && hasFewer(least) ? least : undefined;
   }
 
   /** Rather than the partition itself one of its topic that came the other way: undoing a move is cheaper than another. */
