@@ -10,7 +10,8 @@ import { describeDifferences, differencesOf } from './same-answers/differences.t
 import { isKnown } from './same-answers/known-differences.ts';
 import { Probe } from './same-answers/probe.ts';
 import { scenarios } from './same-answers/scenarios/index.ts';
-import { brokerProperties } from './same-answers/scenarios/scenario.ts';
+import { restartScenarios } from './same-answers/scenarios/restart.ts';
+import { brokerProperties, type Scenario } from './same-answers/scenarios/scenario.ts';
 import { TargetNode, targets } from './targets/node.ts';
 
 const wanted = process.env['SAME_ANSWERS'] ?? '';
@@ -31,22 +32,29 @@ describe('same answers', { skip: both ? false : 'needs both targets' }, () => {
     for (const node of nodes) await node.destroy();
   });
 
-  for (const { name, run } of scenarios.filter((scenario) => scenario.name.includes(wanted))) {
-    test(name, async () => {
-      await Promise.all(
-        probes.map(async (probe) => {
-          probe.begin(name);
-          await run(probe);
-        }),
-      );
-      const [kafka, ottla] = probes.map((probe) => probe.take());
-      assert.ok(kafka!.length > 0, 'nothing was asked');
-      const differences = differencesOf(kafka!, ottla!).filter((difference) => !isKnown(difference));
-      assert.equal(
-        differences.length,
-        0,
-        `${differences.length} differences in ${kafka!.length} answers\n${describeDifferences(differences)}`,
-      );
+  for (const scenario of scenarios.filter(({ name }) => name.includes(wanted))) test(scenario.name, () => compare(scenario));
+
+  for (const scenario of wanted === '' ? restartScenarios : []) {
+    test(scenario.name, async () => {
+      await Promise.all(nodes.map((node) => node.stop().then(() => node.start())));
+      await compare(scenario);
     });
+  }
+
+  async function compare({ name, run }: Scenario): Promise<void> {
+    await Promise.all(
+      probes.map(async (probe) => {
+        probe.begin(name);
+        await run(probe);
+      }),
+    );
+    const [kafka, ottla] = probes.map((probe) => probe.take());
+    assert.ok(kafka!.length > 0, 'nothing was asked');
+    const differences = differencesOf(kafka!, ottla!).filter((difference) => !isKnown(difference));
+    assert.equal(
+      differences.length,
+      0,
+      `${differences.length} differences in ${kafka!.length} answers\n${describeDifferences(differences)}`,
+    );
   }
 });
