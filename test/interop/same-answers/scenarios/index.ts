@@ -3,6 +3,7 @@ import { configScenarios } from './configs.ts';
 import { fetchScenarios } from './fetch.ts';
 import { framing } from './framing.ts';
 import { groupScenarios } from './groups.ts';
+import { largeScenarios } from './large.ts';
 import { metadataScenarios } from './metadata.ts';
 import { produceScenarios } from './produce.ts';
 import type { Scenario } from './scenario.ts';
@@ -19,4 +20,5 @@ export const scenarios: readonly Scenario[] = [
   ...groupScenarios,
   ...clusterScenarios,
   ...securityScenarios,
+  ...largeScenarios,
 ];
