@@ -11,14 +11,16 @@ import { rangeAssignor } from './range-assignor.ts';
 import { roundRobinAssignor } from './round-robin-assignor.ts';
 import { readStickyUserData, stickyAssignor } from './sticky-assignor.ts';
 
-const lines = readFileSync(new URL('../../vectors/assignors-client.jsonl', import.meta.url), 'utf8')
-  .trim()
-  .split('\n');
-test(`${lines.length} assignments of Apache Kafka's clients agree`, () =>
-  assert.deepEqual(
-    lines.map(check).filter((problem) => problem !== undefined),
-    [],
-  ));
+for (const file of ['assignors-client.jsonl', 'random/assignors-client.jsonl']) {
+  const lines = readFileSync(new URL(`../../vectors/${file}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n');
+  test(`${lines.length} assignments of Apache Kafka's clients agree: ${file}`, () =>
+    assert.deepEqual(
+      lines.map(check).filter((problem) => problem !== undefined),
+      [],
+    ));
+}
 
 type Topics = ReadonlyMap<string, number>;
 type Assignment = Map<string, TopicPartition[]>;

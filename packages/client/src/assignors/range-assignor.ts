@@ -32,10 +32,11 @@ function assign(
   const assignment = new Map<string, TopicPartition[]>(members.map(({ memberId }) => [memberId, []]));
   const cuts = cutsOf(members, partitionCounts);
   const racks = new RackMatching(partitionCounts, replicaRacks);
-  if (cuts.some((cut) => racks.matterFor([cut.topic], [...cut.given.keys()]))) {
+  const racksMatter = ({ topic, given }: Cut): boolean => racks.matterFor([topic], given.keys());
+  if (cuts.some(racksMatter)) {
     for (const alike of cutAlike(cuts)) {
       if (alike.length > 1) giveNearbyTogether(alike, racks);
-      else if (racks.matterFor([alike[0]!.topic], [...alike[0]!.given.keys()])) giveNearby(alike[0]!, racks);
+      else for (const cut of alike.filter(racksMatter)) giveNearby(cut, racks);
     }
   }
   for (const cut of cuts) {

@@ -9,14 +9,16 @@ import { rangeAssignor } from './range-assignor.ts';
 import { simpleAssignor } from './simple-assignor.ts';
 import { uniformAssignor } from './uniform-assignor.ts';
 
-const lines = readFileSync(new URL('../../vectors/assignors-server.jsonl', import.meta.url), 'utf8')
-  .trim()
-  .split('\n');
-test(`${lines.length} assignments of Apache Kafka's coordinator agree`, () =>
-  assert.deepEqual(
-    lines.map(check).filter((problem) => problem !== undefined),
-    [],
-  ));
+for (const file of ['assignors-server.jsonl', 'random/assignors-server.jsonl']) {
+  const lines = readFileSync(new URL(`../../vectors/${file}`, import.meta.url), 'utf8')
+    .trim()
+    .split('\n');
+  test(`${lines.length} assignments of Apache Kafka's coordinator agree: ${file}`, () =>
+    assert.deepEqual(
+      lines.map(check).filter((problem) => problem !== undefined),
+      [],
+    ));
+}
 
 type Counts = ReadonlyMap<Uuid, number>;
 type Given = ReadonlyMap<string, Assignment>;
