@@ -291,6 +291,11 @@ export class TestClient {
     return topics[0]!.partitions[0]!.offset;
   }
 
+  /** A topic of that name will have another id. */
+  forget(topic: string): void {
+    this.#topicIds.delete(topic);
+  }
+
   async topicId(topic: string): Promise<Uuid> {
     let id = this.#topicIds.get(topic);
     if (id === undefined) {
