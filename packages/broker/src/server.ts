@@ -57,6 +57,9 @@ const ANSWER_GRACE_MS = 2_000;
 const defaultBootstrap = (): MetadataRecord[] =>
   [...defaultFeatureLevels()].map(([name, level]) => featureLevelRecord(name, level));
 
+const listenerText = ({ name, host, port }: RegisteredEndpoint): string =>
+  `${name}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
 type Dispatchers = { readonly broker: RequestDispatcher; readonly controller: RequestDispatcher };
 
 type Started = {
@@ -84,6 +87,7 @@ export class BrokerServer {
 
   /** Throws ConfigError, IoError (a port in use, a directory that another process has …), CorruptFileError. */
   static async start({ runtime: machine, properties, logLevel = 'info', onFatal }: ServerOptions): Promise<BrokerServer> {
+    const beganMs = machine.clock.monotonicMs();
     const parsed = parseBrokerConfig(properties);
     const { config } = parsed;
     const endpoints = resolveListeners(config, parsed.properties);
@@ -202,6 +206,13 @@ export class BrokerServer {
         controller: new RequestDispatcher(parts, controllerListenerHandlers()),
       };
       gate.resolve(dispatchers);
+      runtime.logger.info('the node serves', {
+        nodeId,
+        clusterId,
+        listeners: [...listeners.advertised.broker, ...listeners.advertised.controller].map(listenerText).join(','),
+        directories: logDirectories(config).join(','),
+        ms: Math.round(runtime.clock.monotonicMs() - beganMs),
+      });
       return new BrokerServer({ parts, lifecycle, listeners, metadataLock, onFatal: onFatal ?? (() => {}) });
     } catch (error) {
       for (const step of undo.reverse()) {
@@ -258,6 +269,7 @@ export class BrokerServer {
       this.#metadataLock?.release();
       logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
     }
+    runtime.logger.info('the node has stopped cleanly');
   }
 
   #scheduleTasks(): void {

@@ -13,6 +13,11 @@ import { type PartitionDirectoryName, parsePartitionDirectoryName } from './part
 
 export const directoryLockName = '.lock';
 
+/** A log directory that this node must not use as it is; the message says what to do. */
+export class LogDirectoryError extends Error {
+  override readonly name = 'LogDirectoryError';
+}
+
 export type DirectoryLock = { release(): void };
 
 /** One of log.dirs: locked, with its identity and its checkpoints. The logs in it are the LogManager's. */
@@ -132,9 +137,15 @@ function claim(
   { files, clock, random }: Pick<Runtime, 'files' | 'clock' | 'random'>,
 ): Uuid {
   const meta = readMetaProperties(files, path);
-  if (!meta) throw new Error(`${path} is not formatted: run "ottla storage format" on it first`);
-  if (meta.clusterId !== clusterId) throw new Error(`${path} belongs to cluster ${meta.clusterId}, not ${clusterId}`);
-  if (meta.nodeId !== nodeId) throw new Error(`${path} belongs to node ${meta.nodeId}, not ${nodeId}`);
+  if (!meta) throw new LogDirectoryError(`${path} is not formatted: run "ottla storage format" on it first`);
+  if (meta.clusterId !== clusterId)
+    throw new LogDirectoryError(
+      `${path} belongs to cluster ${meta.clusterId}, not ${clusterId}: give this node a directory of its own`,
+    );
+  if (meta.nodeId !== nodeId)
+    throw new LogDirectoryError(
+      `${path} belongs to node ${meta.nodeId}, not ${nodeId}: give this node a directory of its own, or correct node.id`,
+    );
   if (meta.directoryId !== undefined) return meta.directoryId;
   const directoryId = uuidFromBytes(random.bytes(16));
   writeMetaProperties(files, path, { clusterId, nodeId, directoryId }, clock.nowMs());

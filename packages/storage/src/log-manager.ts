@@ -2,7 +2,7 @@ import { KafkaError, type Uuid } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import { Log } from './log.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
-import { LogDirectory } from './log-directory.ts';
+import { LogDirectory, LogDirectoryError } from './log-directory.ts';
 import { type DirectoryFate, fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
 import { RetiredFiles } from './retired-files.ts';
 
@@ -77,7 +77,8 @@ export class LogManager {
     try {
       for (const path of options.directories) opened.push(LogDirectory.open(path, options, options.runtime));
       const ids = new Set(opened.map((directory) => directory.id));
-      if (ids.size !== opened.length) throw new Error(`two of ${options.directories.join(', ')} have the same directory.id`);
+      if (ids.size !== opened.length)
+        throw new LogDirectoryError(`two of ${options.directories.join(', ')} have the same directory.id`);
       const manager = new LogManager(options, opened);
       for (const directory of opened) manager.#load(directory);
       return manager;
@@ -262,13 +263,16 @@ export class LogManager {
     const highWatermarks = directory.readCheckpoint('replication');
     const { runtime } = this.#options;
     const nowMs = runtime.clock.nowMs();
+    const beganMs = runtime.clock.monotonicMs();
+    const loadedBefore = this.#logs.size;
     for (const { topic, partition, fate, path } of directory.partitions()) {
       if (topic === clusterMetadataTopic) continue;
       if (fate === 'delete') this.#retired.addDirectory(path, nowMs + this.#configOf(topic).fileDeleteDelayMs);
       if (fate !== undefined) continue;
       const name = partitionDirectoryName(topic, partition);
       const twin = this.#logs.get(name);
-      if (twin) throw new Error(`${name} is both in ${twin.directory.path} and in ${directory.path}: remove the older one`);
+      if (twin)
+        throw new LogDirectoryError(`${name} is both in ${twin.directory.path} and in ${directory.path}: remove the older one`);
       const log = Log.open({
         directory: path,
         topic,
@@ -283,6 +287,10 @@ export class LogManager {
       log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
       this.#logs.set(name, { log, directory });
     }
+    const logs = this.#logs.size - loadedBefore;
+    if (logs === 0) return;
+    const what = directory.wasCleanShutdown ? 'logs are loaded' : 'logs are recovered: the last stop was not clean';
+    runtime.logger.info(what, { directory: directory.path, logs, ms: Math.round(runtime.clock.monotonicMs() - beganMs) });
   }
 
   #configOf(topic: string): LogConfig {
