@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { type Kafka, startKafka } from '@ottla/testing';
 
@@ -18,16 +18,18 @@ function start(kafka: Pick<Kafka, 'bootstrapServers'>, commandLine: readonly str
 async function ottla(
   kafka: Pick<Kafka, 'bootstrapServers'>,
   commandLine: string | readonly string[],
-  input = '',
+  input: string | Uint8Array = '',
 ): Promise<Finished> {
   const child = start(kafka, typeof commandLine === 'string' ? commandLine.split(' ') : commandLine);
   const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  // Who refuses a line does not read what follows it.
+  child.stdin.on('error', () => {});
   child.stdin.end(input);
   const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
   return { status: await exit, stdout, stderr };
 }
 
-async function succeed(kafka: Kafka, commandLine: string | readonly string[], input?: string): Promise<string> {
+async function succeed(kafka: Kafka, commandLine: string | readonly string[], input?: string | Uint8Array): Promise<string> {
   const { status, stdout, stderr } = await ottla(kafka, commandLine, input);
   assert.equal(status, 0, stderr);
   return stdout;
@@ -56,11 +58,33 @@ test('lines are produced and consumed, with keys, headers and in any codec', asy
   await succeed(kafka, 'produce greetings --key c --tombstone');
   assert.equal(
     await succeed(kafka, 'consume greetings --from-beginning --max-messages 6 --keys --headers --offsets'),
-    '0@0\t\t\thello\n0@1\t\t\tworld\n0@2\tlang=en\ta\t1\n0@3\tlang=en\tb\t2\n0@4\t\tc\tlast one\n0@5\t\tc\t\n',
+    '0@0\t\tnull\thello\n0@1\t\tnull\tworld\n0@2\tlang=en\ta\t1\n0@3\tlang=en\tb\t2\n0@4\t\tc\tlast one\n0@5\t\tc\tnull\n',
   );
-  assert.equal(await succeed(kafka, 'consume greetings --offset -2 --timeout-ms 700 --format %k=%v;'), 'c=last one;c=;');
+  assert.equal(await succeed(kafka, 'consume greetings --offset -2 --timeout-ms 700 --format %k=%v;'), 'c=last one;c=null;');
   const line = JSON.parse(await succeed(kafka, 'consume greetings --offset 2 -n 1 --json'));
   assert.deepEqual([line.offset, line.key, line.value, line.headers], [2, 'a', '1', [{ key: 'lang', value: 'en' }]]);
+});
+
+test('lines are sent byte by byte, and printed so', async () => {
+  await using kafka = await startKafka({ topics: ['bytes', 'pairs'] });
+  const bytes = Buffer.from([0xff, 0xfe, 0, 1, 0xc3, 0x0a, 0xe2, 0x82]);
+  await succeed(kafka, 'produce bytes', bytes);
+  await succeed(kafka, ['produce', 'pairs', '-s', '\\t'], Buffer.from([0xff, 0x09, 0xfe, 0x0a]));
+  const [pair] = JSON.parse(`[${await succeed(kafka, 'consume pairs -o 0 -n 1 --json')}]`);
+  assert.deepEqual([pair.key, pair.value], [{ base64: '/w==' }, { base64: '/g==' }]);
+  const child = start(kafka, ['consume', 'bytes', '--from-beginning', '-n', '2']);
+  assert.deepEqual(await buffer(child.stdout), Buffer.concat([bytes, Buffer.from('\n')]));
+});
+
+test('lines before one that cannot be sent are sent, and both is told', async () => {
+  await using kafka = await startKafka({ topics: ['pairs'] });
+  const unpaired = await ottla(kafka, 'produce pairs -s :', 'a:1\nb:2\nnocolon\nc:3\n');
+  assert.equal(unpaired.status, 1);
+  assert.equal(unpaired.stderr, 'ottla: line 3 has no separator ":": it must be key:value (2 records before it sent)\n');
+  const long = await ottla(kafka, 'produce pairs', `short\n${'x'.repeat(3_000_000)}\nshort\n`);
+  assert.match(long.stderr, /^ottla: line 2 is longer than the \d+ bytes .*--max-request-size.* \(1 record before it sent\)\n$/);
+  assert.equal(await succeed(kafka, 'consume pairs --from-beginning --timeout-ms 700 -f %v;'), '1;2;short;');
+  assert.match((await ottla(kafka, ['produce', 'pairs', '-s', ''], 'x')).stderr, /at least one character/);
 });
 
 test('a group commits just what it printed, is described with its lag, and moved', async () => {

@@ -30,3 +30,8 @@ export function assignments(texts: readonly string[]): Record<string, string> {
   }
   return values;
 }
+
+/** "1 record", "2 records". */
+export function counted(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}

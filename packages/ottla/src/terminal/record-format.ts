@@ -3,9 +3,10 @@ import type { ConsumerRecord } from '@ottla/client';
 /** The bytes to print for a record. */
 export type RecordFormat = (record: ConsumerRecord) => Uint8Array;
 
-const noBytes = new Uint8Array(0);
+/** As Kafka's console consumer prints it: a tombstone is not an empty value. */
+const nullText = Buffer.from('null');
 
-/** Of a text with %t %p %o %T %k %v %h, %%, \n and \t. Keys and values are printed as they are, byte by byte; nothing for null. */
+/** Of a text with %t %p %o %T %k %v %h, %%, \n and \t. Keys and values are printed as they are, byte by byte. */
 export function recordFormat(text: string): RecordFormat {
   const parts = [...text.matchAll(/%(.)|\\([nt\\])|[^%\\]+|[%\\]/gs)].map(([all, field, escaped]): RecordFormat => {
     if (field !== undefined && field in fields) return fields[field]!;
@@ -22,10 +23,10 @@ const fields: Record<string, RecordFormat> = {
   p: ({ partition }) => Buffer.from(String(partition)),
   o: ({ offset }) => Buffer.from(String(offset)),
   T: ({ timestamp }) => Buffer.from(timestamp < 0 ? '-' : new Date(timestamp).toISOString()),
-  k: ({ key }) => key ?? noBytes,
-  v: ({ value }) => value ?? noBytes,
+  k: ({ key }) => key ?? nullText,
+  v: ({ value }) => value ?? nullText,
   h: ({ headers }) =>
-    Buffer.from(headers.map(({ key, value }) => `${key}=${value === null ? '' : Buffer.from(value).toString()}`).join(',')),
+    Buffer.from(headers.map(({ key, value }) => `${key}=${value === null ? 'null' : Buffer.from(value).toString()}`).join(',')),
 };
 
 const strict = new TextDecoder('utf-8', { fatal: true });
