@@ -74,7 +74,7 @@ async function stable(
   return { memberId, generationId };
 }
 
-async function coordinatorReady(probe: Probe): Promise<void> {
+export async function coordinatorReady(probe: Probe): Promise<void> {
   for (let tries = 0; tries < 200; tries++) {
     const found = await probe.ask('find', FindCoordinator, 4, { keyType: 0, coordinatorKeys: ['g'] }, { quiet: true });
     const list = await probe.ask('list', ListGroups, 4, {}, { quiet: true });

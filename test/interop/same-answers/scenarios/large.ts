@@ -11,6 +11,7 @@ import {
   SyncGroup,
 } from '@ottla/protocol';
 import { batch } from './batches.ts';
+import { coordinatorReady } from './groups.ts';
 import { makeTopic, type Scenario } from './scenario.ts';
 
 const many = 20_000;
@@ -19,6 +20,7 @@ export const largeScenarios: readonly Scenario[] = [
   {
     name: 'large requests',
     async run(probe) {
+      await coordinatorReady(probe);
       const topicId = await makeTopic(probe, 'big');
       const partitions = Array.from({ length: many }, (_, index) => index);
       const errorsOf = (what: string, codes: readonly number[]): void => {
