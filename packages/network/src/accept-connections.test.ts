@@ -361,6 +361,73 @@ for (const [where, run] of Object.entries(worlds)) {
         await assert.rejects(runtime.network.connect(server.address));
       }));
 
+    test('a late answer is made in its turn, and when the client has taken the one before', () =>
+      run(async (runtime) => {
+        const made: string[] = [];
+        const large = Buffer.alloc(8 << 20, 'x');
+        const manual = new Manual();
+        const onRequest: RequestHandler = (frame, connection) => {
+          const request = text(frame);
+          if (request === 'first') return manual.onRequest(frame, connection);
+          return Promise.resolve(() => {
+            made.push(request);
+            return [large];
+          });
+        };
+        const server = await listen(runtime, { onRequest, limits: { maxQueuedBytes: 1000 } });
+        const client = await RawClient.connect(runtime, server);
+        client.socket.pause();
+        client.send('first', 'b', 'c', 'd');
+        await manual.received(1);
+        await sleep(runtime.timers, 5);
+        assert.deepEqual(made, []);
+        manual.answer('first');
+        await sleep(runtime.timers, 5);
+        assert.deepEqual(made, ['b']);
+        client.socket.resume();
+        await client.answered(4);
+        assert.deepEqual(made, ['b', 'c', 'd']);
+        assert.deepEqual(
+          client.answers.map((answer) => answer.length),
+          ['first'.length, large.length, large.length, large.length],
+        );
+        await server.close();
+      }));
+
+    test('a late answer that cannot be made closes the connection, after the earlier answers', () =>
+      run(async (runtime) => {
+        const onRequest: RequestHandler = (frame) =>
+          text(frame) === 'ok'
+            ? [frame]
+            : Promise.resolve(() => {
+                throw new Error('as it should');
+              });
+        const server = await listen(runtime, { onRequest });
+        const client = await RawClient.connect(runtime, server);
+        client.send('ok', 'bad', 'ok');
+        await client.ended();
+        assert.deepEqual(client.answers, ['ok']);
+        await server.close();
+      }));
+
+    test('whoever waits on behalf of a connection hears once that it is gone, unless that was called off', () =>
+      run(async (runtime) => {
+        const manual = new Manual();
+        const server = await listen(runtime, { onRequest: manual.onRequest });
+        const client = await RawClient.connect(runtime, server);
+        client.send('a');
+        await manual.received(1);
+        const [connection] = manual.connections;
+        const heard: string[] = [];
+        connection!.onClosed(() => heard.push('kept'));
+        connection!.onClosed(() => heard.push('called off'))();
+        client.socket.destroy();
+        while (!connection!.closed) await sleep(runtime.timers, 1);
+        connection!.onClosed(() => heard.push('late'));
+        assert.deepEqual(heard, ['kept', 'late']);
+        await server.close();
+      }));
+
     test('a client that leaves with requests in flight is forgotten', () =>
       run(async (runtime) => {
         const manual = new Manual();

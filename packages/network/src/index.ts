@@ -10,4 +10,4 @@ export { BrokerConnection, type BrokerConnectionOptions, type SendOptions } from
 export { ConnectionQuota, type ConnectionQuotaLimits } from './connection-quota.ts';
 export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
 export { type FrameParts, packFrames } from './outgoing-frames.ts';
-export type { ConnectionLimits, RequestHandler, ResponseParts, ServerConnection } from './server-connection.ts';
+export type { ConnectionLimits, LateResponse, RequestHandler, ResponseParts, ServerConnection } from './server-connection.ts';

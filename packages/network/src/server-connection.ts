@@ -5,6 +5,9 @@ import { type FrameParts, frameBytes, packFrames } from './outgoing-frames.ts';
 /** A response without its size; null where the request wants no answer. */
 export type ResponseParts = FrameParts;
 
+/** Makes a large response once the earlier ones have left and the socket has room, so that a connection keeps one of them at a time. */
+export type LateResponse = () => ResponseParts | null;
+
 /**
  * Handles one request. Called in arrival order, also while earlier requests still wait for theirs; what it does before its first
  * await is thus in order. The frame is the handler's to keep or change. A throw or rejection closes this connection, after the
@@ -13,7 +16,7 @@ export type ResponseParts = FrameParts;
 export type RequestHandler = (
   frame: Uint8Array,
   connection: ServerConnection,
-) => ResponseParts | null | Promise<ResponseParts | null>;
+) => ResponseParts | null | Promise<ResponseParts | LateResponse | null>;
 
 export type ConnectionLimits = {
   /** Larger frames close the connection (`socket.request.max.bytes`). */
@@ -38,7 +41,7 @@ type Surroundings = {
 /** A request in flight, and its answer once there is one. Those of a connection are linked in arrival order. */
 type Exchange = {
   outcome: 'pending' | 'answered' | 'failed';
-  answer: ResponseParts | null;
+  answer: ResponseParts | LateResponse | null;
   readonly requestBytes: number;
   next: Exchange | undefined;
 };
@@ -72,6 +75,7 @@ export class ServerConnection {
   #throttle: Timer | undefined;
   #throttledUntilMs = 0;
   #lastActiveMs: number;
+  readonly #onClosed = new Set<() => void>();
 
   constructor(id: number, listenerName: string, socket: Socket, around: Surroundings) {
     this.id = id;
@@ -98,6 +102,13 @@ export class ServerConnection {
   /** Monotonic; of the last bytes in either direction. */
   get lastActiveMs(): number {
     return this.#lastActiveMs;
+  }
+
+  /** Calls once when the connection is gone, for whoever waits on its behalf; the returned function calls that off. */
+  onClosed(callback: () => void): () => void {
+    if (this.#closed) callback();
+    else this.#onClosed.add(callback);
+    return () => void this.#onClosed.delete(callback);
   }
 
   /** For frames from now on. */
@@ -162,7 +173,7 @@ export class ServerConnection {
     const { maxRequestsInFlight, maxRequestBytesInFlight, maxQueuedBytes } = this.#around.limits;
     if (this.#requestsInFlight >= maxRequestsInFlight || this.#requestBytesInFlight > maxRequestBytesInFlight) return false;
     if (this.#heldBytes > maxQueuedBytes) return false;
-    return !(this.#awaitsDrain && this.#socket.queuedBytes > maxQueuedBytes);
+    return !this.#isBehind();
   }
 
   #handle(frame: Uint8Array): void {
@@ -192,11 +203,11 @@ export class ServerConnection {
     return exchange;
   }
 
-  #answered(exchange: Exchange, answer: ResponseParts | null): void {
+  #answered(exchange: Exchange, answer: ResponseParts | LateResponse | null): void {
     if (this.#closed) return;
     exchange.outcome = 'answered';
     exchange.answer = answer;
-    if (answer) this.#heldBytes += frameBytes(answer);
+    if (answer && typeof answer !== 'function') this.#heldBytes += frameBytes(answer);
     if (exchange === this.#oldest) this.#flushSoon();
   }
 
@@ -221,11 +232,17 @@ export class ServerConnection {
     if (this.#closed || this.#ended) return;
     const answers: ResponseParts[] = [];
     while (this.#oldest?.outcome === 'answered') {
-      const { answer } = this.#oldest;
-      if (answer) {
-        this.#heldBytes -= frameBytes(answer);
-        answers.push(answer);
-      }
+      let { answer } = this.#oldest;
+      if (typeof answer === 'function') {
+        if (answers.length > 0 || this.#isBehind()) break;
+        try {
+          answer = answer();
+        } catch (error) {
+          this.#failed(this.#oldest, error);
+          break;
+        }
+      } else if (answer) this.#heldBytes -= frameBytes(answer);
+      if (answer) answers.push(answer);
       this.#requestsInFlight--;
       this.#requestBytesInFlight -= this.#oldest.requestBytes;
       this.#oldest = this.#oldest.next;
@@ -239,12 +256,19 @@ export class ServerConnection {
       this.#endSocket();
       return;
     }
+    // A late one is next: now, or when the socket has drained.
+    if (this.#oldest?.outcome === 'answered' && !this.#isBehind()) this.#flushSoon();
     this.#endIfAnswered();
     if (this.#paused) this.#takeRequests();
   };
 
+  #isBehind(): boolean {
+    return this.#awaitsDrain && this.#socket.queuedBytes > this.#around.limits.maxQueuedBytes;
+  }
+
   #drained(): void {
     this.#awaitsDrain = false;
+    if (this.#oldest?.outcome === 'answered') this.#flushSoon();
     if (this.#paused) this.#takeRequests();
   }
 
@@ -271,6 +295,8 @@ export class ServerConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#forgetRequests();
+    for (const callback of this.#onClosed) callback();
+    this.#onClosed.clear();
     this.#around.onClose(this, error);
   }
 }
