@@ -197,8 +197,9 @@ function inspectionLimits(config: LogConfig, nowMs: number): InspectOptions {
   if (config.messageTimestampType === 'LogAppendTime') return rules;
   return {
     ...rules,
-    earliestTimestamp: nowMs - config.messageTimestampBeforeMaxMs,
-    latestTimestamp: nowMs + config.messageTimestampAfterMaxMs,
+    // What a number does not hold exactly cannot be written into the batch: 285,000 years each way are enough.
+    earliestTimestamp: Math.max(nowMs - config.messageTimestampBeforeMaxMs, Number.MIN_SAFE_INTEGER),
+    latestTimestamp: Math.min(nowMs + config.messageTimestampAfterMaxMs, Number.MAX_SAFE_INTEGER),
   };
 }
 

@@ -125,6 +125,17 @@ test('every record without a key is named when the topic is compacted', () => {
   );
 });
 
+test('a time that a number does not hold exactly is refused, wherever the batch says its times lie', () => {
+  const log = openLog(testRuntime());
+  const records = Buffer.from(batchOf(['a']));
+  const view = new BatchView(records);
+  records.writeBigInt64BE(-(2n ** 60n), 27);
+  records.writeBigInt64BE(1n, 35);
+  view.refreshCrc();
+  assert.throws(() => append(log, records), failsWith('INVALID_TIMESTAMP'));
+  assert.equal(log.logEndOffset, 0);
+});
+
 test('of very many records at fault the first hundred are named, and all are counted', () => {
   const log = openLog(testRuntime(), { config: { cleanupPolicy: ['compact'], messageTimestampAfterMaxMs: 500 } });
   const values = Array.from({ length: 5000 }, () => 'a');
