@@ -2,7 +2,8 @@
  * Frames that were valid once, of every API and version that a broker and a controller advertise, spoiled in every way: the broker answers them
  * or closes that connection, complains of nothing, and serves everybody else as before.
  *
- * `FUZZ_SEED=n` replays a run, `FUZZ_SEED=random` looks for what the usual seed does not find, `FUZZ_SECONDS=n` looks longer.
+ * `FUZZ_SEED=n` replays a run, `FUZZ_SEED=random` looks for what the usual seed does not find, `FUZZ_SECONDS=n` looks longer,
+ * `FUZZ_APIS=Produce,Fetch` at some only.
  */
 import assert from 'node:assert/strict';
 import process from 'node:process';
@@ -46,6 +47,7 @@ import { WatchedLogger } from './watched-logger.ts';
 
 const asked = process.env['FUZZ_SEED'] ?? '20261121';
 const seed = asked === 'random' ? Math.floor(Math.random() * 2 ** 31) : Number(asked);
+const chosen = process.env['FUZZ_APIS']?.split(',');
 const seconds = Number(process.env['FUZZ_SECONDS'] ?? '8');
 
 /** Valid ones, that only ask for strange things, come first: a spoiled one often ends its connection. */
@@ -77,7 +79,9 @@ test(`spoiled frames leave a broker unmoved (FUZZ_SEED=${seed})`, { timeout: (se
   await health.check(topicId, 0);
   const before = process.memoryUsage();
   const controllerPort = await health.controllerPort();
-  const versions = [...versionsServed('broker', port), ...versionsServed('controller', controllerPort)];
+  const versions = [...versionsServed('broker', port), ...versionsServed('controller', controllerPort)].filter(
+    ({ api }) => chosen?.includes(api.name) ?? true,
+  );
   const deadline = performance.now() + seconds * 1000;
   let [round, sent, answered] = [0, 0, 0];
   let last = '';
@@ -261,6 +265,9 @@ function worldOf(random: SeededRandom, ids: readonly string[]): World {
   const batch = (options: object, ...texts: string[]) => buildBatch({ records: texts.map(value), ...options });
   return {
     names: [
+      'fuzz-a',
+      'fuzz-a',
+      'fuzz-a',
       'fuzz-a',
       'fuzz-a',
       'fuzz-b',

@@ -2,7 +2,7 @@
  * Invents valid messages of any API and version: a Reader that makes up what it is asked to read. The generated codec asks for
  * each field in turn, so what it builds has the right shape, and writing it back gives the bytes of a valid request.
  */
-import { type Api, Reader, type Uuid, Writer, writeRequestHeader, ZERO_UUID } from '@ottla/protocol';
+import { type Api, crc32c, Reader, type Uuid, Writer, writeRequestHeader, ZERO_UUID } from '@ottla/protocol';
 import type { SeededRandom } from '@ottla/runtime';
 
 /** What requests may speak of, so that some of them hit something. */
@@ -13,6 +13,10 @@ export type World = {
   readonly ids: readonly Uuid[];
   readonly payloads: readonly Uint8Array[];
 };
+
+const BATCH_HEADER_BYTES = 61;
+const BATCH_CRC_AT = 17;
+const BATCH_CRC_COVERS_FROM = 21;
 
 const numbers = [0, 0, 0, 1, 1, 1, 2, 3, 5, -1, -1, -2, 127, -128];
 const extremes = [0x7fff, -0x8000, 0x7fffffff, -0x80000000, 0x7fffffff - 1, 65_536];
@@ -82,7 +86,17 @@ export class Inventor extends Reader {
     return this.nullableString();
   }
   override bytes(): Uint8Array {
-    return this.#of(this.#world.payloads);
+    const payload = this.#of(this.#world.payloads);
+    return payload.length > BATCH_HEADER_BYTES && this.#random.below(3) === 0 ? this.#spoiledBatch(payload) : payload;
+  }
+
+  /** Other bytes, and a crc that vouches for them, so that somebody looks inside. */
+  #spoiledBatch(batch: Uint8Array): Uint8Array {
+    const copy = Buffer.from(batch);
+    for (let times = this.#random.below(4); times >= 0; times--)
+      copy[BATCH_CRC_COVERS_FROM + this.#random.below(copy.length - BATCH_CRC_COVERS_FROM)] = this.#random.below(256);
+    copy.writeUInt32BE(crc32c(copy.subarray(BATCH_CRC_COVERS_FROM)) >>> 0, BATCH_CRC_AT);
+    return copy;
   }
   override nullableBytes(): Uint8Array | null {
     return this.#random.below(6) === 0 ? null : this.bytes();
