@@ -164,6 +164,8 @@ function checkClientBatch(batch: BatchView, partitionName: string): void {
     throw invalid(`Inconsistent batch offset range [${baseOffset}, ${lastOffset}] and count of records ${recordsCount} ${where}`);
   }
   if (batch.isControl) throw invalid(`Clients are not allowed to write control records ${where}`);
+  // No controller hands out such an id, and neither snapshots nor answers could carry it.
+  if (!Number.isSafeInteger(producerId)) throw invalid(`Invalid producerId ${producerId} ${where}`);
   if (producerId > -1 && baseSequence < 0) {
     throw invalid(`Invalid sequence number ${baseSequence} in record batch with producerId ${producerId} ${where}`);
   }

@@ -136,6 +136,14 @@ test('a time that a number does not hold exactly is refused, wherever the batch 
   assert.equal(log.logEndOffset, 0);
 });
 
+test('a producer id that a number does not hold exactly is refused', () => {
+  const log = openLog(testRuntime());
+  const records = Buffer.from(batchOf(['a'], { producerId: 1, producerEpoch: 0, baseSequence: 0 }));
+  records.writeBigInt64BE(2n ** 60n + 1n, 43);
+  new BatchView(records).refreshCrc();
+  assert.throws(() => append(log, records), failsWith('INVALID_RECORD', /Invalid producerId/));
+});
+
 test('of very many records at fault the first hundred are named, and all are counted', () => {
   const log = openLog(testRuntime(), { config: { cleanupPolicy: ['compact'], messageTimestampAfterMaxMs: 500 } });
   const values = Array.from({ length: 5000 }, () => 'a');
