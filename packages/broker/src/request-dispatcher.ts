@@ -1,4 +1,4 @@
-import type { ResponseParts, ServerConnection } from '@ottla/network';
+import type { LateResponse, ResponseParts, ServerConnection } from '@ottla/network';
 import {
   KafkaError,
   Reader,
@@ -10,7 +10,7 @@ import {
 } from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
-import { type Answer, failureOf, type Handler, highestServed, type RequestContext } from './handlers/handler.ts';
+import { type Answer, failureOf, type Handler, highestServed, LateAnswer, type RequestContext } from './handlers/handler.ts';
 
 const API_VERSIONS_KEY = 18;
 
@@ -27,7 +27,7 @@ export class RequestDispatcher {
     this.#handlers = handlers;
   }
 
-  dispatch(frame: Uint8Array, connection: ServerConnection): ResponseParts | null | Promise<ResponseParts | null> {
+  dispatch(frame: Uint8Array, connection: ServerConnection): ResponseParts | null | Promise<ResponseParts | LateResponse | null> {
     const reader = new Reader(frame);
     const header = readRequestHeader(reader);
     const handler = this.#handlers.get(header.apiKey);
@@ -53,9 +53,28 @@ export class RequestDispatcher {
     }
     if (!(answer instanceof Promise)) return this.#encode(handler, header, answer);
     return answer.then(
-      (settled) => this.#encode(handler, header, settled),
+      (settled) =>
+        settled instanceof LateAnswer
+          ? () => this.#encodeLate(handler, header, settled, request, context)
+          : this.#encode(handler, header, settled),
       (error: unknown) => this.#encodeFailure(handler, header, error, request, context),
     );
+  }
+
+  #encodeLate(
+    handler: Handler,
+    header: RequestHead,
+    { make }: LateAnswer<object>,
+    request: object,
+    context: RequestContext,
+  ): ResponseParts | null {
+    let answer: Answer<object>;
+    try {
+      answer = make();
+    } catch (error) {
+      return this.#encodeFailure(handler, header, error, request, context);
+    }
+    return this.#encode(handler, header, answer);
   }
 
   /** An answer that its version cannot carry is a fault of ours, whoever asked: it is told, and the connection is closed. */

@@ -35,25 +35,50 @@ const noRecords = new Uint8Array(0);
 
 /** From the segment that holds the start, or the next with data; never across a segment's end. */
 export function readSegments(segments: Segments, logEndOffset: number, request: ReadRequest): LogRead {
+  const located = locate(segments, logEndOffset, request);
+  if (!located)
+    return { records: noRecords, baseOffsetOfFirst: -1, isFirstBatchCut: false, upperBoundOffset: request.startOffset };
+  const { segment, next, position, length, isFirstBatchCut } = located;
+  const records = readBytes(segment, position, length);
+  const upperBoundOffset = segment.offsetIndex.offsetAtOrBehind(position + length) ?? next?.baseOffset ?? logEndOffset;
+  return { records, baseOffsetOfFirst: baseOffsetOf(records), isFirstBatchCut, upperBoundOffset };
+}
+
+/**
+ * How many bytes `readSegments` would return, from positions alone: for those who wait for more. Infinity when more data begins
+ * in the next segment, because waiting will not make this read any longer.
+ */
+export function measureSegments(segments: Segments, logEndOffset: number, request: ReadRequest): number {
+  const located = locate(segments, logEndOffset, request);
+  if (!located) return 0;
+  const endsEarly = located.next !== undefined && located.next.baseOffset < request.endOffset;
+  return endsEarly ? Number.POSITIVE_INFINITY : located.length;
+}
+
+type Located = {
+  readonly segment: Segment;
+  readonly next: Segment | undefined;
+  readonly position: number;
+  readonly length: number;
+  readonly isFirstBatchCut: boolean;
+};
+
+function locate(segments: Segments, logEndOffset: number, request: ReadRequest): Located | undefined {
   const { startOffset, endOffset, maxBytes, minOneBatch } = request;
-  const nothing = { records: noRecords, baseOffsetOfFirst: -1, isFirstBatchCut: false, upperBoundOffset: startOffset };
-  if (startOffset >= endOffset) return nothing;
+  if (startOffset >= endOffset) return undefined;
   for (let index = Math.max(0, segments.indexOf(startOffset)); index < segments.count; index++) {
     const segment = segments.at(index)!;
-    if (segment.baseOffset >= endOffset) return nothing;
+    if (segment.baseOffset >= endOffset) return undefined;
     const first = segment.find(startOffset);
     if (!first) continue;
     const endPosition = endOffset >= logEndOffset ? segment.sizeBytes : (segment.find(endOffset)?.position ?? segment.sizeBytes);
-    const isFirstBatchCut = first.bytes > maxBytes && !minOneBatch;
     const limit = minOneBatch ? Math.max(maxBytes, first.bytes) : maxBytes;
     const length = Math.min(endPosition - first.position, limit);
-    if (length <= 0) return nothing;
-    const records = readBytes(segment, first.position, length);
-    const upperBoundOffset =
-      segment.offsetIndex.offsetAtOrBehind(first.position + length) ?? segments.at(index + 1)?.baseOffset ?? logEndOffset;
-    return { records, baseOffsetOfFirst: baseOffsetOf(records), isFirstBatchCut, upperBoundOffset };
+    if (length <= 0) return undefined;
+    const isFirstBatchCut = first.bytes > maxBytes && !minOneBatch;
+    return { segment, next: segments.at(index + 1), position: first.position, length, isFirstBatchCut };
   }
-  return nothing;
+  return undefined;
 }
 
 function readBytes(segment: Segment, position: number, length: number): Uint8Array {

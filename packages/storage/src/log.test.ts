@@ -98,6 +98,26 @@ test("what a client must not send is refused with Kafka's errors, and changes no
   assert.deepEqual([log.logEndOffset, log.sizeBytes, log.latestEpoch], [0, 0, -1]);
 });
 
+test('what a read would return is known from positions, and so is that waiting will not add to it', () => {
+  const log = openLog(testRuntime(), { config: { segmentBytes: 350 } });
+  for (const value of ['a', 'b', 'c', 'd', 'e', 'f']) append(log, batchOf([value.repeat(50)]));
+  const bases = log.segments.map(({ baseOffset }) => baseOffset);
+  assert.ok(bases.length > 1);
+  for (let startOffset = 0; startOffset <= 6; startOffset++) {
+    for (const maxBytes of [1, 200, 1e6]) {
+      for (const endOffset of [startOffset, 6]) {
+        const request = { startOffset, endOffset, maxBytes, minOneBatch: true };
+        const isCutShort = bases.some((base) => base > startOffset && base < endOffset);
+        assert.equal(log.measure(request), isCutShort ? Number.POSITIVE_INFINITY : log.read(request).records.length);
+      }
+    }
+  }
+  assert.throws(
+    () => log.measure({ startOffset: 7, endOffset: 7, maxBytes: 1, minOneBatch: true }),
+    failsWith('OFFSET_OUT_OF_RANGE'),
+  );
+});
+
 test('a batch larger than a segment is refused', () => {
   const log = openLog(testRuntime(), { config: { segmentBytes: 300 } });
   assert.throws(

@@ -11,6 +11,7 @@ import {
   findMaxTimestamp,
   findTimestamp,
   type LogRead,
+  measureSegments,
   type ReadRequest,
   readSegments,
   type TimestampAndOffset,
@@ -295,6 +296,13 @@ export class Log {
     this.#ensureOpen();
     this.#checkReadable(request.startOffset);
     return readSegments(this.#segments, this.#logEndOffset, request);
+  }
+
+  /** How many bytes `read` would return, without reading them; Infinity when waiting cannot add to them. Throws OFFSET_OUT_OF_RANGE. */
+  measure(request: ReadRequest): number {
+    this.#ensureOpen();
+    this.#checkReadable(request.startOffset);
+    return measureSegments(this.#segments, this.#logEndOffset, request);
   }
 
   /** The first record at or after `timestamp`, if it is below `endOffset`. */

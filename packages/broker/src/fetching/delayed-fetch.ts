@@ -1,60 +1,51 @@
 import type { Timers } from '@ottla/runtime';
 import type { Partitions } from '../replication/partitions.ts';
 import type { FetchPartition } from './fetch-session.ts';
-import { type PartitionData, type ReadRules, readPartitions } from './read-partitions.ts';
+import { bytesReady, type PartitionData, type ReadRules, readPartitions } from './read-partitions.ts';
 
 export type FetchPatience = { readonly minBytes: number; readonly maxWaitMs: number };
 
+export type FetchSurroundings = {
+  readonly partitions: Partitions;
+  readonly timers: Timers;
+  /** Whoever waits for the answer: when he is gone, nobody waits. */
+  readonly connection: { onClosed(callback: () => void): () => void };
+};
+
 /**
  * Reads now, or waits until `minBytes` are there, something needs the reader's attention, or `maxWaitMs` have passed.
- * A waiting fetch costs nothing until one of its partitions changes.
+ * A waiting fetch costs nothing until one of its partitions changes, and then a look at positions in that one: nothing is read before
+ * the wait is over, and not even then but when the answer's turn has come, for thousands may wait for the same record.
  */
 export function readOrWait(
-  partitions: Partitions,
-  timers: Timers,
+  { partitions, timers, connection }: FetchSurroundings,
   asked: readonly FetchPartition[],
   rules: ReadRules,
-  patience: FetchPatience,
-): PartitionData[] | Promise<PartitionData[]> {
-  const first = readPartitions(partitions, asked, rules);
-  if (patience.maxWaitMs <= 0 || asked.length === 0 || isEnough(first, patience.minBytes)) return first;
-  return new Promise((resolve, reject) => {
+  { minBytes, maxWaitMs }: FetchPatience,
+): PartitionData[] | Promise<() => PartitionData[]> {
+  const read = () => readPartitions(partitions, asked, rules);
+  if (maxWaitMs <= 0 || asked.length === 0 || minBytes <= 0) return read();
+  const ready = asked.map((partition) => bytesReady(partitions, partition, rules, minBytes));
+  let total = ready.reduce((sum, bytes) => sum + bytes, 0);
+  if (total >= minBytes) return read();
+  return new Promise((resolve) => {
     const stops: (() => void)[] = [];
-    const finish = (answers: PartitionData[]): void => {
+    const finish = (): void => {
       timer.cancel();
       for (const stop of stops) stop();
-      resolve(answers);
+      resolve(read);
     };
-    const lookAgain = (): void => {
-      try {
-        const answers = readPartitions(partitions, asked, rules);
-        if (isEnough(answers, patience.minBytes)) finish(answers);
-      } catch (error) {
-        timer.cancel();
-        for (const stop of stops) stop();
-        reject(error);
-      }
-    };
-    const timer = timers.after(patience.maxWaitMs, () => {
-      try {
-        finish(readPartitions(partitions, asked, rules));
-      } catch (error) {
-        reject(error);
-      }
+    const timer = timers.after(maxWaitMs, finish);
+    asked.forEach((partition, at) => {
+      const lookAgain = (): void => {
+        total -= ready[at]!;
+        total += ready[at] = bytesReady(partitions, partition, rules, minBytes);
+        if (total >= minBytes) finish();
+      };
+      const name = partition.topic ?? partitions.topicName(partition.topicId);
+      const watched = name === undefined ? undefined : partitions.get(name, partition.index);
+      if (watched) stops.push(watched.watch(lookAgain));
     });
-    for (const { topic, topicId, index } of asked) {
-      const name = topic ?? partitions.topicName(topicId);
-      const partition = name === undefined ? undefined : partitions.get(name, index);
-      if (partition) stops.push(partition.watch(lookAgain));
-    }
+    stops.push(connection.onClosed(finish));
   });
-}
-
-function isEnough(answers: readonly PartitionData[], minBytes: number): boolean {
-  let bytes = 0;
-  for (const answer of answers) {
-    if (answer.errorCode !== 0 || answer.divergingEpoch) return true;
-    bytes += answer.records.length;
-  }
-  return bytes >= minBytes;
 }

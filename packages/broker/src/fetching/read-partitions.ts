@@ -47,6 +47,25 @@ export function readPartitions(partitions: Partitions, asked: Iterable<FetchPart
   return answers;
 }
 
+/**
+ * The bytes that a partition has for a reader, as far as that matters to one who wants `minBytes`. Nothing is read for it.
+ * Infinity: there is something to tell him at once.
+ */
+export function bytesReady(partitions: Partitions, asked: FetchPartition, rules: ReadRules, minBytes: number): number {
+  try {
+    const partition = led(partitions, asked, rules);
+    if (divergence(partition, asked)) return Number.POSITIVE_INFINITY;
+    const { logStartOffset, logEndOffset } = partition.log;
+    if (asked.fetchOffset < logStartOffset || asked.fetchOffset > logEndOffset) return Number.POSITIVE_INFINITY;
+    if (asked.fetchOffset >= partition.endOffsetFor(rules.bound)) return 0;
+    if (minBytes <= 1 || asked.maxBytes < 0) return minBytes;
+    return partition.bytesToRead(asked.fetchOffset, asked.maxBytes, rules.bound);
+  } catch {
+    // The read will meet the same, and tell.
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 function readPartition(
   partitions: Partitions,
   asked: FetchPartition,
@@ -54,32 +73,15 @@ function readPartition(
   maxBytes: number,
   minOneBatch: boolean,
 ): PartitionData {
-  let partition: Partition | undefined;
   try {
-    const topic = asked.topic ?? partitions.topicName(asked.topicId);
-    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
-    partition = partitions.require(topic, asked.index);
-    partition.requireLeader(asked.currentLeaderEpoch);
-    if (asked.topicId !== ZERO_UUID && partition.topicId !== asked.topicId) {
-      throw new KafkaError('INCONSISTENT_TOPIC_ID', `${partition.name} has the id ${partition.topicId} now: refresh metadata`);
-    }
-    if (rules.replicaId >= 0) {
-      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `broker ${rules.replicaId} holds no replica of ${partition.name}`);
-    }
+    const partition = led(partitions, asked, rules);
     const offsets = {
       highWatermark: partition.highWatermark,
       lastStableOffset: partition.lastStableOffset,
       logStartOffset: partition.log.logStartOffset,
     };
-    if (asked.lastFetchedEpoch >= 0) {
-      const end = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch);
-      if (end.leaderEpoch < 0)
-        throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);
-      if (end.leaderEpoch < asked.lastFetchedEpoch || end.endOffset < asked.fetchOffset) {
-        const divergingEpoch = { epoch: end.leaderEpoch, endOffset: end.endOffset };
-        return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
-      }
-    }
+    const divergingEpoch = divergence(partition, asked);
+    if (divergingEpoch) return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
     if (maxBytes < 0 && asked.fetchOffset < partition.endOffsetFor(rules.bound))
       throw new KafkaError('UNKNOWN_SERVER_ERROR', `${maxBytes} bytes were asked for`);
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
@@ -88,8 +90,34 @@ function readPartition(
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    return failedRead(asked, error, partition);
+    const topic = asked.topic ?? partitions.topicName(asked.topicId);
+    return failedRead(asked, error, topic === undefined ? undefined : partitions.get(topic, asked.index));
   }
+}
+
+/** The partition, if this broker may serve it. Throws what the reader is to be told. */
+function led(partitions: Partitions, asked: FetchPartition, { replicaId }: ReadRules): Partition {
+  const topic = asked.topic ?? partitions.topicName(asked.topicId);
+  if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
+  const partition = partitions.require(topic, asked.index);
+  partition.requireLeader(asked.currentLeaderEpoch);
+  if (asked.topicId !== ZERO_UUID && partition.topicId !== asked.topicId) {
+    throw new KafkaError('INCONSISTENT_TOPIC_ID', `${partition.name} has the id ${partition.topicId} now: refresh metadata`);
+  }
+  if (replicaId >= 0) {
+    throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `broker ${replicaId} holds no replica of ${partition.name}`);
+  }
+  return partition;
+}
+
+/** Where the reader's history leaves this log's (KIP-595). Throws OFFSET_OUT_OF_RANGE. */
+function divergence(partition: Partition, asked: FetchPartition): { epoch: number; endOffset: number } | undefined {
+  if (asked.lastFetchedEpoch < 0) return undefined;
+  const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch);
+  if (leaderEpoch < 0)
+    throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);
+  const isBehind = leaderEpoch < asked.lastFetchedEpoch || endOffset < asked.fetchOffset;
+  return isBehind ? { epoch: leaderEpoch, endOffset } : undefined;
 }
 
 /** Errors that a look at the metadata explains come without aborted transactions rather than with a null of them. */

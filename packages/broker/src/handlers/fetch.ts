@@ -2,7 +2,7 @@ import { Fetch, type FetchRequest, type FetchResponse, KafkaError, type Writable
 import { readOrWait } from '../fetching/delayed-fetch.ts';
 import { type FetchPartition, type FetchSession, NO_SESSION, partitionKey } from '../fetching/fetch-session.ts';
 import type { PartitionData } from '../fetching/read-partitions.ts';
-import { type Failure, failureOf, handler, type RequestContext } from './handler.ts';
+import { type Failure, failureOf, handler, LateAnswer, type RequestContext } from './handler.ts';
 
 type Answer = Writable<FetchResponse>;
 
@@ -23,8 +23,8 @@ const FIRST_VERSION_WITH_LEADER_HINTS = 16;
  */
 export const fetch = handler(Fetch, answer, refused);
 
-function answer(request: FetchRequest, context: RequestContext): Answer | Promise<Answer> {
-  const { broker, apiVersion } = context;
+function answer(request: FetchRequest, context: RequestContext): Answer | Promise<LateAnswer<FetchResponse>> {
+  const { broker, apiVersion, connection } = context;
   const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
   const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
   if (request.isolationLevel !== READ_COMMITTED && request.isolationLevel !== READ_UNCOMMITTED)
@@ -57,8 +57,9 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
     if (created) for (const answer of answers) remember(created, answer);
     return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers, apiVersion) };
   };
-  const answers = readOrWait(broker.partitions, broker.runtime.timers, asked, rules, patience);
-  return answers instanceof Promise ? answers.then(finish) : finish(answers);
+  const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
+  const answers = readOrWait(around, asked, rules, patience);
+  return answers instanceof Promise ? answers.then((read) => new LateAnswer(() => finish(read()))) : finish(answers);
 }
 
 const NO_RECORDS = new Uint8Array(0);

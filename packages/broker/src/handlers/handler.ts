@@ -14,11 +14,22 @@ export type RequestContext = {
 /** `null`: the request is not answered (Produce with acks=0). */
 export type Answer<Response> = Writable<Response> | null;
 
+/** A large answer that is made when its turn has come: see `LateResponse` of the network. */
+export class LateAnswer<Response> {
+  readonly make: () => Answer<Response>;
+  constructor(make: () => Answer<Response>) {
+    this.make = make;
+  }
+}
+
 export type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
 
 export type Handler<Request = object, Response = object> = {
   readonly api: Api<Request, Response>;
-  readonly handle: (request: Request, context: RequestContext) => Answer<Response> | Promise<Answer<Response>>;
+  readonly handle: (
+    request: Request,
+    context: RequestContext,
+  ) => Answer<Response> | Promise<Answer<Response> | LateAnswer<Response>>;
   /** The answer when `handle` throws: the error in each place where this API carries one. Without it, at the top. */
   readonly failed?: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
 };

@@ -139,6 +139,12 @@ export class Partition {
     return this.#onDisk(() => this.log.read({ startOffset, maxBytes, endOffset: this.endOffsetFor(bound), minOneBatch }));
   }
 
+  /** The bytes that `read` would give, without reading them; Infinity when waiting cannot add to them. Throws what `read` throws. */
+  bytesToRead(startOffset: number, maxBytes: number, bound: ReadBound): number {
+    const endOffset = this.endOffsetFor(bound);
+    return this.#onDisk(() => this.log.measure({ startOffset, maxBytes, endOffset, minOneBatch: true }));
+  }
+
   /** A failing disk is told to the client as KAFKA_STORAGE_ERROR, and to the log of the broker whole. */
   #onDisk<Result>(action: () => Result): Result {
     try {

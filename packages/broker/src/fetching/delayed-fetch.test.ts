@@ -1,0 +1,106 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { ZERO_UUID } from '@ottla/protocol';
+import type { Timer, Timers } from '@ottla/runtime';
+import type { Partitions } from '../replication/partitions.ts';
+import { readOrWait } from './delayed-fetch.ts';
+import type { FetchPartition } from './fetch-session.ts';
+
+/** One partition that counts what is done to it. */
+class CountingPartition {
+  readonly name = 'orders-0';
+  readonly topicId = ZERO_UUID;
+  readonly watchers = new Set<() => void>();
+  bytes = 0;
+  reads = 0;
+  readonly log = { logStartOffset: 0, logEndOffset: 0 };
+
+  requireLeader(): void {}
+  endOffsetFor(): number {
+    return this.log.logEndOffset;
+  }
+  bytesToRead(): number {
+    return this.bytes;
+  }
+  read() {
+    this.reads++;
+    return { records: new Uint8Array(this.bytes), upperBoundOffset: 0 };
+  }
+  watch(watcher: () => void): () => void {
+    this.watchers.add(watcher);
+    return () => void this.watchers.delete(watcher);
+  }
+  append(bytes: number): void {
+    this.bytes += bytes;
+    this.log.logEndOffset++;
+    for (const watcher of this.watchers) watcher();
+  }
+}
+
+function setUp() {
+  const partition = new CountingPartition();
+  const timers = new Map<Timer, () => void>();
+  const closers = new Set<() => void>();
+  const around = {
+    partitions: { require: () => partition, get: () => partition, topicName: () => 'orders' } as unknown as Partitions,
+    timers: {
+      after: (_ms: number, callback: () => void) => {
+        const timer = { cancel: () => void timers.delete(timer) } as Timer;
+        timers.set(timer, callback);
+        return timer;
+      },
+    } as Timers,
+    connection: {
+      onClosed: (callback: () => void) => {
+        closers.add(callback);
+        return () => void closers.delete(callback);
+      },
+    },
+  };
+  const asked: FetchPartition[] = [
+    {
+      topic: 'orders',
+      topicId: ZERO_UUID,
+      index: 0,
+      fetchOffset: 0,
+      maxBytes: 1 << 30,
+      currentLeaderEpoch: -1,
+      lastFetchedEpoch: -1,
+      logStartOffset: -1,
+    },
+  ];
+  const rules = { bound: 'highWatermark' as const, maxBytes: 1 << 30, replicaId: -1 };
+  const fetch = (minBytes: number) => readOrWait(around, asked, rules, { minBytes, maxWaitMs: 1000 });
+  return { partition, timers, closers, fetch };
+}
+
+test('fetches that wait read nothing, not when they begin nor at any append, until their answer is made', async () => {
+  const { partition, timers, closers, fetch } = setUp();
+  partition.append(500);
+  const waiting = Array.from({ length: 200 }, () => fetch(1000));
+  partition.append(400);
+  assert.deepEqual([partition.reads, partition.watchers.size], [0, 200]);
+  partition.append(100);
+  const ready = await Promise.all(waiting);
+  assert.equal(partition.reads, 0);
+  assert.deepEqual([partition.watchers.size, timers.size, closers.size], [0, 0, 0]);
+  const [make] = ready;
+  assert.ok(typeof make === 'function');
+  assert.equal(make()[0]!.records.length, 1000);
+  assert.equal(partition.reads, 1);
+});
+
+test('what is there already is read once, without a wait', () => {
+  const { partition, fetch } = setUp();
+  partition.append(500);
+  for (const minBytes of [0, 1, 500]) assert.ok(Array.isArray(fetch(minBytes)));
+  assert.equal(partition.reads, 3);
+});
+
+test('a wait ends with its connection, and leaves nothing behind', async () => {
+  const { partition, timers, closers, fetch } = setUp();
+  const waiting = Array.from({ length: 50 }, () => fetch(1));
+  for (const close of closers) close();
+  await Promise.all(waiting);
+  assert.deepEqual([partition.reads, partition.watchers.size, timers.size, closers.size], [0, 0, 0, 0]);
+});
