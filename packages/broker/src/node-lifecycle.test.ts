@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Fetch, FindCoordinator, InitProducerId, JoinGroup, OffsetCommit, OffsetFetch, SyncGroup } from '@ottla/protocol';
+import {
+  DescribeQuorum,
+  Fetch,
+  FindCoordinator,
+  InitProducerId,
+  JoinGroup,
+  OffsetCommit,
+  OffsetFetch,
+  SyncGroup,
+} from '@ottla/protocol';
 import { MemoryFiles, nodeRuntime, type Runtime, silentLogger } from '@ottla/runtime';
 import { formatForDevelopment, withOwnQuorum } from './format.ts';
 import { BrokerServer } from './server.ts';
@@ -139,6 +148,24 @@ test('a request under way when the node stops is answered before its connection 
   await node.advance(100);
   assert.equal(client.connection.closed, true);
   await assert.rejects(node.connect(), /ECONNREFUSED|refused/);
+});
+
+test('the idle records of the metadata log come as often as metadata.max.idle.interval.ms says, and never at 0', async () => {
+  for (const [intervalMs, records] of [
+    [1000, 10],
+    [0, 0],
+  ]) {
+    const node = await TestNode.start({ settings: { 'metadata.max.idle.interval.ms': String(intervalMs) } });
+    const client = await node.client();
+    const highWatermark = async () => {
+      const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }];
+      return (await client.ask(DescribeQuorum, { topics })).topics[0]!.partitions[0]!.highWatermark;
+    };
+    const before = await highWatermark();
+    await node.advance(10_000);
+    assert.equal((await highWatermark()) - before, records);
+    await node.stop();
+  }
 });
 
 test('a directory that a running node has is refused to a second one, and the first goes on', async () => {

@@ -40,6 +40,8 @@ export const testSettings: Readonly<Record<string, string>> = {
   'offsets.topic.num.partitions': '2',
   'offsets.topic.replication.factor': '1',
   'group.initial.rebalance.delay.ms': '0',
+  // A record every half a second makes long virtual times long.
+  'metadata.max.idle.interval.ms': '0',
 };
 
 type Settings = Readonly<Record<string, string>>;

@@ -53,7 +53,7 @@ export class Controller {
   constructor({ schema, ...settings }: ControllerOptions) {
     const all = { ...defaultControllerSettings, ...settings };
     this.#state = { image: new MetadataImage(), sessions: new BrokerSessions(all.brokerSessionTimeoutMs), schema, settings: all };
-    this.#tasks.add('idle record', all.maxIdleIntervalMs);
+    if (all.maxIdleIntervalMs > 0) this.#tasks.add('idle record', all.maxIdleIntervalMs);
     if (all.leaderBalance) this.#tasks.add('balance leaders', all.leaderBalanceIntervalMs);
     this.#tasks.add('unclean elections', all.uncleanElectionIntervalMs);
     this.#tasks.add('expire tokens', all.tokenExpiryCheckIntervalMs);
