@@ -209,9 +209,9 @@ export function errorName(code: number): ErrorName {
   return namesByCode.get(code) ?? 'UNKNOWN_SERVER_ERROR';
 }
 
-/** Turns a response's `errorCode` back into a KafkaError, or null for 0. */
+/** Turns a response's `errorCode` back into a KafkaError, or null for 0. Without a message, also an empty one, it has the code's text. */
 export function errorOfCode(code: number, message?: string | null): KafkaError | null {
-  return code === 0 ? null : new KafkaError(errorName(code), message ?? undefined);
+  return code === 0 ? null : new KafkaError(errorName(code), message || undefined);
 }
 
 function final(code: number, text: string): ErrorDefinition {
