@@ -4,6 +4,7 @@ import { startKafka } from '@ottla/testing';
 import { Consumer } from '../consumer/consumer.ts';
 import { Producer } from '../producer/producer.ts';
 import { Admin } from './admin.ts';
+import type { ConfigResource } from './configs.ts';
 import { ItemsError } from './each-item.ts';
 
 test('topics are created, listed, described, grown and deleted', async () => {
@@ -162,4 +163,19 @@ test('calls under way when the admin closes hear of it', async () => {
   await new Promise((resolve) => setTimeout(resolve, 50));
   await admin.close();
   await assert.rejects(listing, { name: 'ClientClosedError' });
+});
+
+test('what does not exist is told at once, with a text', async () => {
+  await using kafka = await startKafka();
+  const admin = kafka.admin();
+  const nothing: ConfigResource = { type: 'topic', name: 'none' };
+  const beganMs = performance.now();
+  for (const call of [
+    admin.describeConfigs([nothing]),
+    admin.incrementalAlterConfigs([{ ...nothing, set: { 'retention.ms': '1' } }]),
+    admin.deleteTopics(['none']),
+    admin.createPartitions({ none: 3 }),
+  ])
+    await assert.rejects(call, { name: 'UNKNOWN_TOPIC_OR_PARTITION', message: /none.*\w{3}/ });
+  assert.ok(performance.now() - beganMs < 1000);
 });

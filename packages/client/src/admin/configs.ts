@@ -66,8 +66,9 @@ export function describeConfigs(
   { names, documentation = false }: DescribeConfigsOptions,
 ): Promise<DescribedConfigs[]> {
   return eachItem(cluster, resources, {
-    timeoutMs: Math.min(timeoutMs, 5000),
+    timeoutMs,
     nameOf: resourceName,
+    final: ['UNKNOWN_TOPIC_OR_PARTITION'],
     attempt: (asked) =>
       eachBroker(asked, async (brokerId, ofBroker) => {
         const connection = await connectionFor(cluster, brokerId);
@@ -109,6 +110,7 @@ export async function incrementalAlterConfigs(
   await eachItem(cluster, changes, {
     timeoutMs,
     nameOf: resourceName,
+    final: ['UNKNOWN_TOPIC_OR_PARTITION'],
     attempt: (asked) =>
       eachBroker(asked, async (brokerId, ofBroker) => {
         const connection = await connectionFor(cluster, brokerId);

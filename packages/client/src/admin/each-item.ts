@@ -31,11 +31,13 @@ export async function eachItem<Item, Result>(
     readonly nameOf: (item: Item) => string;
     /** The outcome of each, in the order given. */
     readonly attempt: (items: readonly Item[]) => Promise<readonly Outcome<Result>[]>;
+    /** Codes that may pass, but not here: the one who answers knows best. */
+    readonly final?: readonly KafkaError['name'][];
     /** Called before another attempt. */
     readonly recover?: (error: KafkaError, item: Item) => void;
   },
 ): Promise<Result[]> {
-  const { nameOf, attempt, recover } = options;
+  const { nameOf, attempt, recover, final = [] } = options;
   const { clock } = cluster.runtime;
   const deadlineMs = clock.monotonicMs() + options.timeoutMs;
   const outcomes: Outcome<Result>[] = new Array(items.length);
@@ -49,7 +51,7 @@ export async function eachItem<Item, Result>(
     remaining.forEach((index, at) => {
       outcomes[index] = answers[at]!;
     });
-    remaining = remaining.filter((index) => isRetriable(outcomes[index]));
+    remaining = remaining.filter((index) => mayPass(outcomes[index], final));
     const delayMs = cluster.backoff.delayMs(failures);
     if (remaining.length === 0 || clock.monotonicMs() + delayMs > deadlineMs) break;
     for (const index of remaining) recover?.(outcomes[index] as KafkaError, items[index]!);
@@ -76,8 +78,8 @@ async function attemptAll<Item, Result>(
   }
 }
 
-function isRetriable(outcome: unknown): boolean {
-  return outcome instanceof KafkaError && outcome.retriable;
+function mayPass(outcome: unknown, final: readonly KafkaError['name'][]): boolean {
+  return outcome instanceof KafkaError && outcome.retriable && !final.includes(outcome.name);
 }
 
 export function missingAnswer(what: string): KafkaError {

@@ -69,6 +69,7 @@ export async function deleteTopics({ cluster, timeoutMs }: AdminContext, topics:
   await eachItem(cluster, topics, {
     timeoutMs,
     nameOf: (topic) => topic,
+    final: ['UNKNOWN_TOPIC_OR_PARTITION'],
     attempt: async (asked) => {
       const connection = await cluster.anyConnection();
       const timeout = { timeoutMs: requestTimeoutMs(timeoutMs) };
@@ -97,6 +98,7 @@ export async function createPartitions(
   await eachItem(cluster, Object.entries(totals), {
     timeoutMs,
     nameOf: ([name]) => name,
+    final: ['UNKNOWN_TOPIC_OR_PARTITION'],
     attempt: async (asked) => {
       const connection = await cluster.anyConnection();
       const response = await connection.send(CreatePartitions, {

@@ -86,10 +86,10 @@ export class BrokerConnections {
       slot.failures++;
       slot.retryAtMs = clock.monotonicMs() + this.#backoff.delayMs(slot.failures);
       if (error instanceof KafkaError && !error.retriable) throw error;
-      const { host, port } = address;
-      throw new KafkaError('NETWORK_EXCEPTION', `cannot connect to ${host}:${port}: ${(error as Error).message}`, {
-        cause: error,
-      });
+      const what = `connect to ${address.host}:${address.port}`;
+      const { message } = error as Error;
+      const text = message.startsWith(what) ? `cannot ${message}` : `cannot ${what}: ${message}`;
+      throw new KafkaError('NETWORK_EXCEPTION', text, { cause: error });
     }
   }
 }

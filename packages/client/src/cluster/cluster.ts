@@ -126,8 +126,8 @@ export class Cluster {
       if (!this.metadata.topic(name) && !this.metadata.errorOf(name)) await this.refreshMetadata();
       const topic = this.metadata.topic(name);
       if (topic) return topic;
-      const { name: errorName = 'UNKNOWN_TOPIC_OR_PARTITION', message = '' } = this.metadata.errorOf(name) ?? {};
-      throw new KafkaError(errorName, `topic ${name}: ${message}`);
+      const error = this.metadata.errorOf(name) ?? new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
+      throw new KafkaError(error.name, `topic ${name}: ${error.message}`);
     });
   }
 

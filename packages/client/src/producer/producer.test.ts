@@ -89,7 +89,10 @@ test('what cannot be sent is refused at once, by name', async () => {
   await using producer = new Producer({ ...kafka, maxBlockMs: 300 });
   await assert.rejects(producer.send({ topic: 'log', value: 'x'.repeat(2_000_000) }), { name: 'MESSAGE_TOO_LARGE' });
   await assert.rejects(producer.send({ topic: 'none', value: 'x' }), { name: 'UNKNOWN_TOPIC_OR_PARTITION' });
-  await assert.rejects(producer.send({ topic: 'log', value: 'x', partition: 1 }), /log has 1 partitions, no 1/);
+  await assert.rejects(
+    producer.send({ topic: 'log', value: 'x', partition: 1 }),
+    /there is no partition log-1: the topic has 1, counted from 0/,
+  );
   assert.throws(() => new Producer({ ...kafka, acks: 1, enableIdempotence: true }), { name: 'INVALID_CONFIG' });
 });
 

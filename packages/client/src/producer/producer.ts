@@ -242,7 +242,7 @@ export class Producer {
       throw lacksPartition
         ? new KafkaError(
             'UNKNOWN_TOPIC_OR_PARTITION',
-            `topic ${topic.name} has ${topic.partitions.length} partitions, no ${partition}`,
+            `there is no partition ${topic.name}-${partition}: the topic has ${topic.partitions.length}, counted from 0`,
           )
         : new KafkaError(
             'REQUEST_TIMED_OUT',
