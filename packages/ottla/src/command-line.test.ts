@@ -50,6 +50,26 @@ test('topics are created, listed, described, grown and deleted', async () => {
   assert.equal(await succeed(kafka, 'topics delete greetings'), 'deleted greetings\n');
 });
 
+test('what was done is told also when something else was refused', async () => {
+  await using kafka = await startKafka({ topics: ['old'] });
+  const created = await ottla(kafka, 'topics create old new');
+  assert.deepEqual(created, { status: 1, stdout: 'created new\n', stderr: "ottla: Topic 'old' already exists.\n" });
+  const again = await ottla(kafka, 'topics create new newer --json');
+  assert.deepEqual(
+    JSON.parse(again.stdout).map((one: { name: string; created: boolean; error?: string }) => [one.name, one.created, one.error]),
+    [
+      ['new', false, 'TOPIC_ALREADY_EXISTS'],
+      ['newer', true, undefined],
+    ],
+  );
+  assert.equal(again.status, 1);
+  assert.equal(await succeed(kafka, 'topics delete newer none --if-exists'), 'deleted newer\nnone was not there\n');
+  await succeed(kafka, 'produce old', 'a\n');
+  await succeed(kafka, 'consume old --group g --from-beginning -n 1');
+  const deleted = await ottla(kafka, 'groups delete none g');
+  assert.deepEqual(deleted, { status: 1, stdout: 'deleted g\n', stderr: 'ottla: there is no group none\n' });
+});
+
 test('lines are produced and consumed, with keys, headers and in any codec', async () => {
   await using kafka = await startKafka({ topics: ['greetings'] });
   assert.equal(await succeed(kafka, 'produce greetings', 'hello\nworld\r\n'), '2 records sent to greetings, 1 partition\n');
@@ -127,13 +147,19 @@ test('errors go to stderr with status 1, and say what to do', async () => {
     ['consume none', /there is no topic none/],
     ['topics create log', /already exists/],
     ['topics delete none', /nothing was deleted/],
-    ['consume log --partition 7', /log has the partitions 0 to 0, no 7/],
     ['consume log --group g --offset 5', /drop --partition and --offset/],
     ['groups describe none', /"ottla groups list" shows those there are/],
     ['groups reset-offsets g --topic log', /say where to/],
     ['configs set topic log nonsense=1', /nonsense/],
     ['configs set topic log retention.ms', /not of the form name=value/],
-    ['topics create log --partitions none', /whole number/],
+    ['topics create log --partitions none', /^ottla: .*whole number/],
+    ['configs unset topic log retention.ms nosuch', /^ottla: topic log has no setting nosuch: "ottla configs describe/],
+    ['configs describe topic log retention.foo', /^ottla: topic log has no setting retention.foo: /],
+    ['configs describe topic nosuch', /^ottla: there is no topic nosuch: /],
+    ['configs set topic nosuch retention.ms=1', /^ottla: topic nosuch: \w/],
+    ['consume log --from-beginning --offset 3', /^ottla: --from-beginning and --offset both say where to begin/],
+    ['consume log --partition 9', /^ottla: there is no partition log-9: log has 1 partition, counted from 0$/m],
+    ['start --ephemeral --data somewhere', /^ottla: --ephemeral keeps nothing in a directory: drop it, or --data$/m],
     ['produce log --tombstone', /name it with --key/],
   ];
   for (const [commandLine, expected] of refusals) {
@@ -197,4 +223,31 @@ test('every command has a help that shows examples or says what columns mean', a
   const { stdout } = await ottla(kafka, '--help');
   for (const name of ['start', 'storage', 'topics', 'produce', 'consume', 'groups', 'configs'])
     assert.match(stdout, new RegExp(`^ {2}${name} `, 'm'));
+});
+
+test('a port that is taken is told once, and what to do', async () => {
+  await using kafka = await startKafka();
+  const port = kafka.bootstrapServers.split(':')[1]!;
+  const { status, stderr, stdout } = await ottla(kafka, `start --ephemeral --port ${port} --log-level error`);
+  assert.equal(status, 1);
+  assert.equal(stdout, '');
+  assert.match(
+    stderr,
+    new RegExp(
+      `^ottla: cannot listen on 127.0.0.1:${port}: address already in use \\(EADDRINUSE\\): stop who listens there, or .*\n$`,
+    ),
+  );
+});
+
+test('a node on a port of its own says how to reach it', async () => {
+  const child = start({ bootstrapServers: '' }, ['start', '--ephemeral', '--port', '0', '--log-level', 'error']);
+  const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  let printed = '';
+  for await (const chunk of child.stdout) {
+    printed += chunk;
+    if (printed.includes('Ctrl-C')) child.kill('SIGINT');
+  }
+  assert.equal(await exit, 0);
+  const [, port] = /Kafka on 127\.0\.0\.1:(\d+)/.exec(printed)!;
+  assert.match(printed, new RegExp(`ottla topics create greetings --partitions 3 --bootstrap 127.0.0.1:${port}$`, 'm'));
 });

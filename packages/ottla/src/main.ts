@@ -42,6 +42,7 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 const program = new Command('ottla')
   .description("Apache Kafka's platform in TypeScript. Each command has its own --help.")
   .version(version)
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ottla: ')) })
   .showHelpAfterError('(add --help for what is possible)');
 
 const asked = process.argv[2] === 'help' ? process.argv[3] : process.argv[2];

@@ -1,4 +1,5 @@
-import type { ConfigEntry, ConfigResource } from '@ottla/client';
+import { type Admin, type ConfigEntry, type ConfigResource, ItemsError } from '@ottla/client';
+import { KafkaError } from '@ottla/protocol';
 import { Argument, Command } from 'commander';
 import { assignments } from '../terminal/arguments.ts';
 import { type ClusterOptions, clusterCommand, withAdmin } from '../terminal/bootstrap-option.ts';
@@ -57,10 +58,11 @@ type DescribeOptions = Options & { readonly all?: boolean; readonly docs?: boole
 async function describe(kind: Kind, name: string, names: readonly string[], options: DescribeOptions): Promise<void> {
   const resource = resourceOf(kind, name);
   const isPicked = names.length > 0;
-  const [described] = await withAdmin(options, (admin) =>
-    admin.describeConfigs([resource], { names: isPicked ? names : undefined, documentation: options.docs }),
+  const described = await withAdmin(options, (admin) =>
+    describeExisting(admin, resource, { names: isPicked ? names : undefined, documentation: options.docs }),
   );
-  const configs = described!.configs.filter((config) => options.all || isPicked || isSetOn(resource, config));
+  requireKnown(kind, name, names, described);
+  const configs = described.filter((config) => options.all || isPicked || isSetOn(resource, config));
   if (options.json) await printJson(configs);
   else if (configs.length === 0) await printLine(`Nothing was changed for ${kind} ${name}. All settings: --all`);
   else if (options.docs) await printLine(configs.map(documented).join('\n\n'));
@@ -71,6 +73,31 @@ async function describe(kind: Kind, name: string, names: readonly string[], opti
         configs.map((config) => [config.name, shownValue(config), config.source]),
       ),
     );
+}
+
+/** Describes, or says what is missing. */
+async function describeExisting(
+  admin: Admin,
+  resource: ConfigResource,
+  options: Parameters<Admin['describeConfigs']>[1],
+): Promise<readonly ConfigEntry[]> {
+  try {
+    return (await admin.describeConfigs([resource], options))[0]!.configs;
+  } catch (error) {
+    if (!(error instanceof ItemsError) || error.name !== 'UNKNOWN_TOPIC_OR_PARTITION') throw error;
+    throw new KafkaError(error.name, `there is no topic ${resource.name}: "ottla topics list" shows those there are`);
+  }
+}
+
+function requireKnown(kind: Kind, name: string, names: readonly string[], configs: readonly ConfigEntry[]): void {
+  const known = new Set(configs.map((config) => config.name));
+  const unknown = names.filter((one) => !known.has(one));
+  if (unknown.length > 0) {
+    throw new KafkaError(
+      'INVALID_CONFIG',
+      `${kind} ${name} has no setting ${unknown.join(', ')}: "ottla configs describe ${kind} ${name} --all" shows those it has`,
+    );
+  }
 }
 
 /** As kafka-configs shows them: what was set for just this resource. */
@@ -95,7 +122,12 @@ async function set(kind: Kind, name: string, settings: readonly string[], option
 }
 
 async function unset(kind: Kind, name: string, settings: readonly string[], options: Options): Promise<void> {
-  await withAdmin(options, (admin) => admin.incrementalAlterConfigs([{ ...resourceOf(kind, name), unset: settings }]));
+  const resource = resourceOf(kind, name);
+  await withAdmin(options, async (admin) => {
+    // Brokers take away what was never there without a word.
+    requireKnown(kind, name, settings, await describeExisting(admin, resource, { names: settings }));
+    await admin.incrementalAlterConfigs([{ ...resource, unset: settings }]);
+  });
   await report(kind, name, settings, 'unset', options);
 }
 

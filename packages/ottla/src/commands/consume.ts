@@ -2,7 +2,7 @@ import process from 'node:process';
 import { Consumer, type ConsumerRecord, type IsolationLevel, type TopicPartition } from '@ottla/client';
 import { KafkaError } from '@ottla/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { wholeNumber } from '../terminal/arguments.ts';
+import { counted, wholeNumber } from '../terminal/arguments.ts';
 import { adminOf, bootstrapOption, type ClusterOptions, connect, jsonOption, withClient } from '../terminal/bootstrap-option.ts';
 import { tell, write } from '../terminal/output.ts';
 import { type RecordFormat, recordFormat, recordJson } from '../terminal/record-format.ts';
@@ -83,6 +83,8 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
       'with --group the group decides on partitions and offsets: drop --partition and --offset',
     );
   }
+  if (options.fromBeginning && options.offset !== undefined)
+    throw new KafkaError('INVALID_REQUEST', '--from-beginning and --offset both say where to begin: drop one');
   const partitions = await partitionsOf(topic, options);
   const consumer = new Consumer({
     bootstrapServers: options.bootstrap,
@@ -99,7 +101,7 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
     if (options.group === undefined) await assign(consumer, partitions, options);
     else consumer.subscribe([topic]);
     const total = await printAll(consumer, options);
-    if (process.stderr.isTTY) tell(`${total} record${total === 1 ? '' : 's'}`);
+    if (process.stderr.isTTY) tell(counted(total, 'record'));
   } finally {
     interrupted.forget();
     await consumer.close();
@@ -114,7 +116,7 @@ async function partitionsOf(topic: string, options: ConsumeOptions): Promise<Top
   if (asked.length > 0) return asked;
   throw new KafkaError(
     'UNKNOWN_TOPIC_OR_PARTITION',
-    `${topic} has the partitions 0 to ${all.length - 1}, no ${options.partition}`,
+    `there is no partition ${topic}-${options.partition}: ${topic} has ${counted(all.length, 'partition')}, counted from 0`,
   );
 }
 

@@ -1,8 +1,9 @@
 import { type Admin, type GroupDescription, ItemsError, type TopicPartition } from '@ottla/client';
 import { KafkaError } from '@ottla/protocol';
 import { Command, InvalidArgumentError } from 'commander';
-import { collect, integer, wholeNumber } from '../terminal/arguments.ts';
+import { collect, counted, integer, wholeNumber } from '../terminal/arguments.ts';
 import { type ClusterOptions, clusterCommand, withAdmin } from '../terminal/bootstrap-option.ts';
+import { failuresOf, reportEach } from '../terminal/outcomes.ts';
 import { printJson, printLine, tell } from '../terminal/output.ts';
 import { table } from '../terminal/table.ts';
 
@@ -147,7 +148,7 @@ function textOf({
   );
   const lag = partitions.reduce((sum, one) => sum + (one.lag ?? 0), 0);
   const how = assignor === '' ? '' : `, ${assignor}`;
-  const head = `${groupId}: ${state}${how}, ${members.length} member${members.length === 1 ? '' : 's'}, lag ${lag}`;
+  const head = `${groupId}: ${state}${how}, ${counted(members.length, 'member')}, lag ${lag}`;
   if (partitions.length === 0) return `${head}\nIt has committed nothing, and reads nothing.`;
   const rows = partitions.map(({ topic, partition, committed, end, lag: behind, memberId }) => [
     topic,
@@ -162,14 +163,16 @@ function textOf({
 }
 
 async function remove(groupIds: readonly string[], options: Options): Promise<void> {
-  try {
-    await withAdmin(options, (admin) => admin.deleteConsumerGroups(groupIds));
-  } catch (error) {
-    if (!(error instanceof ItemsError) || error.name !== 'NON_EMPTY_GROUP') throw error;
-    throw new KafkaError(error.name, `${[...error.failures.keys()].join(', ')} has members: stop its consumers first`);
-  }
-  if (options.json) await printJson(groupIds.map((groupId) => ({ groupId, deleted: true })));
-  else for (const groupId of groupIds) await printLine(`deleted ${groupId}`);
+  const failures = await withAdmin(options, (admin) => failuresOf(admin.deleteConsumerGroups(groupIds)));
+  const told = new Map([...failures].map(([groupId, error]) => [groupId, deletionRefusal(groupId, error)]));
+  await reportEach(groupIds, told, { item: 'groupId', verb: 'deleted' }, options.json ?? false);
+}
+
+function deletionRefusal(groupId: string, error: KafkaError): KafkaError {
+  if (error.name === 'NON_EMPTY_GROUP')
+    return new KafkaError(error.name, `group ${groupId} has members: stop its consumers first`);
+  if (error.name === 'GROUP_ID_NOT_FOUND') return new KafkaError(error.name, `there is no group ${groupId}`);
+  return error;
 }
 
 type ResetOptions = Options & {

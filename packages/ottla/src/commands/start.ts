@@ -1,9 +1,9 @@
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { BrokerServer, formatForDevelopment, isFormatted, withOwnQuorum } from '@ottla/broker';
+import { BrokerServer, formatForDevelopment, isFormatted, type ServerOptions, withOwnQuorum } from '@ottla/broker';
 import { parseJavaProperties } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
-import { type Files, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
+import { type Files, IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 type StartOptions = {
@@ -63,6 +63,8 @@ function portOf(text: string): number {
 }
 
 async function start(options: StartOptions): Promise<void> {
+  if (options.ephemeral && options.data !== undefined)
+    throw new KafkaError('INVALID_REQUEST', '--ephemeral keeps nothing in a directory: drop it, or --data');
   const isDevelopment = options.config === undefined;
   const machine = nodeRuntime({ logger: nodeLogger({ level: 'debug' }) });
   const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles() } : machine;
@@ -73,11 +75,22 @@ async function start(options: StartOptions): Promise<void> {
     .map((directory) => directory.trim());
   if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
     formatForDevelopment(runtime, properties);
-  const server = await BrokerServer.start({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
+  const server = await startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
   stopOnSignal(server);
   const { host, port } = server.address;
   if (isDevelopment)
     welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
+}
+
+async function startServer(options: ServerOptions): Promise<BrokerServer> {
+  try {
+    return await BrokerServer.start(options);
+  } catch (error) {
+    if (!(error instanceof IoError) || error.code !== 'EADDRINUSE') throw error;
+    const { code, path, message } = error;
+    const text = `cannot ${message}: stop who listens there, or choose another port with --port, or in listeners of the --config file`;
+    throw new IoError(text, { code, path, cause: error });
+  }
 }
 
 function propertiesFrom({ config, data, port, set }: StartOptions, files: Files): Record<string, string> {
@@ -136,12 +149,13 @@ function stopOnSignal(server: BrokerServer): void {
 }
 
 function welcome(address: string, place: string, tookMs: number): void {
+  const where = address === `127.0.0.1:${DEFAULT_PORT}` ? '' : ` --bootstrap ${address}`;
   console.log(`
 Ottla is a Kafka on ${address} (up in ${Math.round(tookMs)} ms, records in ${place}). Try, in another terminal:
 
-  npx ottla topics create greetings --partitions 3
-  echo hello | npx ottla produce greetings
-  npx ottla consume greetings --from-beginning
+  npx ottla topics create greetings --partitions 3${where}
+  echo hello | npx ottla produce greetings${where}
+  npx ottla consume greetings --from-beginning${where}
 
 or any Kafka client with bootstrap.servers=${address}. Ctrl-C stops it.
 `);

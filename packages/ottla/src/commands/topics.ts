@@ -1,8 +1,9 @@
 import { type Admin, ItemsError, type TopicDescription } from '@ottla/client';
 import { KafkaError } from '@ottla/protocol';
 import { Command } from 'commander';
-import { assignments, collect, wholeNumber } from '../terminal/arguments.ts';
+import { assignments, collect, counted, wholeNumber } from '../terminal/arguments.ts';
 import { type ClusterOptions, clusterCommand, withAdmin } from '../terminal/bootstrap-option.ts';
+import { failuresOf, reportEach } from '../terminal/outcomes.ts';
 import { printJson, printLine } from '../terminal/output.ts';
 import { table } from '../terminal/table.ts';
 
@@ -87,22 +88,9 @@ async function create(names: readonly string[], options: CreateOptions): Promise
   const { partitions, replicationFactor } = options;
   const configs = assignments(options.config ?? []);
   const topics = names.map((name) => ({ name, partitions, replicationFactor, configs }));
-  const existing = await withAdmin(options, (admin) =>
-    admin.createTopics(topics).then(
-      () => new Set<string>(),
-      (error: unknown) => except(error, options.ifNotExists ? 'TOPIC_ALREADY_EXISTS' : undefined),
-    ),
-  );
-  if (options.json) await printJson(names.map((name) => ({ name, created: !existing.has(name) })));
-  else for (const name of names) await printLine(existing.has(name) ? `${name} is there already` : `created ${name}`);
-}
-
-/** The items that failed just for the accepted reason. Throws if others did. */
-function except(error: unknown, accepted: KafkaError['name'] | undefined): Set<string> {
-  if (!(error instanceof ItemsError)) throw error;
-  const others = new Map([...error.failures].filter(([, { name }]) => name !== accepted));
-  if (others.size > 0) throw new ItemsError(others);
-  return new Set(error.failures.keys());
+  const failures = await withAdmin(options, (admin) => failuresOf(admin.createTopics(topics)));
+  const accepted = options.ifNotExists ? ({ error: 'TOPIC_ALREADY_EXISTS', told: 'is there already' } as const) : undefined;
+  await reportEach(names, failures, { item: 'name', verb: 'created', accepted }, options.json ?? false);
 }
 
 async function describe(names: readonly string[], options: Options): Promise<void> {
@@ -156,7 +144,7 @@ async function detailsOf(admin: Admin, { name, topicId, isInternal, partitions }
 function textOf({ name, topicId, configs, partitions }: Awaited<ReturnType<typeof detailsOf>>): string {
   const copies = partitions[0]?.replicas.length ?? 0;
   const settings = Object.entries(configs).map(([config, value]) => `${config}=${value}`);
-  const head = `${name}: ${count(partitions.length, 'partition')}, ${count(copies, 'replica')} each, id ${topicId}`;
+  const head = `${name}: ${counted(partitions.length, 'partition')}, ${counted(copies, 'replica')} each, id ${topicId}`;
   const rows = partitions.map(({ partition, leaderId, replicas, isr, firstOffset, nextOffset }) => [
     partition,
     leaderId < 0 ? 'none' : leaderId,
@@ -173,26 +161,21 @@ function textOf({ name, topicId, configs, partitions }: Awaited<ReturnType<typeo
   ].join('\n');
 }
 
-function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? '' : 's'}`;
-}
-
 async function alter(name: string, options: Options & { readonly partitions: number }): Promise<void> {
   await withAdmin(options, (admin) => admin.createPartitions({ [name]: options.partitions }));
   if (options.json) await printJson({ name, partitions: options.partitions });
-  else await printLine(`${name} has ${count(options.partitions, 'partition')}`);
+  else await printLine(`${name} has ${counted(options.partitions, 'partition')}`);
 }
 
 async function remove(names: readonly string[], options: Options & { readonly ifExists?: boolean }): Promise<void> {
-  const missing = await withAdmin(options, async (admin) => {
+  const failures = await withAdmin(options, async (admin) => {
     const existing = new Set((await admin.listTopics({ internal: true })).map(({ name }) => name));
     const absent = names.filter((name) => !existing.has(name));
     if (absent.length > 0 && !options.ifExists) {
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no topic ${absent.join(', ')}: nothing was deleted`);
     }
-    await admin.deleteTopics(names.filter((name) => existing.has(name)));
-    return new Set(absent);
+    return failuresOf(admin.deleteTopics(names));
   });
-  if (options.json) await printJson(names.map((name) => ({ name, deleted: !missing.has(name) })));
-  else for (const name of names) await printLine(missing.has(name) ? `${name} was not there` : `deleted ${name}`);
+  const accepted = options.ifExists ? ({ error: 'UNKNOWN_TOPIC_OR_PARTITION', told: 'was not there' } as const) : undefined;
+  await reportEach(names, failures, { item: 'name', verb: 'deleted', accepted }, options.json ?? false);
 }
