@@ -112,7 +112,11 @@ export class CoordinatorPartition<
       this.#state = 'active';
       this.#appended(this.#log.logEndOffset, []);
       this.#whole(() => this.#submit(this.#machine.activate(this.#moment())));
-      runtime.logger.debug('coordinator loaded', { partition: name, records, ms: runtime.clock.monotonicMs() - startedMs });
+      runtime.logger.debug('coordinator loaded', {
+        partition: name,
+        records,
+        ms: Math.round(runtime.clock.monotonicMs() - startedMs),
+      });
       return records;
     } catch (error) {
       if (this.#state !== 'loading') return 0;

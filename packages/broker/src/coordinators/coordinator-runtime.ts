@@ -126,7 +126,12 @@ export class CoordinatorRuntime<
     if (--round.pending > 0) return;
     this.#round = undefined;
     const { partitions, records, startedMs } = round;
-    runtime.logger.info('coordinators loaded', { topic, partitions, records, ms: runtime.clock.monotonicMs() - startedMs });
+    runtime.logger.info('coordinators loaded', {
+      topic,
+      partitions,
+      records,
+      ms: Math.round(runtime.clock.monotonicMs() - startedMs),
+    });
   }
 
   #led(partition: number): CoordinatorPartition<Machine, Record, Continuation> {
