@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchesOf, Fetch, Metadata, Produce } from '@ottla/protocol';
+import { batchesOf, DescribeConfigs, errorName, Fetch, Metadata, Produce } from '@ottla/protocol';
 import { type TestClient, TestNode, type TestNodeOptions } from './testing-node.ts';
 
 const ORDERS = { type: 2, name: 'orders' };
@@ -230,5 +230,19 @@ test('metadata tells the rack and the advertised address', async () => {
     brokers.map(({ nodeId, host, port, rack }) => ({ nodeId, host, port, rack })),
     [{ nodeId: 1, host: 'kafka.example', port: 19092, rack: 'r1' }],
   );
+  await node.stop();
+});
+
+test('one request describes no more configs than fit an answer, and what is alike only once', async () => {
+  const { node, client } = await started();
+  const resources = Array.from({ length: 2_000 }, () => ({ resourceType: 4, resourceName: '1', configurationKeys: null }));
+  const { results } = await client.ask(DescribeConfigs, { resources, includeSynonyms: true });
+  const all = results[0]!.configs.length;
+  const answered = Math.ceil(200_000 / all);
+  assert.ok(answered < 2_000);
+  results.forEach(({ errorCode, configs }, at) => {
+    const expected = at < answered ? ['NONE', all] : ['POLICY_VIOLATION', 0];
+    assert.deepEqual([errorName(errorCode), configs.length], expected);
+  });
   await node.stop();
 });
