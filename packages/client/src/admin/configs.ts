@@ -1,4 +1,4 @@
-import { DescribeConfigs, errorOfCode, IncrementalAlterConfigs } from '@ottla/protocol';
+import { DescribeConfigs, errorOfCode, IncrementalAlterConfigs, KafkaError } from '@ottla/protocol';
 import type { AdminContext } from './admin.ts';
 import { eachItem, missingAnswer, type Outcome } from './each-item.ts';
 
@@ -171,5 +171,7 @@ async function eachBroker<Item extends ConfigResource, Result>(
 async function connectionFor(cluster: AdminContext['cluster'], brokerId: number | undefined) {
   if (brokerId === undefined) return cluster.anyConnection();
   if (!cluster.metadata.nodes.has(brokerId)) await cluster.refreshMetadata();
+  if (!cluster.metadata.nodes.has(brokerId))
+    throw new KafkaError('BROKER_NOT_AVAILABLE', `there is no broker ${brokerId} in the cluster, or it is down`);
   return cluster.connectionTo(brokerId);
 }

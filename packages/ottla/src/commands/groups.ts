@@ -6,6 +6,7 @@ import { type ClusterOptions, clusterCommand, withAdmin } from '../terminal/boot
 import { failuresOf, reportEach } from '../terminal/outcomes.ts';
 import { printJson, printLine, tell } from '../terminal/output.ts';
 import { table } from '../terminal/table.ts';
+import { describeExisting as describeExistingTopics } from './topics.ts';
 
 type Options = ClusterOptions & { readonly json?: boolean };
 
@@ -235,7 +236,7 @@ async function partitionsToReset(
   const partitions: TopicPartition[] = [];
   for (const text of asked) {
     const [, topic = text, list] = /^(.*):([\d,]+)$/.exec(text) ?? [];
-    const [description] = await admin.describeTopics([topic]);
+    const [description] = await describeExistingTopics(admin, [topic]);
     const existing = description!.partitions.map(({ partition }) => partition);
     const wanted = list === undefined ? existing : list.split(',').map(Number);
     const missing = wanted.filter((partition) => !existing.includes(partition));

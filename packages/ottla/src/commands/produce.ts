@@ -116,8 +116,9 @@ async function sendLines(producer: Producer, mostBytes: number, recordOf: (line:
     refusal = error;
   }
   for (const sent of sending) await settle(sent);
-  if (failure !== undefined) throw told(failure, `at least ${counted(totalOf(ranges), 'record')} sent`);
-  if (refusal !== undefined) throw told(refusal, `${counted(totalOf(ranges), 'record')} before it sent`);
+  const sent = totalOf(ranges);
+  if (failure !== undefined) throw told(failure, sent, 'at least');
+  if (refusal !== undefined) throw told(refusal, sent, 'before it');
   return ranges;
 }
 
@@ -127,8 +128,11 @@ function watched<T>(promise: Promise<T>): Promise<T> {
   return promise;
 }
 
-function told(error: unknown, whatWasDone: string): unknown {
-  return error instanceof KafkaError ? new KafkaError(error.name, `${error.message} (${whatWasDone})`, { cause: error }) : error;
+function told(error: unknown, sent: number, which: 'at least' | 'before it'): unknown {
+  if (!(error instanceof KafkaError) || sent === 0) return error;
+  const records = counted(sent, 'record');
+  const what = which === 'at least' ? `at least ${records} sent` : `${records} before it sent`;
+  return new KafkaError(error.name, `${error.message} (${what})`, { cause: error });
 }
 
 function totalOf(ranges: readonly SentRange[]): number {

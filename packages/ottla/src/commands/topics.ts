@@ -162,7 +162,10 @@ function textOf({ name, topicId, configs, partitions }: Awaited<ReturnType<typeo
 }
 
 async function alter(name: string, options: Options & { readonly partitions: number }): Promise<void> {
-  await withAdmin(options, (admin) => admin.createPartitions({ [name]: options.partitions }));
+  await withAdmin(options, async (admin) => {
+    await describeExisting(admin, [name]);
+    await admin.createPartitions({ [name]: options.partitions });
+  });
   if (options.json) await printJson({ name, partitions: options.partitions });
   else await printLine(`${name} has ${counted(options.partitions, 'partition')}`);
 }
