@@ -212,7 +212,7 @@ export function unregisterBroker(
 ): Decision<UnregisterBrokerResponse> {
   const broker = state.image.brokers.get(brokerId);
   if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `Broker ID ${brokerId} is not currently registered`);
-  return { records: unregistrationRecords(state, broker), response: { throttleTimeMs: 0, errorCode: 0, errorMessage: null } };
+  return { records: unregistrationRecords(state, broker), response: { throttleTimeMs: 0, errorCode: 0, errorMessage: '' } };
 }
 
 /** @throws UNSUPPORTED_VERSION */

@@ -48,7 +48,7 @@ class Placement {
     };
     if (replicationFactor <= 0)
       refuse(`Invalid replication factor ${replicationFactor}: the replication factor must be positive.`);
-    if (this.#live === 0) refuse('All brokers are currently fenced.');
+    if (this.#live === 0) refuse('All brokers are currently fenced, or have all their log directories cordoned.');
     if (replicationFactor > this.#brokers.length) {
       refuse(
         `The target replication factor of ${replicationFactor} cannot be reached because only ${this.#brokers.length} broker(s) ` +
