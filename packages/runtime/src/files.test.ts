@@ -226,3 +226,10 @@ for (const [name, create] of Object.entries(implementations)) {
     });
   });
 }
+
+test('NodeFiles gives up on a directory that the file system will never make', { skip: process.platform !== 'linux' }, () => {
+  assert.throws(() => new NodeFiles().makeDirectory('/proc/ottla/data'), {
+    name: 'IoError',
+    message: 'make directory /proc/ottla/data: no such file or directory (ENOENT)',
+  });
+});

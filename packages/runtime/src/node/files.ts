@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { type File, type FileStat, type Files, IoError, type OpenMode } from '../files.ts';
 import { type DirectoryLock, lockFile } from './lock.ts';
+import { meaningOf } from './system-error.ts';
 
 const flagsOf: Record<OpenMode, number> = {
   read: fs.constants.O_RDONLY,
@@ -34,7 +35,7 @@ export class NodeFiles implements Files {
   }
 
   makeDirectory(path: string): void {
-    attempt('make directory', path, () => fs.mkdirSync(path, { recursive: true }));
+    attempt('make directory', path, () => makeAll(path));
   }
 
   rename(from: string, to: string): void {
@@ -234,10 +235,20 @@ function attempt<T>(operation: string, path: string, work: () => T): T {
   }
 }
 
+/** Node's own `recursive` never ends where a file system answers ENOENT for good, as /proc does. */
+function makeAll(path: string): void {
+  const parent = dirname(path);
+  if (parent !== path && !fs.existsSync(parent)) makeAll(parent);
+  try {
+    fs.mkdirSync(path);
+  } catch (error) {
+    if (!fs.statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
+
 function ioError(operation: string, path: string, cause: unknown): IoError {
   if (cause instanceof IoError) return cause;
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new IoError(`${operation} ${path}: ${text}`, { code: codeOf(cause), path, cause });
+  return new IoError(`${operation} ${path}: ${meaningOf(cause)}`, { code: codeOf(cause), path, cause });
 }
 
 function codeOf(error: unknown): string {

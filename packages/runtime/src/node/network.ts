@@ -1,7 +1,7 @@
 import net from 'node:net';
-import { getSystemErrorMessage } from 'node:util';
 import { IoError } from '../files.ts';
 import type { Address, Listener, Network, Socket } from '../network.ts';
+import { meaningOf } from './system-error.ts';
 
 /** TCP of this machine. */
 export class NodeNetwork implements Network {
@@ -142,10 +142,5 @@ function ignore(): void {}
 function ioError(operation: string, address: Address, cause: Error): IoError {
   const path = `${address.host}:${address.port}`;
   const code = (cause as NodeJS.ErrnoException).code ?? 'EIO';
-  return new IoError(`${operation} ${path}: ${meaningOf(cause)} (${code})`, { code, path, cause });
-}
-
-/** Without the operation and the address, which Node's own text repeats. */
-function meaningOf({ errno, message }: NodeJS.ErrnoException): string {
-  return errno === undefined ? message || 'failed' : getSystemErrorMessage(errno);
+  return new IoError(`${operation} ${path}: ${meaningOf(cause)}`, { code, path, cause });
 }
