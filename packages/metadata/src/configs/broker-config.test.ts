@@ -28,14 +28,21 @@ test('values are typed, defaults fill the rest, and node.id counts as broker.id'
 
 test('what is unknown or not honoured yet is warned about, never swallowed', () => {
   const { warnings, notices } = parseBrokerConfig(
-    `${smallest}log.segmnt.bytes=1\nnum.io.threads=4\nlog.cleaner.threads=2\nlog.cleanup.policy=compact,delete\nlistener.name.plaintext.ssl.keystore.type=PEM`,
+    `${smallest}log.segmnt.bytes=1\nnum.io.threads=4\nnum.network.threads=2\nlog.cleaner.threads=2\nlog.cleanup.policy=compact,delete\nlistener.name.plaintext.ssl.keystore.type=PEM`,
   );
   assert.deepEqual(warnings, [
     'log.segmnt.bytes is not a broker config of Kafka 4.3.1: it is ignored',
-    'log.cleaner.threads is set, but Ottla does not act on it yet',
+    'log.cleaner.threads, listener.name.plaintext.ssl.keystore.type are set, but Ottla does not act on them yet',
     'log.cleanup.policy is set to compact,delete, but Ottla does not act on compact yet',
-    'listener.name.plaintext.ssl.keystore.type is set, but Ottla does not act on it yet',
   ]);
+  assert.deepEqual(notices, [
+    'num.io.threads, num.network.threads have no meaning in Ottla: Ottla runs on one event loop: there are no such threads.',
+  ]);
+});
+
+test('a lone idle setting is told in the singular', () => {
+  const { warnings, notices } = parseBrokerConfig(`${smallest}num.io.threads=4\nlog.cleaner.threads=2`);
+  assert.deepEqual(warnings, ['log.cleaner.threads is set, but Ottla does not act on it yet']);
   assert.deepEqual(notices, ['num.io.threads has no meaning in Ottla: Ottla runs on one event loop: there are no such threads.']);
 });
 

@@ -6,7 +6,12 @@ import { groupConfigs } from './group-configs.ts';
 import { topicConfigs } from './topic-configs.ts';
 
 /** A config that was set and changes nothing, wholly or in part: what to say of it, and whether to worry. */
-export type IdleConfig = { readonly moot: boolean; readonly sentence: string };
+export type IdleConfig = {
+  readonly moot: boolean;
+  readonly sentence: string;
+  /** The sentence for several that are idle for the same reason; absent where the reason is its value. */
+  readonly sentenceOfMany?: (names: readonly string[]) => string;
+};
 
 /** Of a config in server.properties. Undefined when Ottla acts on it, or nobody knows its name. */
 export function idleBrokerConfig(name: string, value: string): IdleConfig | undefined {
@@ -32,8 +37,21 @@ const tables: ReadonlyMap<number, ConfigTable> = new Map([
 
 function idle(name: string, definition: ConfigDefinition | undefined, value: string): IdleConfig | undefined {
   if (!definition) return undefined;
-  if (definition.honoured === 'moot') return { moot: true, sentence: `${name} has no meaning in Ottla: ${definition.doc}` };
-  if (!definition.honoured) return { moot: false, sentence: `${name} is set, but Ottla does not act on it yet` };
+  const { doc } = definition;
+  if (definition.honoured === 'moot') {
+    return {
+      moot: true,
+      sentence: `${name} has no meaning in Ottla: ${doc}`,
+      sentenceOfMany: (names) => `${names.join(', ')} have no meaning in Ottla: ${doc}`,
+    };
+  }
+  if (!definition.honoured) {
+    return {
+      moot: false,
+      sentence: `${name} is set, but Ottla does not act on it yet`,
+      sentenceOfMany: (names) => `${names.join(', ')} are set, but Ottla does not act on them yet`,
+    };
+  }
   const idleValues = value
     .split(',')
     .map((each) => each.trim())

@@ -4,7 +4,7 @@ import { ConfigError } from './config-error.ts';
 import { brokerDefinition, listenerOverrideOf, type Properties } from './config-layers.ts';
 import { parseConfigValue } from './config-value.ts';
 import type { ConfigDefinition, ConfigValue } from './define-configs.ts';
-import { idleBrokerConfig } from './idle-configs.ts';
+import { type IdleConfig, idleBrokerConfig } from './idle-configs.ts';
 import { parseJavaProperties } from './java-properties.ts';
 
 export type ParsedBrokerConfig = {
@@ -53,14 +53,24 @@ function withNodeIdUnderBothNames(properties: Properties): Properties {
 
 function remarksOn(properties: Properties): Pick<ParsedBrokerConfig, 'warnings' | 'notices'> {
   const warnings: string[] = [];
-  const notices: string[] = [];
+  /** By the sentence that tells of all of them. */
+  const groups = new Map<string, { readonly names: string[]; readonly idle: IdleConfig }>();
   for (const [name, text] of properties) {
     if (!brokerDefinition(listenerOverrideOf(name) ?? name)) {
       warnings.push(`${name} is not a broker config of Kafka 4.3.1: it is ignored`);
       continue;
     }
     const idle = idleBrokerConfig(name, text);
-    if (idle) (idle.moot ? notices : warnings).push(idle.sentence);
+    if (!idle) continue;
+    const reason = idle.sentenceOfMany?.([]) ?? idle.sentence;
+    const group = groups.get(reason);
+    if (group) group.names.push(name);
+    else groups.set(reason, { names: [name], idle });
   }
-  return { warnings, notices };
+  const told = [...groups.values()].map(({ names, idle: { moot, sentence, sentenceOfMany } }) => ({
+    moot,
+    text: names.length > 1 && sentenceOfMany ? sentenceOfMany(names) : sentence,
+  }));
+  for (const { moot, text } of told) if (!moot) warnings.push(text);
+  return { warnings, notices: told.filter(({ moot }) => moot).map(({ text }) => text) };
 }
