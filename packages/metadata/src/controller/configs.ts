@@ -84,7 +84,7 @@ function alterEach<Request extends IncrementalAlterConfigsRequest | AlterConfigs
     const { resourceType, resourceName } = resource;
     try {
       if (times.get(keyOf(resource))! > 1) throw new KafkaError('INVALID_REQUEST', 'Each resource must appear at most once.');
-      records.push(...decide(resource));
+      for (const record of decide(resource)) records.push(record);
       return { ...success, resourceType, resourceName };
     } catch (error) {
       return { ...itemError(error), resourceType, resourceName };
@@ -95,9 +95,8 @@ function alterEach<Request extends IncrementalAlterConfigsRequest | AlterConfigs
 }
 
 function checkOperations(changes: readonly ConfigChange[]): void {
-  const names = changes.map(({ name }) => name);
-  const repeated = names.filter((name, at) => names.indexOf(name) !== at);
-  if (repeated.length > 0) throw new KafkaError('INVALID_REQUEST', 'Error due to duplicate config keys');
+  const names = new Set(changes.map(({ name }) => name));
+  if (names.size < changes.length) throw new KafkaError('INVALID_REQUEST', 'Error due to duplicate config keys');
   const nullNames = changes.filter(({ operation, value }) => operation !== configOperation.delete && value === null);
   if (nullNames.length > 0) {
     throw new KafkaError('INVALID_REQUEST', `Null value not supported for : ${nullNames.map(({ name }) => name).join(',')}`);
@@ -144,9 +143,10 @@ function changedValue({ schema }: ControllerState, type: number, change: ConfigC
     throw new KafkaError('INVALID_CONFIG', `Can't ${operation} to key ${change.name} because its type is not LIST.`);
   }
   const members = (before ?? schema.defaultValue(type, change.name) ?? '').split(',').filter((member) => member !== '');
-  const named = (change.value ?? '').split(',');
-  if (isAppend) members.push(...named.filter((member, at) => !members.includes(member) && named.indexOf(member) === at));
-  return (isAppend ? members : members.filter((member) => !named.includes(member))).join(',');
+  const named = new Set((change.value ?? '').split(','));
+  if (!isAppend) return members.filter((member) => !named.has(member)).join(',');
+  const present = new Set(members);
+  return members.concat([...named].filter((member) => !present.has(member))).join(',');
 }
 
 /** With eligible leader replicas the minimum isr must be the same for all who judge: by topic, else one for the cluster. */

@@ -41,20 +41,26 @@ export function alterUserScramCredentials(
     })),
   ];
   const records: MetadataRecord[] = [];
-  const users = [...new Set(alterations.map(({ name }) => name))];
-  const results = users.map((user) => {
-    const own = alterations.filter(({ name }) => name === user);
+  const byUser = new Map<string, (typeof alterations)[number][]>();
+  for (const alteration of alterations) {
+    const own = byUser.get(alteration.name);
+    if (own) own.push(alteration);
+    else byUser.set(alteration.name, [alteration]);
+  }
+  const results = [...byUser].map(([user, own]) => {
     try {
       if (new Set(own.map(({ mechanism }) => mechanism)).size < own.length) {
         throw new KafkaError('DUPLICATE_RESOURCE', 'A user credential cannot be altered twice in the same request');
       }
+      // There are no more of them than mechanisms.
       records.push(...own.map(({ record }) => record()));
+      assertWithinLimit(records, state.settings.maxRecordsPerOperation);
       return { user, ...success };
     } catch (error) {
+      if (error instanceof KafkaError && error.code === errors.POLICY_VIOLATION.code) throw error;
       return { user, ...itemError(error) };
     }
   });
-  assertWithinLimit(records, state.settings.maxRecordsPerOperation);
   return { records, response: { throttleTimeMs: 0, results } };
 }
 
@@ -109,12 +115,14 @@ export function describeUserScramCredentials(
   request: DescribeUserScramCredentialsRequest,
 ): DescribeUserScramCredentialsResponse {
   const asked = request.users?.length ? request.users.map(({ name }) => name) : image.scram.users();
-  const results = [...new Set(asked)].map((user) => {
+  const times = new Map<string, number>();
+  for (const name of asked) times.set(name, (times.get(name) ?? 0) + 1);
+  const results = [...times].map(([user, timesAsked]) => {
     const credentialInfos = [...mechanisms.keys()].flatMap((mechanism) => {
       const credential = image.scram.credential(mechanism, user);
       return credential ? [{ mechanism, iterations: credential.iterations }] : [];
     });
-    if (asked.filter((name) => name === user).length > 1) {
+    if (timesAsked > 1) {
       const errorMessage = `Cannot describe SCRAM credentials for the same user twice in a single request: ${user}`;
       return { user, errorCode: errors.DUPLICATE_RESOURCE.code, errorMessage, credentialInfos: [] };
     }

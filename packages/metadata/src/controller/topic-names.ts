@@ -1,6 +1,7 @@
 /** Which names a topic may have. */
 
 import { KafkaError } from '@ottla/protocol';
+import { unifiedName } from '../image/topics-image.ts';
 
 const maxLength = 249;
 
@@ -20,11 +21,11 @@ export function checkTopicName(name: string): void {
   }
 }
 
-/** Metric names turn `.` into `_`, so two topics must not differ in that alone. */
+/** The first of `existing` that `name` would be mistaken for. */
 export function collidingName(name: string, existing: Iterable<string>): string | undefined {
-  if (!/[._]/.test(name)) return undefined;
-  const unified = name.replaceAll('.', '_');
-  for (const other of existing) if (other !== name && other.replaceAll('.', '_') === unified) return other;
+  const unified = unifiedName(name);
+  if (unified === undefined) return undefined;
+  for (const other of existing) if (other !== name && unifiedName(other) === unified) return other;
   return undefined;
 }
 

@@ -77,7 +77,7 @@ function createTopic(
   const { name } = topic;
   checkTopicName(name);
   if (image.topics.byName(name)) throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`);
-  const collider = collidingName(name, image.topics.names());
+  const collider = collidingName(name, image.topics.namesLike(name));
   if (collider) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Topic '${name}' collides with existing topic: ${collider}`);
   const configRecords = newTopicConfigRecords(state, topic);
   const assignments = assignmentsOf(state, topic, context);
@@ -195,17 +195,20 @@ export function deleteTopics(state: ControllerState, request: DeleteTopicsReques
   const { topics } = state.image;
   const asked = [...request.topics, ...request.topicNames.map((name) => ({ name, topicId: ZERO_UUID }))];
   const found = asked.map(({ name, topicId }) => (name === null ? topics.byId(topicId) : topics.byName(name)));
+  const times = new Map<string, TopicToDelete[]>();
+  asked.forEach((ask, at) => {
+    const key = deletionKey(ask, found[at]);
+    const same = times.get(key);
+    if (same) same.push(ask);
+    else times.set(key, [ask]);
+  });
   const records: MetadataRecord[] = [];
   const responses: DeleteTopicsResponse['responses'] = [];
   asked.forEach((ask, at) => {
     const topic = found[at];
-    const isRepeated = asked.some((other, index) => index !== at && (topic ? found[index] === topic : sameAsk(ask, other)));
-    if (isRepeated) {
-      const isFirst = !asked.slice(0, at).some((other, index) => (topic ? found[index] === topic : sameAsk(ask, other)));
-      if (isFirst) {
-        const others = asked.filter((other, index) => index !== at && (topic ? found[index] === topic : sameAsk(ask, other)));
-        responses.push(repeatedTopic(ask, others, topic));
-      }
+    const [first, ...others] = times.get(deletionKey(ask, topic))!;
+    if (others.length > 0) {
+      if (first === ask) responses.push(repeatedTopic(ask, others, topic));
     } else if (ask.name === null && ask.topicId === ZERO_UUID) {
       const errorMessage = 'Neither topic name nor id were specified.';
       responses.push({ ...answerFor(ask, undefined), errorCode: errors.INVALID_REQUEST.code, errorMessage });
@@ -228,7 +231,9 @@ export function deleteTopics(state: ControllerState, request: DeleteTopicsReques
 
 type TopicToDelete = { name: string | null; topicId: Uuid };
 
-const sameAsk = (a: TopicToDelete, b: TopicToDelete): boolean => a.name === b.name && a.topicId === b.topicId;
+/** Equal for what means the same: a topic by its name and by its id, or the same words for none. */
+const deletionKey = ({ name, topicId }: TopicToDelete, topic: TopicImage | undefined): string =>
+  topic ? `found ${topic.id}` : `${topicId} ${name === null ? 'id' : `name ${name}`}`;
 
 const answerFor = (ask: TopicToDelete, topic: TopicImage | undefined) => ({
   name: topic?.name ?? ask.name,

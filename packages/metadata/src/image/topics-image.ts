@@ -82,6 +82,8 @@ export class TopicsImage {
   readonly #table = new PartitionTable();
   readonly #byName = new Map<string, TopicImage>();
   readonly #byId = new Map<Uuid, TopicImage>();
+  /** Names with a `.` or `_`, by what their metrics are called. */
+  readonly #byUnifiedName = new Map<string, Set<string>>();
 
   get count(): number {
     return this.#byName.size;
@@ -105,6 +107,11 @@ export class TopicsImage {
 
   names(): IterableIterator<string> {
     return this.#byName.keys();
+  }
+
+  /** Those that differ from this one in `.` and `_` at most. */
+  namesLike(name: string): Iterable<string> {
+    return this.#byUnifiedName.get(unifiedName(name) ?? '') ?? [];
   }
 
   /** In the order of their creation. */
@@ -152,12 +159,32 @@ export class TopicsImage {
     const topic = new TopicImage(name, id, this.#table);
     this.#byName.set(name, topic);
     this.#byId.set(id, topic);
+    const unified = unifiedName(name);
+    if (unified !== undefined) {
+      const alike = this.#byUnifiedName.get(unified);
+      if (alike) alike.add(name);
+      else this.#byUnifiedName.set(unified, new Set([name]));
+    }
     return topic;
   }
 
   remove(topic: TopicImage): void {
-    if (this.#byName.get(topic.name) === topic) this.#byName.delete(topic.name);
+    if (this.#byName.get(topic.name) === topic) this.#forgetName(topic.name);
     this.#byId.delete(topic.id);
     topic.release();
   }
+
+  #forgetName(name: string): void {
+    this.#byName.delete(name);
+    const unified = unifiedName(name);
+    const alike = unified === undefined ? undefined : this.#byUnifiedName.get(unified);
+    if (!alike) return;
+    alike.delete(name);
+    if (alike.size === 0) this.#byUnifiedName.delete(unified!);
+  }
+}
+
+/** Metric names turn `.` into `_`, so two topics must not differ in that alone. Undefined for a name that has neither. */
+export function unifiedName(name: string): string | undefined {
+  return /[._]/.test(name) ? name.replaceAll('.', '_') : undefined;
 }
