@@ -38,6 +38,24 @@ test('many who ask at once for a topic create it once', async () => {
   await node.stop();
 });
 
+test('of very many topics that are asked for at once a part is created, and the others when asked for again', async () => {
+  const node = await TestNode.start();
+  const client = await node.client();
+  const topics = Array.from({ length: 450 }, (_, index) => ({ name: `t${index}`, topicId: ZERO_UUID }));
+  const created: number[] = [];
+  for (let round = 0; round < 3; round++) {
+    const answer = await client.ask(Metadata, { topics, allowAutoTopicCreation: true });
+    assert.deepEqual(
+      new Set(answer.topics.map(({ errorCode }) => errorName(errorCode))),
+      new Set(round < 2 ? ['NONE', 'UNKNOWN_TOPIC_OR_PARTITION'] : ['NONE']),
+    );
+    created.push((await client.topicNames()).length);
+  }
+  assert.deepEqual(created, [200, 400, 450]);
+  assert.deepEqual(node.logs.at('warn'), []);
+  await node.stop();
+});
+
 test('with auto.create.topics.enable=false asking creates nothing', async () => {
   const node = await TestNode.start({ settings: { 'auto.create.topics.enable': 'false' } });
   const client = await node.client();

@@ -16,6 +16,9 @@ export type CreateTopic = (topic: NewTopic) => Promise<void>;
 
 type InternalTopicSettings = { readonly partitions: number; readonly replicationFactor: number; readonly segmentBytes: number };
 
+/** Each makes files and a record of the metadata log while everybody waits; Kafka has one request per broker under way. */
+const maxInFlight = 200;
+
 /**
  * Topics that come into being because somebody uses them: internal ones, and others where auto.create.topics.enable allows it.
  * A topic that many ask for at once is created once.
@@ -51,6 +54,11 @@ export class TopicCreation {
       throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `${internalTopic} could not be created: ${reason}`);
     }
     return this.#partitionCount(internalTopic) ?? 0;
+  }
+
+  /** So many topics are being created that no more should be begun for the asking. */
+  get isBusy(): boolean {
+    return this.#inFlight.size >= maxInFlight;
   }
 
   /** Creates the topic unless it exists. Rejects with the controller's error. */

@@ -60,15 +60,17 @@ async function askedTopics(request: MetadataRequest, context: RequestContext): P
   const names = [...new Set(request.topics!.map(({ name }) => name))];
   const existing = names.filter((name) => name !== null && broker.metadata.hasTopic(name));
   const absent = names.filter((name) => name !== null && !broker.metadata.hasTopic(name));
-  const created = await Promise.all(absent.map((name) => createOrFail(name!, request, context)));
+  const mayCreate = broker.config.get('auto.create.topics.enable') && (apiVersion < 4 || request.allowAutoTopicCreation);
+  const created = await Promise.all(
+    absent.map((name) => (mayCreate ? createOrFail(name!, request, context) : missing(name!, request, context))),
+  );
   return [...created, ...existing.map((name) => describe(name!, request, context))];
 }
 
+/** Where too many are being created already the topic is not there yet: the client will ask again. */
 async function createOrFail(name: string, request: MetadataRequest, context: RequestContext): Promise<Topic> {
-  const { broker, apiVersion } = context;
-  if (!isValidTopicName(name)) return failed(name, ZERO_UUID, 'INVALID_TOPIC_EXCEPTION');
-  const mayCreate = broker.config.get('auto.create.topics.enable') && (apiVersion < 4 || request.allowAutoTopicCreation);
-  if (!mayCreate) return unknown(name, request, context);
+  const { broker } = context;
+  if (!isValidTopicName(name) || broker.topicCreation.isBusy) return missing(name, request, context);
   try {
     await broker.topicCreation.ensure(name);
     return describe(name, request, context);
@@ -79,7 +81,8 @@ async function createOrFail(name: string, request: MetadataRequest, context: Req
 }
 
 /** What one may do with a topic is known without it. */
-function unknown(name: string, request: MetadataRequest, { apiVersion }: RequestContext): Topic {
+function missing(name: string, request: MetadataRequest, { apiVersion }: RequestContext): Topic {
+  if (!isValidTopicName(name)) return failed(name, ZERO_UUID, 'INVALID_TOPIC_EXCEPTION');
   const operations = apiVersion >= 8 && request.includeTopicAuthorizedOperations ? topicOperations : OPERATIONS_NOT_ASKED;
   return { ...failed(name, ZERO_UUID, 'UNKNOWN_TOPIC_OR_PARTITION'), topicAuthorizedOperations: operations };
 }
