@@ -185,6 +185,19 @@ test('the levels of loggers change at once, for this run only', async () => {
   await node.stop();
 });
 
+test('what becomes of topics is told at level debug, by controller and broker', async () => {
+  const { node, client } = await started();
+  const told = () => node.logs.lines.filter(({ level }) => level === 'debug');
+  const before = told().length;
+  assert.equal(await client.createTopic('told'), 'NONE');
+  const lines = told().slice(before);
+  const written = lines.find(({ message }) => message === 'the metadata log has new records');
+  assert.deepEqual([written?.fields['TopicRecord'], written?.fields['PartitionRecord']], [1, 1]);
+  const opened = lines.find(({ message }) => message === 'replica opened');
+  assert.deepEqual([opened?.fields['topic'], opened?.fields['partition']], ['told', 0]);
+  await node.stop();
+});
+
 test('no record is lost or doubled while configs change under a producer that does not wait', async () => {
   const { node, client } = await started();
   const admin = await node.connect();

@@ -74,12 +74,21 @@ export class ActiveController {
     for (let index = 0; index < records.length; index++) this.#controller.replay(records[index]!, nextOffset + index);
     try {
       const { lastOffset } = await this.#log.append(records);
+      this.#tell(records, lastOffset);
       await this.#metadata.whenApplied(lastOffset);
     } catch (error) {
       // What was replayed cannot be taken back, so this controller no longer tells the truth.
       if (!this.#stopped) this.#onFatal(error);
       throw error;
     }
+  }
+
+  #tell(records: readonly MetadataRecord[], lastOffset: number): void {
+    const counts: Record<string, number> = {};
+    for (const { type } of records) counts[type] = (counts[type] ?? 0) + 1;
+    // Time's own record comes twice a second.
+    if (records.length > (counts['NoOpRecord'] ?? 0))
+      this.#runtime.logger.debug('the metadata log has new records', { ...counts, lastOffset });
   }
 
   #tick(): void {

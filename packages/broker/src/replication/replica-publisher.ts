@@ -101,6 +101,7 @@ export class ReplicaPublisher {
         this.#logger.error('the disk fails a replica', { topic, partition: index, error }),
       );
       this.#partitions.add(partition);
+      this.#logger.debug('replica opened', { topic, partition: index, logEndOffset: log.logEndOffset });
       return partition;
     } catch (error) {
       this.#logger.error('a replica could not be opened: it stays offline', { topic, partition: index, error });
@@ -114,6 +115,7 @@ export class ReplicaPublisher {
       partition.resign();
       try {
         this.#logManager.delete(name, partition.index);
+        this.#logger.debug('replica deleted', { topic: name, partition: partition.index });
       } catch (error) {
         const { index } = partition;
         this.#logger.error('files of a deleted replica are still there: the next start sets them aside', {
