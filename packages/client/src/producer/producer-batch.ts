@@ -21,6 +21,8 @@ export class ProducerBatch {
   reservedBytes = 0;
   /** Answers that told to try again, in a row. */
   failures = 0;
+  /** Why it was not accepted the last time. */
+  lastError: Error | undefined;
   retryAtMs = 0;
   sequence: Sequence = none;
   readonly #builder: BatchBuilder;

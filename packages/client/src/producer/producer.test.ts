@@ -164,11 +164,16 @@ test('closing in time also ends sends that wait for memory', async () => {
 
 test('what is not delivered within deliveryTimeoutMs fails, and what comes later arrives', async () => {
   const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
-  const producer = simulation.producer({ deliveryTimeoutMs: 3000, requestTimeoutMs: 1000 });
+  const producer = simulation.producer({ deliveryTimeoutMs: 3000, requestTimeoutMs: 1000, socketConnectionSetupTimeoutMs: 500 });
   await simulation.run(producer.send({ topic: 'log', value: 'first' }));
   simulation.world.wires.cut('client', 'broker');
   const lost = producer.send({ topic: 'log', value: 'lost' });
   await assert.rejects(simulation.run(lost), { name: /REQUEST_TIMED_OUT|NETWORK_EXCEPTION/ });
+  const waiting = producer.send({ topic: 'log', value: 'waiting' });
+  await assert.rejects(
+    simulation.run(waiting),
+    /^REQUEST_TIMED_OUT: 1 record for log-0 not delivered .*; the last problem: .*broker/,
+  );
   simulation.world.wires.heal();
   const later = await simulation.run(producer.send({ topic: 'log', value: 'later' }));
   assert.ok(later.offset >= 1);
@@ -208,4 +213,13 @@ test('a batch that cannot be built fails alone', async (t) => {
   assert.equal(bad!.status === 'rejected' && bad!.reason.message, 'it does not fit');
   getter.mock.restore();
   assert.equal((await producer.send({ topic: 'bad', value: 'after' })).offset, 1);
+});
+
+test('a record that a broker closes the connection upon fails with the reason', async () => {
+  await using kafka = await startKafka({ topics: ['log'], settings: { 'socket.request.max.bytes': '10000' } });
+  await using producer = new Producer({ ...kafka, deliveryTimeoutMs: 700, requestTimeoutMs: 500 });
+  await assert.rejects(producer.send({ topic: 'log', value: 'x'.repeat(20_000) }), {
+    name: 'REQUEST_TIMED_OUT',
+    message: /^1 record for log-0 not delivered within deliveryTimeoutMs = 700; the last problem: .*closed/,
+  });
 });

@@ -21,6 +21,8 @@ export class Sender {
   #identity: ProducerIdentity | undefined;
   #isPreparing = false;
   #preparationFailures = 0;
+  /** What last kept batches from leaving. */
+  #trouble: Error | undefined;
   #isScheduled = false;
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
@@ -196,6 +198,7 @@ export class Sender {
       this.#giveUp(queue, batch, error);
     } else {
       batch.failures++;
+      batch.lastError = error;
       batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
       this.wakeAt(batch.retryAtMs);
       if (isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
@@ -223,10 +226,20 @@ export class Sender {
           this.wakeAt(deadlineMs);
           continue;
         }
-        const text = `${batch.count} records for ${partitionName(batch)} were not delivered within deliveryTimeoutMs = ${this.#config.deliveryTimeoutMs}`;
-        this.#giveUp(queue, batch, new KafkaError('REQUEST_TIMED_OUT', text));
+        this.#giveUp(queue, batch, this.#undelivered(batch));
       }
     }
+  }
+
+  #undelivered(batch: ProducerBatch): KafkaError {
+    const { count, lastError: cause = this.#trouble } = batch;
+    const what = `${count} record${count === 1 ? '' : 's'} for ${partitionName(batch)}`;
+    const why = cause ? `; the last problem: ${cause.message}` : '';
+    return new KafkaError(
+      'REQUEST_TIMED_OUT',
+      `${what} not delivered within deliveryTimeoutMs = ${this.#config.deliveryTimeoutMs}${why}`,
+      { cause },
+    );
   }
 
   /** Fails everything that has not left, when the producer can never send it. */
@@ -241,7 +254,10 @@ export class Sender {
     this.#connecting.add(nodeId);
     this.#cluster
       .connectionTo(nodeId)
-      .catch(() => this.#refreshMetadata())
+      .catch((error: unknown) => {
+        this.#trouble = error as Error;
+        this.#refreshMetadata();
+      })
       .finally(() => {
         this.#connecting.delete(nodeId);
         this.wake();
@@ -284,6 +300,7 @@ export class Sender {
       this.#preparationFailures = 0;
     } catch (error) {
       this.#preparationFailures++;
+      this.#trouble = error as Error;
       if (!isRetriableError(error) && !this.#cluster.closed) this.failAll(error as Error);
     }
     this.wake();
