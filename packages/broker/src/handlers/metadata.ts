@@ -1,5 +1,6 @@
 import {
   errorCodeOf,
+  errors,
   KafkaError,
   Metadata,
   type MetadataRequest,
@@ -131,7 +132,7 @@ function failed(
   error: 'UNKNOWN_TOPIC_ID' | 'INVALID_TOPIC_EXCEPTION' | 'UNKNOWN_TOPIC_OR_PARTITION',
 ): Topic {
   return {
-    errorCode: new KafkaError(error).code,
+    errorCode: errors[error].code,
     name,
     topicId,
     isInternal: name !== null && isInternalTopic(name),

@@ -24,6 +24,16 @@ test('very many topics to delete are looked up once each, whether they exist, re
   assert.ok(test.image.topics.byName('orders'));
 });
 
+test('one topic to delete that is named very many times is answered once', () => {
+  const test = TestController.withBrokers(1);
+  const topics = names.map(() => ({ name: 'orders', topicId: ZERO_UUID }));
+  const { responses } = test.do((controller) => controller.deleteTopics({ topics, topicNames: [], timeoutMs: 0 }));
+  assert.deepEqual(
+    responses.map(({ errorMessage }) => errorMessage),
+    ['Duplicate topic name.'],
+  );
+});
+
 test('very many SCRAM users are altered and described in one pass, up to the limit of records', () => {
   const test = TestController.withBrokers(1);
   const deletions = [...names, 'name-0'].map((name) => ({ name, mechanism: 1 }));

@@ -16,6 +16,7 @@ import {
 import { configResource } from '../image/configs-image.ts';
 import type { TopicImage } from '../image/topics-image.ts';
 import { partitionRecord, removeTopicRecord, topicRecord } from '../records.ts';
+import type { DescribedConfig } from './config-schema.ts';
 import { alteredConfigRecords, setConfigs } from './configs.ts';
 import type { ControllerState } from './controller-state.ts';
 import {
@@ -46,10 +47,11 @@ export function createTopics(
   const records: MetadataRecord[] = [];
   const once = namedOnce(request.topics.map(({ name }) => name));
   const results: CreatedTopic[] = [];
+  const describe = describer(state);
   for (const topic of request.topics) {
     if (!once.unique.has(topic.name) || topic.name === metadataTopic) continue;
     try {
-      const { result, records: made } = createTopic(state, topic, context);
+      const { result, records: made } = createTopic(state, topic, describe, context);
       records.push(...made);
       assertWithinLimit(records, maxRecordsPerOperation);
       results.push(result);
@@ -71,9 +73,10 @@ export function createTopics(
 function createTopic(
   state: ControllerState,
   topic: TopicToCreate,
+  describe: ReturnType<typeof describer>,
   context: DecisionContext,
 ): { result: CreatedTopic; records: MetadataRecord[] } {
-  const { image, schema, settings } = state;
+  const { image } = state;
   const { name } = topic;
   checkTopicName(name);
   if (image.topics.byName(name)) throw new KafkaError('TOPIC_ALREADY_EXISTS', `Topic '${name}' already exists.`);
@@ -90,11 +93,6 @@ function createTopic(
     ...assignments.map((partition, index) => partitionRecord(id, index, newPartition(state, partition), metadataVersion)),
   ];
   const set = new Map(topic.configs.flatMap(({ name, value }) => (value === null ? [] : [[name, value] as const])));
-  const configs = schema.describeTopic({
-    topic: set,
-    broker: image.configs.of(configResource.broker, String(settings.nodeId)),
-    cluster: image.configs.of(configResource.broker, ''),
-  });
   const result: CreatedTopic = {
     name,
     topicId: id,
@@ -102,7 +100,7 @@ function createTopic(
     topicConfigErrorCode: 0,
     numPartitions: assignments.length,
     replicationFactor: assignments[0]!.length,
-    configs: configs.map(({ name, value, readOnly, source, isSensitive }) => ({
+    configs: describe(set).map(({ name, value, readOnly, source, isSensitive }) => ({
       name,
       // As it was asked for, spaces and all.
       value: isSensitive ? null : (set.get(name) ?? value),
@@ -112,6 +110,21 @@ function createTopic(
     })),
   };
   return { result, records };
+}
+
+/** The configs that a new topic will have. Most topics set none, and are all alike. */
+function describer({
+  image,
+  schema,
+  settings,
+}: ControllerState): (set: ReadonlyMap<string, string>) => readonly DescribedConfig[] {
+  const broker = image.configs.of(configResource.broker, String(settings.nodeId));
+  const cluster = image.configs.of(configResource.broker, '');
+  let plain: readonly DescribedConfig[] | undefined;
+  return (set) => {
+    if (set.size > 0) return schema.describeTopic({ topic: set, broker, cluster });
+    return (plain ??= schema.describeTopic({ topic: set, broker, cluster }));
+  };
 }
 
 function newTopicConfigRecords(state: ControllerState, { name, configs }: TopicToCreate): MetadataRecord[] {
@@ -206,9 +219,9 @@ export function deleteTopics(state: ControllerState, request: DeleteTopicsReques
   const responses: DeleteTopicsResponse['responses'] = [];
   asked.forEach((ask, at) => {
     const topic = found[at];
-    const [first, ...others] = times.get(deletionKey(ask, topic))!;
-    if (others.length > 0) {
-      if (first === ask) responses.push(repeatedTopic(ask, others, topic));
+    const same = times.get(deletionKey(ask, topic))!;
+    if (same.length > 1) {
+      if (same[0] === ask) responses.push(repeatedTopic(ask, same, topic));
     } else if (ask.name === null && ask.topicId === ZERO_UUID) {
       const errorMessage = 'Neither topic name nor id were specified.';
       responses.push({ ...answerFor(ask, undefined), errorCode: errors.INVALID_REQUEST.code, errorMessage });
@@ -242,11 +255,11 @@ const answerFor = (ask: TopicToDelete, topic: TopicImage | undefined) => ({
 
 function repeatedTopic(
   ask: TopicToDelete,
-  others: readonly TopicToDelete[],
+  same: readonly TopicToDelete[],
   topic: TopicImage | undefined,
 ): DeleteTopicsResponse['responses'][number] {
   const errorCode = errors.INVALID_REQUEST.code;
-  if (others.some(({ name }) => name !== ask.name)) {
+  if (same.some(({ name }) => name !== ask.name)) {
     const errorMessage = 'The provided topic name maps to an ID that was already supplied.';
     return { ...answerFor(ask, topic), errorCode, errorMessage };
   }
