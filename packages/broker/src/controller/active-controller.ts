@@ -13,6 +13,9 @@ export type MetadataLog = {
   append(records: readonly MetadataRecord[]): Promise<{ baseOffset: number; lastOffset: number }>;
 };
 
+/** A wake-up that comes later than this was held up by something long. */
+const oversleptMs = 500;
+
 /**
  * The controller at work: decides, lets the next request see the outcome, makes it durable, and only then answers.
  * The node stops when the metadata log cannot be written: what it has decided since would be lost.
@@ -91,12 +94,15 @@ export class ActiveController {
       this.#runtime.logger.debug('the metadata log has new records', { ...counts, lastOffset });
   }
 
-  #tick(): void {
+  #tick(dueMs?: number): void {
     if (this.#stopped) return;
     const nowMs = this.#runtime.clock.nowMs();
+    const lateMs = dueMs === undefined ? 0 : nowMs - dueMs;
+    if (lateMs > oversleptMs) this.#controller.overslept(lateMs, nowMs);
     const nextOffset = this.#log.nextOffset;
     const { records, wakeAtMs } = this.#controller.tick({ nowMs, random: this.#runtime.random, nextOffset });
     if (records.length > 0) this.#commit(records, nextOffset).catch(() => {});
-    this.#wakeUp = this.#runtime.timers.after(Math.max(1, wakeAtMs - nowMs), () => this.#tick());
+    const afterMs = Math.max(1, wakeAtMs - nowMs);
+    this.#wakeUp = this.#runtime.timers.after(afterMs, () => this.#tick(nowMs + afterMs));
   }
 }

@@ -38,6 +38,11 @@ export class BrokerSessions {
     return session?.brokerEpoch === brokerEpoch && nowMs - session.lastContactMs <= this.#timeoutMs;
   }
 
+  /** Time in which nobody could be heard counts as silence of none. */
+  excuse(ms: number, nowMs: number): void {
+    for (const session of this.#sessions.values()) session.lastContactMs = Math.min(session.lastContactMs + ms, nowMs);
+  }
+
   /** The broker that has been silent for longest, if too long. */
   expired(nowMs: number): number | undefined {
     const [oldest] = this.#oldest();

@@ -42,6 +42,25 @@ function kill(test: TestController, ...ids: number[]): void {
   for (const _ of ids) test.tick();
 }
 
+test('nobody is fenced for a silence in which the controller could not hear', () => {
+  const test = TestController.withBrokers(2);
+  test.createTopicOn('t', [[1, 2]]);
+  test.nowMs += 20_000;
+  test.controller.overslept(19_000, test.nowMs);
+  test.tick();
+  assert.deepEqual(
+    [...test.image.brokers.values()].map(({ fenced }) => fenced),
+    [false, false],
+  );
+  test.nowMs += 8_001;
+  test.tick();
+  test.tick();
+  assert.deepEqual(
+    [...test.image.brokers.values()].map(({ fenced }) => fenced),
+    [true, true],
+  );
+});
+
 test('below the minimum isr those who leave stay eligible, in the order they may lead', () => {
   const test = TestController.withBrokers(3);
   test.createTopicOn('t', [[1, 2, 3]], { 'min.insync.replicas': '2' });

@@ -77,6 +77,11 @@ export class Controller {
     return activate(this.#state, bootstrapRecords, context);
   }
 
+  /** This process was busy or asleep for so long and heard no heartbeat, its own broker's least of all: nobody is fenced for that. */
+  overslept(ms: number, nowMs: number): void {
+    this.#state.sessions.excuse(ms, nowMs);
+  }
+
   /** Does what is due: the idle record, fencing the silent, balancing leaders, unclean elections, expiring tokens. */
   tick({ nowMs }: DecisionContext): Tick {
     const { settings, sessions } = this.#state;
