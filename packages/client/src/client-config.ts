@@ -1,4 +1,4 @@
-import { nodeRuntime, type Runtime } from '@ottla/runtime';
+import { type Logger, nodeRuntime, type Runtime } from '@ottla/runtime';
 import { fromZero, fromZeroToLong, type OptionRules } from './option-rules.ts';
 
 /** What every client has in common: Kafka's names in camel case, with Kafka's defaults. */
@@ -18,6 +18,8 @@ export type ClientConfig = {
   readonly socketConnectionSetupTimeoutMs?: number;
   /** Metadata older than this is asked for again. */
   readonly metadataMaxAgeMs?: number;
+  /** Is told when a broker cannot be reached, and when it can again. Silent unless given. */
+  readonly logger?: Logger;
   /** Where clock, timers, randomness and sockets come from; this machine's, unless a test brings its own. */
   readonly runtime?: Runtime;
 };
@@ -45,10 +47,11 @@ export const clientRules: OptionRules<ClientConfig> = {
   reconnectBackoffMaxMs: fromZero,
   socketConnectionSetupTimeoutMs: fromZero,
   metadataMaxAgeMs: fromZeroToLong,
+  logger: 'object',
   runtime: 'object',
 };
 
-export type CompleteClientConfig = Required<ClientConfig>;
+export type CompleteClientConfig = Required<Omit<ClientConfig, 'logger'>>;
 
 /** Fills in what is absent or undefined. The runtime is made here, so that importing the client costs nothing. */
 export function withDefaults<Config extends ClientConfig, Defaults extends object>(
@@ -56,7 +59,7 @@ export function withDefaults<Config extends ClientConfig, Defaults extends objec
   defaults: Defaults,
 ): Config & Defaults & CompleteClientConfig {
   const given = Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined));
-  return { ...clientDefaults, ...defaults, ...given, runtime: config.runtime ?? nodeRuntime() } as unknown as Config &
-    Defaults &
-    CompleteClientConfig;
+  const machine = config.runtime ?? nodeRuntime();
+  const runtime = config.logger ? { ...machine, logger: config.logger } : machine;
+  return { ...clientDefaults, ...defaults, ...given, runtime } as unknown as Config & Defaults & CompleteClientConfig;
 }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { mkdtempSync, openSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { test } from 'node:test';
@@ -192,6 +194,43 @@ test('Ctrl-C ends a group consumer politely: it commits and leaves', async () =>
   const [group] = await kafka.admin().describeConsumerGroups(['g']);
   assert.equal(group?.state, 'Empty');
   assert.equal((await kafka.admin().listConsumerGroupOffsets('g'))[0]?.offset, 2);
+});
+
+test('who consumes is told that the broker is gone, and that it is back', async () => {
+  const files = mkdtempSync(join(tmpdir(), 'ottla-consume-'));
+  try {
+    const first = await startKafka({ topics: ['log'], files });
+    const child = start(first, ['consume', 'log', '--from-beginning', '-n', '2']);
+    const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+    const stderr = text(child.stderr);
+    await succeed(first, 'produce log', 'a\n');
+    const gone = new Promise((resolve) => void child.stderr.once('data', resolve));
+    await new Promise((resolve) => void child.stdout.once('data', resolve));
+    await first.stop();
+    await gone;
+    await using second = await startKafka({ files, port: Number(first.bootstrapServers.split(':')[1]) });
+    await succeed(second, 'produce log', 'b\n');
+    assert.equal(await exit, 0);
+    const lines = new Set((await stderr).trimEnd().split('\n'));
+    assert.deepEqual(
+      [...lines],
+      [
+        `ottla: cannot connect to ${first.bootstrapServers}: connection refused (ECONNREFUSED); trying on`,
+        `ottla: connected to ${first.bootstrapServers} again`,
+      ],
+    );
+  } finally {
+    rmSync(files, { recursive: true, force: true });
+  }
+});
+
+test('an output that cannot be written is told in a line', { skip: process.platform !== 'linux' }, async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  const env = { ...process.env, OTTLA_BOOTSTRAP: kafka.bootstrapServers };
+  const child = spawn(process.execPath, [bin, 'topics', 'list'], { env, stdio: ['ignore', openSync('/dev/full', 'w'), 'pipe'] });
+  const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+  assert.match(await text(child.stderr!), /^ottla: cannot write the output: .*no space left on device.*\n$/);
+  assert.equal(await exit, 1);
 });
 
 test('a reader that stops early is no error', async () => {

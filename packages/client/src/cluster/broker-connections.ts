@@ -78,6 +78,7 @@ export class BrokerConnections {
         await connection.close();
         this.#pauses.assertOpen();
       }
+      if (slot.failures > 0) runtime.logger.info(`connected to ${address.host}:${address.port} again`);
       slot.failures = 0;
       slot.connection = connection;
       return connection;
@@ -89,6 +90,7 @@ export class BrokerConnections {
       const what = `connect to ${address.host}:${address.port}`;
       const { message } = error as Error;
       const text = message.startsWith(what) ? `cannot ${message}` : `cannot ${what}: ${message}`;
+      if (slot.failures === 1) runtime.logger.warn(`${text}; trying on`);
       throw new KafkaError('NETWORK_EXCEPTION', text, { cause: error });
     }
   }

@@ -4,6 +4,7 @@ import { KafkaError } from '@ottla/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { counted, wholeNumber } from '../terminal/arguments.ts';
 import { adminOf, bootstrapOption, type ClusterOptions, connect, jsonOption, withClient } from '../terminal/bootstrap-option.ts';
+import { NewsOfConnections } from '../terminal/news-of-connections.ts';
 import { tell, write } from '../terminal/output.ts';
 import { type RecordFormat, recordFormat, recordJson } from '../terminal/record-format.ts';
 import { describeExisting } from './topics.ts';
@@ -86,7 +87,9 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   if (options.fromBeginning && options.offset !== undefined)
     throw new KafkaError('INVALID_REQUEST', '--from-beginning and --offset both say where to begin: drop one');
   const partitions = await partitionsOf(topic, options);
+  const news = new NewsOfConnections();
   const consumer = new Consumer({
+    logger: news,
     bootstrapServers: options.bootstrap,
     clientId: 'ottla-consume',
     groupId: options.group,
@@ -98,6 +101,7 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
   const interrupted = onInterrupt(() => consumer.close());
   try {
     await connect(consumer, options.bootstrap);
+    news.isWanted = true;
     if (options.group === undefined) await assign(consumer, partitions, options);
     else consumer.subscribe([topic]);
     const total = await printAll(consumer, options);

@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { assignments, collect, counted, wholeNumber } from '../terminal/arguments.ts';
 import { bootstrapOption, type ClusterOptions, jsonOption, withClient } from '../terminal/bootstrap-option.ts';
 import { type Line, linesOf } from '../terminal/lines.ts';
+import { NewsOfConnections } from '../terminal/news-of-connections.ts';
 import { printJson, printLine, tell } from '../terminal/output.ts';
 
 type ProduceOptions = ClusterOptions & {
@@ -63,7 +64,9 @@ async function produce(topic: string, options: ProduceOptions): Promise<void> {
   const { bootstrap, compression, acks, tombstone } = options;
   if (tombstone && options.key === undefined)
     throw new KafkaError('INVALID_REQUEST', '--tombstone deletes a key: name it with --key');
+  const news = new NewsOfConnections();
   const producer = new Producer({
+    logger: news,
     bootstrapServers: bootstrap,
     clientId: 'ottla-produce',
     acks: (acks === 'all' ? 'all' : Number(acks)) as Acks,
@@ -74,6 +77,7 @@ async function produce(topic: string, options: ProduceOptions): Promise<void> {
   });
   const common = { topic, partition: options.partition, headers: assignments(options.header ?? []), key: options.key };
   await withClient(producer, options, async () => {
+    news.isWanted = true;
     const isOne = tombstone || options.value !== undefined;
     const ranges = isOne
       ? await producer.sendAll([{ ...common, value: tombstone ? null : options.value! }])

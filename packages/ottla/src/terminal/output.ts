@@ -3,7 +3,8 @@ import process from 'node:process';
 // Whoever reads our output may stop early, as `head` does: that is no error.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
+  tell(`ottla: cannot write the output: ${error.message}`);
+  process.exit(1);
 });
 
 /** Resolves when there is room for more. */
