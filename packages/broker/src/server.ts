@@ -443,6 +443,7 @@ function publishReplicas({ nodeId, metadata, settings, logManager, partitions, g
     partitions,
     settings,
     logger: runtime.logger,
+    timers: runtime.timers,
     leadership: {
       elected: ({ topic, index, leaderEpoch }) => {
         if (topic !== CONSUMER_OFFSETS) return;

@@ -104,6 +104,10 @@ export class LogManager {
     return epochs.size === 1 ? [...epochs][0]! : -1;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   get directoryIds(): Uuid[] {
     return this.#directories.map((directory) => directory.id);
   }
@@ -154,6 +158,7 @@ export class LogManager {
       if (!wanted) throw new KafkaError('LOG_DIR_NOT_FOUND', `no log directory of this node has the id ${directoryId}`);
       return wanted;
     }
+    if (this.#directories.length === 1) return this.#directories[0]!;
     const counts = new Map(this.#directories.map((directory) => [directory, 0]));
     for (const { directory } of this.#logs.values()) counts.set(directory, counts.get(directory)! + 1);
     return this.#directories.reduce((best, directory) => (counts.get(directory)! < counts.get(best)! ? directory : best));

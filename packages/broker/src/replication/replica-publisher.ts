@@ -1,5 +1,5 @@
 import type { MetadataDelta, MetadataImage, TopicChange } from '@ottla/metadata';
-import type { Logger } from '@ottla/runtime';
+import type { Logger, Timers } from '@ottla/runtime';
 import type { LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
 import { Partition, type PartitionState } from './partition.ts';
@@ -12,7 +12,14 @@ export type LeadershipListener = {
   topicsDeleted(topics: readonly { readonly name: string; readonly topicId: string }[]): void;
 };
 
-/** Makes the replicas on this broker what the metadata log says they are. */
+/** New replicas opened in one go: each costs files, and writes that wait for the disk. */
+const openedAtOnce = 64;
+const openedPerSlice = 8;
+
+/**
+ * Makes the replicas on this broker what the metadata log says they are. Of very many new ones the first are there at once and the others
+ * follow in slices, with everybody else served in between; until then they answer as in a cluster whose broker has not heard of them yet.
+ */
 export class ReplicaPublisher {
   readonly #brokerId: number;
   readonly #logManager: LogManager;
@@ -20,6 +27,10 @@ export class ReplicaPublisher {
   readonly #settings: BrokerSettings;
   readonly #leadership: LeadershipListener;
   readonly #logger: Logger;
+  readonly #timers: Timers;
+  /** Replicas to open, by topic id and partition number; what the metadata says of them is looked up in its turn. */
+  readonly #toOpen = new Set<{ readonly topicId: string; readonly index: number }>();
+  #image: MetadataImage | undefined;
 
   constructor(options: {
     brokerId: number;
@@ -28,6 +39,7 @@ export class ReplicaPublisher {
     settings: BrokerSettings;
     leadership: LeadershipListener;
     logger: Logger;
+    timers: Timers;
   }) {
     this.#brokerId = options.brokerId;
     this.#logManager = options.logManager;
@@ -35,6 +47,7 @@ export class ReplicaPublisher {
     this.#settings = options.settings;
     this.#leadership = options.leadership;
     this.#logger = options.logger;
+    this.#timers = options.timers;
     this.#settings.onChange(() => {
       for (const partition of this.#partitions) partition.log.updateConfig(this.#settings.log(partition.topic));
     });
@@ -52,9 +65,11 @@ export class ReplicaPublisher {
 
   /** A metadata listener: must come after the settings', whose values it uses. */
   publish(delta: MetadataDelta, image: MetadataImage): void {
+    this.#image = image;
+    let openNow = openedAtOnce;
     for (const change of delta.topics.values()) {
       if (change.deleted) this.#delete(change);
-      else this.#updatePartitions(change.id, change.partitions, image);
+      else openNow -= this.#updatePartitions(change.id, change.partitions, image, openNow);
     }
     const { deletedTopics } = delta;
     if (deletedTopics.length > 0) this.#leadership.topicsDeleted(deletedTopics.map(({ name, id }) => ({ name, topicId: id })));
@@ -64,20 +79,52 @@ export class ReplicaPublisher {
     }
   }
 
-  #updatePartitions(topicId: string, indexes: Iterable<number>, image: MetadataImage): void {
+  /** Opens up to `openNow` new replicas and leaves the others for later. Returns how many it opened. */
+  #updatePartitions(
+    topicId: string,
+    indexes: Iterable<number>,
+    image: MetadataImage,
+    openNow = Number.POSITIVE_INFINITY,
+  ): number {
     const topic = image.topics.byId(topicId);
-    if (!topic) return;
+    if (!topic) return 0;
+    let opened = 0;
     for (const index of indexes) {
       const state = topic.partition(index);
       if (!state?.replicas.includes(this.#brokerId)) continue;
-      const partition = this.#partitions.get(topic.name, index) ?? this.#open(topic.name, index, topic.id);
-      if (!partition) continue;
+      let partition = this.#partitions.get(topic.name, index);
+      if (!partition) {
+        if (opened >= openNow) {
+          this.#openLater(topicId, index);
+          continue;
+        }
+        opened++;
+        partition = this.#open(topic.name, index, topic.id);
+        if (!partition) continue;
+      }
       const led = partition.isLeader;
       const ledEpoch = partition.leaderEpoch;
       if (!this.#takeOver(partition, state)) continue;
       if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch)) this.#leadership.elected(partition);
       else if (led && !partition.isLeader) this.#leadership.resigned(topic.name, index);
     }
+    return opened;
+  }
+
+  #openLater(topicId: string, index: number): void {
+    if (this.#toOpen.size === 0) this.#timers.after(1, () => this.#openSlice());
+    this.#toOpen.add({ topicId, index });
+  }
+
+  #openSlice(): void {
+    if (this.#logManager.isClosed) return;
+    let left = openedPerSlice;
+    for (const next of this.#toOpen) {
+      if (left-- === 0) break;
+      this.#toOpen.delete(next);
+      this.#updatePartitions(next.topicId, [next.index], this.#image!);
+    }
+    if (this.#toOpen.size > 0) this.#timers.after(1, () => this.#openSlice());
   }
 
   /** A replica whose disk fails must not hold up the others, nor the metadata. */
