@@ -40,6 +40,10 @@ export class Fetcher {
   /** Calls back with up to `max` records, in order. Each counts as given out when its callback returns. Throws what it throws. */
   take(max: number, give: (state: PartitionState, record: CurrentRecord, leaderEpoch: number) => void): number {
     let count = 0;
+    const giveAndCount: typeof give = (state, record, leaderEpoch) => {
+      give(state, record, leaderEpoch);
+      count++;
+    };
     let isExhausted = false;
     const assigned = new Set(this.#events.assigned());
     for (let at = 0; at < this.#fetched.length && count < max; ) {
@@ -50,10 +54,11 @@ export class Fetcher {
         at++;
       } else {
         try {
-          count += this.#takeFrom(state, reader, max - count, give);
+          this.#takeFrom(state, reader, max - count, giveAndCount);
         } catch (error) {
           // It is fetched anew, to fail again, unless someone seeks past what cannot be read.
           this.#fetched.splice(at, 1);
+          // What was given already must not be lost with the error: the next call meets it first.
           if (count > 0) break;
           throw problemAt(state, error);
         }
@@ -72,17 +77,16 @@ export class Fetcher {
     reader: RecordReader,
     max: number,
     give: (state: PartitionState, record: CurrentRecord, leaderEpoch: number) => void,
-  ): number {
+  ): void {
     for (let count = 0; count < max; count++) {
       const record = reader.next();
       if (!record) {
         state.advance(reader.nextOffset, reader.leaderEpoch);
-        return count;
+        return;
       }
       give(state, record, reader.leaderEpoch);
       state.advance(record.offset + 1, reader.leaderEpoch);
     }
-    return max;
   }
 
   /** Throws what went wrong for good since the last call. */
