@@ -82,10 +82,17 @@ export async function alterGroupOffsets(
   groupId: string,
   offsets: readonly OffsetToCommit[],
 ): Promise<void> {
+  for (const { offset } of offsets) requireOffset(offset);
   await atCoordinators(context, [groupId], async (_, connection) => {
     await sendCommit(connection, { groupId, offsets });
     return undefined;
   });
+}
+
+/** Throws INVALID_REQUEST. */
+export function requireOffset(offset: number): void {
+  if (!Number.isSafeInteger(offset) || offset < 0)
+    throw new KafkaError('INVALID_REQUEST', `an offset is a whole number, 0 or more, not ${offset}`);
 }
 
 export type Membership = { readonly memberId: string; readonly generationId: number; readonly groupInstanceId: string | null };

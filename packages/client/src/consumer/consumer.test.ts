@@ -133,6 +133,21 @@ test('what a deserializer refuses is told, and can be sought past', async () => 
   assert.deepEqual((await consumer.poll({ timeoutMs: 3000 }))[0]?.value, { a: 3 });
 });
 
+test('what comes before a record that cannot be read is given first', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  await producer.sendAll(['{"a":1}', '{"a":2}', 'not json', '{"a":4}'].map((value) => ({ topic: 'log', value })));
+  await using consumer = new Consumer({ ...kafka, autoOffsetReset: 'earliest', valueDeserializer: jsonDeserializer });
+  consumer.assign([log]);
+  const records = await consumer.poll({ timeoutMs: 3000 });
+  assert.deepEqual(
+    records.map(({ value }) => value),
+    [{ a: 1 }, { a: 2 }],
+  );
+  await assert.rejects(consumer.poll({ timeoutMs: 3000 }), SyntaxError);
+  assert.equal(consumer.position(log), 2);
+});
+
 test('a group goes on where it committed', async () => {
   await using kafka = await startKafka({ topics: ['log'] });
   await fill(kafka, 10);
@@ -228,7 +243,7 @@ test('close works at any moment', async () => {
     await new Promise((resolve) => setTimeout(resolve, afterMs));
     await consumer.close();
     assert.deepEqual(await polling, []);
-    assert.deepEqual(await consumer.poll(), []);
+    await assert.rejects(consumer.poll(), { name: 'ClientClosedError' });
   }
   const lonely = new Consumer({ bootstrapServers: '127.0.0.1:1', groupId: 'g' });
   lonely.subscribe(['log']);
@@ -289,3 +304,20 @@ async function until(condition: () => boolean | Promise<boolean>): Promise<void>
   }
   assert.fail('it did not come to be within 10 s');
 }
+
+test('a call that cannot be meant is refused, not waited for', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  const consumer = consumerOf(kafka, { groupId: 'g' });
+  await assert.rejects(consumer.poll(), /reads nothing yet: subscribe to topics, or assign partitions/);
+  await assert.rejects(consumer[Symbol.asyncIterator]().next(), /reads nothing yet/);
+  consumer.assign([log]);
+  for (const offset of [-1, 1.5, Number.NaN]) {
+    assert.throws(() => consumer.seek(log, offset), { name: 'INVALID_REQUEST', message: /whole number, 0 or more/ });
+    await assert.rejects(consumer.commit([{ ...log, offset }]), { name: 'INVALID_REQUEST' });
+    await assert.rejects(kafka.admin().alterConsumerGroupOffsets('g', [{ ...log, offset }]), { name: 'INVALID_REQUEST' });
+  }
+  const polled = consumer.poll({ timeoutMs: 10_000 });
+  await consumer.close();
+  assert.deepEqual(await polled, []);
+  await assert.rejects(consumer.poll(), { name: 'ClientClosedError' });
+});

@@ -1,5 +1,5 @@
 import { KafkaError, type RecordHeader } from '@ottla/protocol';
-import { type CommittedOffset, fetchCommitted, type OffsetToCommit, sendCommit } from '../admin/group-offsets.ts';
+import { type CommittedOffset, fetchCommitted, type OffsetToCommit, requireOffset, sendCommit } from '../admin/group-offsets.ts';
 import { listOffsets } from '../admin/offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
@@ -130,7 +130,9 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     return [...this.#states.values()].map(({ topic, partition }) => ({ topic, partition }));
   }
 
+  /** Throws INVALID_REQUEST for what is no offset; one that the log does not have starts over by `autoOffsetReset`. */
   seek(partition: TopicPartition, offset: number): void {
+    requireOffset(offset);
     this.#stateOf(partition).seek(offset);
     this.#signal.notify();
   }
@@ -169,10 +171,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   }
 
   /**
-   * The next records, at most `maxPollRecords`; waits up to `timeoutMs` for the first. Empty when there are none, and once the
-   * consumer closes. Rejects with what does not pass by itself: authorization, corrupt records, a refused group member.
+   * The next records, at most `maxPollRecords`; waits up to `timeoutMs` for the first. Empty when there are none, and when the
+   * consumer closes meanwhile; a later call rejects with ClientClosedError. Rejects with what does not pass by itself: authorization, corrupt records, a refused group member.
    */
   async poll({ timeoutMs = 0 }: { timeoutMs?: number } = {}): Promise<ConsumerRecord<Key, Value>[]> {
+    this.#assertOpen();
+    this.#requirePartitions();
     const records: ConsumerRecord<Key, Value>[] = [];
     await this.#take(this.#config.maxPollRecords, records, timeoutMs);
     return records;
@@ -180,6 +184,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
 
   /** Records without end, until the consumer closes. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ConsumerRecord<Key, Value>, void, undefined> {
+    if (!this.#closing) this.#requirePartitions();
     const records: ConsumerRecord<Key, Value>[] = [];
     while (!this.#closing) {
       // One at a time, so that the position is never ahead of what the loop has seen.
@@ -187,6 +192,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       const record = records.pop();
       if (record) yield record;
     }
+  }
+
+  /** Who reads from nothing would wait for ever. */
+  #requirePartitions(): void {
+    if (!this.#subscription && this.#states.size === 0)
+      throw new Error('this consumer reads nothing yet: subscribe to topics, or assign partitions');
   }
 
   async #take(max: number, records: ConsumerRecord<Key, Value>[], timeoutMs: number): Promise<void> {
@@ -387,6 +398,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     // Also from a listener that hears of the consumer's close.
     this.#cluster.assertOpen();
     this.#requireGroup('commit offsets');
+    for (const { offset } of offsets) requireOffset(offset);
     await this.#commit(offsets, this.#config.defaultApiTimeoutMs);
   }
 

@@ -98,16 +98,16 @@ async function consume(topic: string, options: ConsumeOptions): Promise<void> {
     maxPollRecords: batchRecords,
     allowAutoCreateTopics: false,
   });
-  const interrupted = onInterrupt(() => consumer.close());
+  const interrupt = onInterrupt(() => consumer.close());
   try {
     await connect(consumer, options.bootstrap);
     news.isWanted = true;
     if (options.group === undefined) await assign(consumer, partitions, options);
     else consumer.subscribe([topic]);
-    const total = await printAll(consumer, options);
+    const total = await printAll(consumer, options, interrupt);
     if (process.stderr.isTTY) tell(counted(total, 'record'));
   } finally {
-    interrupted.forget();
+    interrupt.forget();
     await consumer.close();
   }
 }
@@ -141,11 +141,11 @@ async function assign(consumer: Consumer, partitions: readonly TopicPartition[],
   }
 }
 
-async function printAll(consumer: Consumer, options: ConsumeOptions): Promise<number> {
+async function printAll(consumer: Consumer, options: ConsumeOptions, interrupt: Interrupt): Promise<number> {
   const { maxMessages = Number.POSITIVE_INFINITY, timeoutMs = Number.POSITIVE_INFINITY } = options;
   const bytesOf: RecordFormat = options.json ? recordJson : recordFormat(options.format ?? defaultFormat(options));
   let total = 0;
-  while (total < maxMessages) {
+  while (total < maxMessages && !interrupt.hasCome) {
     const records = await consumer.poll({ timeoutMs });
     if (records.length === 0) break;
     const wanted = records.slice(0, maxMessages - total);
@@ -172,8 +172,10 @@ function defaultFormat({ keys, headers, offsets, timestamps }: ConsumeOptions): 
   return `${columns.join('\\t')}\\n`;
 }
 
+type Interrupt = { readonly hasCome: boolean; forget(): void };
+
 /** Ctrl-C ends politely, the second one at once. */
-function onInterrupt(stop: () => Promise<void>): { forget(): void } {
+function onInterrupt(stop: () => Promise<void>): Interrupt {
   let isStopping = false;
   const handle = (): void => {
     if (isStopping) process.exit(130);
@@ -183,6 +185,9 @@ function onInterrupt(stop: () => Promise<void>): { forget(): void } {
   process.on('SIGINT', handle);
   process.on('SIGTERM', handle);
   return {
+    get hasCome() {
+      return isStopping;
+    },
     forget: () => {
       process.off('SIGINT', handle);
       process.off('SIGTERM', handle);
