@@ -150,7 +150,10 @@ function textOf({
   const lag = partitions.reduce((sum, one) => sum + (one.lag ?? 0), 0);
   const how = assignor === '' ? '' : `, ${assignor}`;
   const head = `${groupId}: ${state}${how}, ${counted(members.length, 'member')}, lag ${lag}`;
-  if (partitions.length === 0) return `${head}\nIt has committed nothing, and reads nothing.`;
+  if (partitions.length === 0) {
+    const readers = members.length > 0 ? 'its members have no partitions yet' : 'nobody reads';
+    return `${head}\nIt has committed nothing, and ${readers}.`;
+  }
   const rows = partitions.map(({ topic, partition, committed, end, lag: behind, memberId }) => [
     topic,
     partition,
