@@ -35,7 +35,13 @@ test('a full disk refuses records until there is room again', async () => {
   const client = await node.client();
   await client.createTopic('orders');
   fault.of = ({ kind, path }) => (kind === 'write' && path.endsWith('.log') && path.includes('orders') ? 'ENOSPC' : undefined);
-  assert.equal((await client.produce('orders', ['refused'])).error, 'KAFKA_STORAGE_ERROR');
+  for (let attempt = 0; attempt < 3; attempt++)
+    assert.equal((await client.produce('orders', ['refused'])).error, 'KAFKA_STORAGE_ERROR');
+  const told = node.logs.lines.filter(({ message }) => message === 'the disk fails a replica');
+  assert.deepEqual(
+    told.map(({ fields }) => fields['topic']),
+    ['orders'],
+  );
   fault.of = () => undefined;
   await node.restart();
   const after = await node.client();

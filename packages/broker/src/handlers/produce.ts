@@ -134,7 +134,11 @@ function append(
     return { answer, committed: settleWhenCommitted(answer, partition, result.lastOffset + 1, request.timeoutMs, context) };
   } catch (error) {
     if (!(error instanceof KafkaError))
-      broker.runtime.logger.error('append failed unexpectedly', { topic: topic.name, partition: index, error });
+      broker.runtime.logger.error('append failed unexpectedly', {
+        topic: topic.name || broker.metadata.topicName(topic.topicId),
+        partition: index,
+        error,
+      });
     return { answer: refusal(error, index, partition, context) };
   }
 }

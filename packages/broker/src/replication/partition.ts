@@ -28,6 +28,8 @@ export class Partition {
   readonly log: Log;
   readonly #brokerId: number;
   readonly #onIoError: (error: IoError) => void;
+  /** The text of the failure that was told last, until an append succeeds. */
+  #toldFailure: string | undefined;
   #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
   #highWatermark: number;
   /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
@@ -129,6 +131,7 @@ export class Partition {
       );
     }
     const result = this.#onDisk(() => this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch }));
+    this.#toldFailure = undefined;
     this.#advanceHighWatermark();
     this.#notify();
     return result;
@@ -151,7 +154,9 @@ export class Partition {
       return action();
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
-      this.#onIoError(error);
+      // Clients try again and again: once is enough for the log.
+      if (this.#toldFailure !== error.message) this.#onIoError(error);
+      this.#toldFailure = error.message;
       throw new KafkaError('KAFKA_STORAGE_ERROR', `the disk failed ${this.name}: ${error.message}`, { cause: error });
     }
   }
