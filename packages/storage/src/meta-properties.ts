@@ -26,7 +26,8 @@ export function readMetaProperties(files: Files, directory: string): MetaPropert
   const path = `${directory}/${metaPropertiesName}`;
   if (!files.stat(path)) return undefined;
   const properties = parseProperties(new TextDecoder().decode(files.readFile(path)));
-  const version = properties.get('version') ?? '0';
+  const version = properties.get('version');
+  if (version === undefined) throw new CorruptFileError(path, 'version is missing');
   if (version !== '1')
     throw new CorruptFileError(path, `version ${version} is not 1; directories of ZooKeeper times cannot be used`);
   const clusterId = properties.get('cluster.id');
