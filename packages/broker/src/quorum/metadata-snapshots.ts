@@ -118,7 +118,12 @@ export class MetadataSnapshots {
   #removeLater(path: string, delayMs: number): void {
     const timer = this.#options.runtime.timers.after(delayMs, () => {
       this.#removals.delete(timer);
-      this.#options.runtime.files.remove(path);
+      try {
+        this.#options.runtime.files.remove(path);
+      } catch (error) {
+        // It does no harm where it lies, and the next start removes it.
+        this.#options.runtime.logger.warn('a superfluous snapshot could not be removed', { file: path, error });
+      }
     });
     this.#removals.add(timer);
   }
