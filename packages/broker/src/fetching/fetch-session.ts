@@ -78,6 +78,9 @@ export type SessionStart =
       readonly error: 'FETCH_SESSION_ID_NOT_FOUND' | 'INVALID_FETCH_SESSION_EPOCH' | 'FETCH_SESSION_TOPIC_ID_ERROR';
     };
 
+/** All sessions together remember no more partitions: a fetcher without a session names all its partitions each time, and is served as well. */
+const maxPartitionsOfAll = 1_000_000;
+
 /** All fetch sessions of a broker: at most `slots`; idle ones give way, then smaller ones, and followers are never put out by consumers. */
 export class FetchSessionCache {
   readonly #sessions = new Map<number, FetchSession>();
@@ -85,12 +88,16 @@ export class FetchSessionCache {
   readonly #random: Random;
   readonly #slots: number;
   readonly #evictionMs: number;
+  readonly #maxPartitions: number;
+  /** Of all sessions. */
+  #partitions = 0;
 
-  constructor(options: { clock: Clock; random: Random; slots: number; evictionMs?: number }) {
+  constructor(options: { clock: Clock; random: Random; slots: number; evictionMs?: number; maxPartitions?: number }) {
     this.#clock = options.clock;
     this.#random = options.random;
     this.#slots = options.slots;
     this.#evictionMs = options.evictionMs ?? 120_000;
+    this.#maxPartitions = options.maxPartitions ?? maxPartitionsOfAll;
   }
 
   get size(): number {
@@ -104,17 +111,23 @@ export class FetchSessionCache {
   ): SessionStart {
     const { sessionId, sessionEpoch } = request;
     if (sessionEpoch === INITIAL_EPOCH || sessionEpoch === FINAL_EPOCH) {
-      if (sessionId !== NO_SESSION) this.#sessions.delete(sessionId);
+      this.#remove(sessionId);
       return { kind: 'full', create: sessionEpoch === INITIAL_EPOCH };
     }
     const session = this.#sessions.get(sessionId);
     if (!session) return { kind: 'error', error: 'FETCH_SESSION_ID_NOT_FOUND' };
     if (session.usesTopicIds !== request.usesTopicIds) return { kind: 'error', error: 'FETCH_SESSION_TOPIC_ID_ERROR' };
     if (session.nextEpoch !== sessionEpoch) return { kind: 'error', error: 'INVALID_FETCH_SESSION_EPOCH' };
+    const before = session.partitions.size;
     session.update(changed, forgotten);
+    this.#partitions += session.partitions.size - before;
     if (session.partitions.size === 0) {
-      this.#sessions.delete(sessionId);
+      this.#remove(sessionId);
       return { kind: 'sessionless' };
+    }
+    if (this.#partitions > this.#maxPartitions && session.partitions.size > before) {
+      this.#remove(sessionId);
+      return { kind: 'error', error: 'FETCH_SESSION_ID_NOT_FOUND' };
     }
     session.lastUsedMs = this.#clock.monotonicMs();
     return { kind: 'incremental', session };
@@ -127,6 +140,7 @@ export class FetchSessionCache {
   ): FetchSession | undefined {
     const nowMs = this.#clock.monotonicMs();
     if (this.#sessions.size >= this.#slots && !this.#evictFor(partitions.length, traits.isFollower, nowMs)) return undefined;
+    if (this.#partitions + partitions.length > this.#maxPartitions) return undefined;
     let id: number;
     do id = this.#random.below(0x7fffffff) + 1;
     while (this.#sessions.has(id));
@@ -134,7 +148,13 @@ export class FetchSessionCache {
     session.update(partitions, []);
     session.nextEpoch = 1;
     this.#sessions.set(id, session);
+    this.#partitions += session.partitions.size;
     return session;
+  }
+
+  #remove(id: number): void {
+    this.#partitions -= this.#sessions.get(id)?.partitions.size ?? 0;
+    this.#sessions.delete(id);
   }
 
   #evictFor(size: number, isFollower: boolean, nowMs: number): boolean {
@@ -147,7 +167,7 @@ export class FetchSessionCache {
       const weaker = (isFollower && !session.isFollower) || (isFollower === session.isFollower && session.partitions.size < size);
       if (weaker && (!victim || session.partitions.size < victim.partitions.size)) victim = session;
     }
-    if (victim) this.#sessions.delete(victim.id);
+    if (victim) this.#remove(victim.id);
     return victim !== undefined;
   }
 }
