@@ -244,3 +244,14 @@ test("a developer's node without a word about the quorum gets one of its own", (
   formatForDevelopment({ files, random: new SeededRandom(1), clock: { nowMs: () => 5, monotonicMs: () => 5 } }, plain);
   assert.ok(isFormatted(files, ['/data']));
 });
+
+test('a directory that has records but no meta.properties is not formatted by itself', () => {
+  const files = new MemoryFiles();
+  files.makeDirectory('/data/orders-0');
+  const machine = { files, random: new SeededRandom(1), clock: { nowMs: () => 5, monotonicMs: () => 5 } };
+  assert.throws(() => formatForDevelopment(machine, settings), {
+    name: 'FormatError',
+    message: '/data has records (orders-0) but no meta.properties: bring that file back, or give this node another directory',
+  });
+  assert.deepEqual(files.list('/data'), ['orders-0']);
+});

@@ -11,7 +11,7 @@ import {
 import type { MetadataRecord, Uuid } from '@ottla/protocol';
 import { VoterSet } from '@ottla/raft';
 import type { Files, Random, Runtime } from '@ottla/runtime';
-import { readMetaProperties, writeMetaProperties } from '@ottla/storage';
+import { metaPropertiesName, readMetaProperties, writeMetaProperties } from '@ottla/storage';
 import { writeBootstrapCheckpoint } from './format/bootstrap-checkpoint.ts';
 import { bootstrapFeatures } from './format/bootstrap-features.ts';
 import { allDirectories, randomUuid } from './format/directories.ts';
@@ -87,12 +87,16 @@ export function formatDirectories(options: FormatOptions): string[] {
   return lines;
 }
 
-/** Formats what a lone developer's node needs: a dynamic quorum of itself, under a fresh cluster id. */
+/**
+ * Formats what a lone developer's node needs: a dynamic quorum of itself, under a fresh cluster id. Throws FormatError also for a directory
+ * that has records: what nobody asked for by name must not make them another cluster's.
+ */
 export function formatForDevelopment(
   { files, random, clock }: Pick<Runtime, 'files' | 'random' | 'clock'>,
   settings: Readonly<Record<string, string>>,
 ): string[] {
   const { config, properties } = parseBrokerConfig(withOwnQuorum(settings));
+  for (const directory of allDirectories(config)) requireNoRecords(files, directory);
   const standalone = config['controller.quorum.voters'].length === 0;
   return formatDirectories({
     files,
@@ -104,6 +108,15 @@ export function formatForDevelopment(
     standalone,
     ignoreFormatted: true,
   });
+}
+
+function requireNoRecords(files: Files, directory: string): void {
+  if (!files.stat(directory) || files.stat(`${directory}/${metaPropertiesName}`)) return;
+  const log = files.list(directory).find((name) => /.-\d+$/.test(name));
+  if (log === undefined) return;
+  throw new FormatError(
+    `${directory} has records (${log}) but no ${metaPropertiesName}: bring that file back, or give this node another directory`,
+  );
 }
 
 /** The settings, with the node's own controller listener as its quorum when they name none. */
