@@ -68,7 +68,8 @@ export const produce = handler(
 );
 
 type Append = {
-  answer: PartitionAnswer /** Set when the answer has to wait for the isr; it settles the answer. */;
+  answer: PartitionAnswer;
+  /** Set when the answer has to wait for the isr; it settles the answer. */
   committed?: Promise<void>;
 };
 
