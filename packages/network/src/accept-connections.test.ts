@@ -394,6 +394,25 @@ for (const [where, run] of Object.entries(worlds)) {
         await server.close();
       }));
 
+    test('what clients have yet to take is known, until they take it or leave', () =>
+      run(async (runtime) => {
+        const connections: ServerConnection[] = [];
+        const onRequest: RequestHandler = () => [Buffer.alloc(16 << 20)];
+        const server = await listen(runtime, { onRequest, onOpen: (connection) => void connections.push(connection) });
+        const [slow, gone] = [await RawClient.connect(runtime, server), await RawClient.connect(runtime, server)];
+        for (const client of [slow, gone]) {
+          client.socket.pause();
+          client.send('a');
+        }
+        while (connections.length < 2 || connections[0]!.queuedByAll < 32 << 20) await sleep(runtime.timers, 1);
+        gone.socket.destroy();
+        while (connections[0]!.queuedByAll > 17 << 20) await sleep(runtime.timers, 1);
+        slow.socket.resume();
+        await slow.answered(1);
+        while (connections[0]!.queuedByAll > 0) await sleep(runtime.timers, 1);
+        await server.close();
+      }));
+
     test('a late answer that cannot be made closes the connection, after the earlier answers', () =>
       run(async (runtime) => {
         const onRequest: RequestHandler = (frame) =>

@@ -49,6 +49,7 @@ export class ServerListener {
   readonly #limits: ListenerLimits;
   readonly #quota: ConnectionQuota;
   readonly #connections = new Set<ServerConnection>();
+  readonly #queued = { bytes: 0 };
   /** Accepted but not read from: the quota has no room for them yet. */
   readonly #waiting = new Set<Socket>();
   #listener: Listener | undefined;
@@ -165,6 +166,7 @@ export class ServerListener {
       limits: this.#limits,
       onRequest,
       onClose: (closed, error) => this.#closed(closed, error),
+      queued: this.#queued,
     });
     this.#connections.add(connection);
     logger.debug('connection opened', { listener: this.listenerName, remote: `${socket.remote.host}:${socket.remote.port}` });

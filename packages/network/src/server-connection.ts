@@ -36,6 +36,8 @@ type Surroundings = {
   readonly limits: ConnectionLimits;
   readonly onRequest: RequestHandler;
   readonly onClose: (connection: ServerConnection, error: Error | undefined) => void;
+  /** Bytes of answers that clients of the listener have yet to take. */
+  readonly queued: { bytes: number };
 };
 
 /** A request in flight, and its answer once there is one. Those of a connection are linked in arrival order. */
@@ -64,6 +66,8 @@ export class ServerConnection {
   #requestBytesInFlight = 0;
   /** Of answers that wait for an earlier one. */
   #heldBytes = 0;
+  /** Its part of `queued`. */
+  #queuedBytes = 0;
   #flushScheduled = false;
   #paused = false;
   #awaitsDrain = false;
@@ -102,6 +106,11 @@ export class ServerConnection {
   /** Monotonic; of the last bytes in either direction. */
   get lastActiveMs(): number {
     return this.#lastActiveMs;
+  }
+
+  /** Bytes of answers that this listener's clients, all of them, have yet to take. */
+  get queuedByAll(): number {
+    return this.#around.queued.bytes;
   }
 
   /** Calls once when the connection is gone, for whoever waits on its behalf; the returned function calls that off. */
@@ -250,7 +259,11 @@ export class ServerConnection {
     if (!this.#oldest) this.#newest = undefined;
     if (answers.length > 0) {
       this.#lastActiveMs = this.#around.clock.monotonicMs();
-      if (!this.#socket.write(packFrames(answers))) this.#awaitsDrain = true;
+      const frames = packFrames(answers);
+      if (!this.#socket.write(frames)) {
+        this.#awaitsDrain = true;
+        this.#countQueued(this.#queuedBytes + frameBytes(frames));
+      }
     }
     if (this.#oldest?.outcome === 'failed') {
       this.#endSocket();
@@ -266,8 +279,14 @@ export class ServerConnection {
     return this.#awaitsDrain && this.#socket.queuedBytes > this.#around.limits.maxQueuedBytes;
   }
 
+  #countQueued(bytes: number): void {
+    this.#around.queued.bytes += bytes - this.#queuedBytes;
+    this.#queuedBytes = bytes;
+  }
+
   #drained(): void {
     this.#awaitsDrain = false;
+    this.#countQueued(0);
     if (this.#oldest?.outcome === 'answered') this.#flushSoon();
     if (this.#paused) this.#takeRequests();
   }
@@ -295,6 +314,7 @@ export class ServerConnection {
     if (this.#closed) return;
     this.#closed = true;
     this.#forgetRequests();
+    this.#countQueued(0);
     for (const callback of this.#onClosed) callback();
     this.#onClosed.clear();
     this.#around.onClose(this, error);

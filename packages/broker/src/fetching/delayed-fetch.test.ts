@@ -22,9 +22,9 @@ class CountingPartition {
   bytesToRead(): number {
     return this.bytes;
   }
-  read() {
+  read(_startOffset: number, maxBytes: number) {
     this.reads++;
-    return { records: new Uint8Array(this.bytes), upperBoundOffset: 0 };
+    return { records: new Uint8Array(Math.min(this.bytes, maxBytes)), upperBoundOffset: 0 };
   }
   watch(watcher: () => void): () => void {
     this.watchers.add(watcher);
@@ -51,6 +51,7 @@ function setUp() {
       },
     } as Timers,
     connection: {
+      queuedByAll: 0,
       onClosed: (callback: () => void) => {
         closers.add(callback);
         return () => void closers.delete(callback);
@@ -71,7 +72,7 @@ function setUp() {
   ];
   const rules = { bound: 'highWatermark' as const, maxBytes: 1 << 30, replicaId: -1 };
   const fetch = (minBytes: number) => readOrWait(around, asked, rules, { minBytes, maxWaitMs: 1000 });
-  return { partition, timers, closers, fetch };
+  return { partition, timers, closers, fetch, connection: around.connection };
 }
 
 test('fetches that wait read nothing, not when they begin nor at any append, until their answer is made', async () => {
@@ -103,4 +104,13 @@ test('a wait ends with its connection, and leaves nothing behind', async () => {
   for (const close of closers) close();
   await Promise.all(waiting);
   assert.deepEqual([partition.reads, partition.watchers.size, timers.size, closers.size], [0, 0, 0, 0]);
+});
+
+test('answers are short while clients have yet to take very many bytes', () => {
+  const { partition, connection, fetch } = setUp();
+  partition.append(50 << 20);
+  const bytes = () => (fetch(1) as { records: Uint8Array }[])[0]!.records.length;
+  assert.equal(bytes(), 50 << 20);
+  connection.queuedByAll = 600 << 20;
+  assert.equal(bytes(), 1 << 20);
 });

@@ -9,8 +9,12 @@ export type FetchSurroundings = {
   readonly partitions: Partitions;
   readonly timers: Timers;
   /** Whoever waits for the answer: when he is gone, nobody waits. */
-  readonly connection: { onClosed(callback: () => void): () => void };
+  readonly connection: { readonly queuedByAll: number; onClosed(callback: () => void): () => void };
 };
+
+/** Answers are copies in memory: while clients have yet to take this much, they get less at a time. */
+const plentyQueuedBytes = 512 * 1024 * 1024;
+const shortAnswerBytes = 1024 * 1024;
 
 /**
  * Reads now, or waits until `minBytes` are there, something needs the reader's attention, or `maxWaitMs` have passed.
@@ -23,7 +27,10 @@ export function readOrWait(
   rules: ReadRules,
   { minBytes, maxWaitMs }: FetchPatience,
 ): PartitionData[] | Promise<() => PartitionData[]> {
-  const read = () => readPartitions(partitions, asked, rules);
+  const read = () => {
+    const maxBytes = connection.queuedByAll > plentyQueuedBytes ? Math.min(rules.maxBytes, shortAnswerBytes) : rules.maxBytes;
+    return readPartitions(partitions, asked, { ...rules, maxBytes });
+  };
   if (maxWaitMs <= 0 || asked.length === 0 || minBytes <= 0) return read();
   const ready = asked.map((partition) => bytesReady(partitions, partition, rules, minBytes));
   let total = ready.reduce((sum, bytes) => sum + bytes, 0);
