@@ -216,10 +216,11 @@ test('a batch that cannot be built fails alone', async (t) => {
 });
 
 test('a record that a broker closes the connection upon fails with the reason', async () => {
-  await using kafka = await startKafka({ topics: ['log'], settings: { 'socket.request.max.bytes': '10000' } });
-  await using producer = new Producer({ ...kafka, deliveryTimeoutMs: 700, requestTimeoutMs: 500 });
-  await assert.rejects(producer.send({ topic: 'log', value: 'x'.repeat(20_000) }), {
-    name: 'REQUEST_TIMED_OUT',
-    message: /^1 record for log-0 not delivered within deliveryTimeoutMs = 700; the last problem: .*closed/,
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'], settings: { 'socket.request.max.bytes': '10000' } });
+  const producer = simulation.producer({ deliveryTimeoutMs: 7000, requestTimeoutMs: 5000 });
+  await assert.rejects(simulation.run(producer.send({ topic: 'log', value: 'x'.repeat(20_000) })), {
+    name: 'NETWORK_EXCEPTION',
+    message: /^1 record for log-0 not delivered within deliveryTimeoutMs = 7000; the last problem: .*closed/,
   });
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
 });

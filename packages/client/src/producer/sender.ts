@@ -194,11 +194,14 @@ export class Sender {
     if (error instanceof KafkaError && error.refreshMetadata) this.#refreshMetadata();
     if (error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
       queue.replaced(batch, this.#accumulator.split(batch));
-    } else if (!this.#mayPass(batch, error) || nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
-      this.#giveUp(queue, batch, error);
+      return;
+    }
+    batch.lastError = error;
+    if (!this.#mayPass(batch, error)) this.#giveUp(queue, batch, error);
+    else if (nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
+      this.#giveUp(queue, batch, this.#undelivered(batch, error instanceof KafkaError ? error.name : 'REQUEST_TIMED_OUT'));
     } else {
       batch.failures++;
-      batch.lastError = error;
       batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
       this.wakeAt(batch.retryAtMs);
       if (isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
@@ -226,20 +229,18 @@ export class Sender {
           this.wakeAt(deadlineMs);
           continue;
         }
-        this.#giveUp(queue, batch, this.#undelivered(batch));
+        this.#giveUp(queue, batch, this.#undelivered(batch, 'REQUEST_TIMED_OUT'));
       }
     }
   }
 
-  #undelivered(batch: ProducerBatch): KafkaError {
+  #undelivered(batch: ProducerBatch, name: KafkaError['name']): KafkaError {
     const { count, lastError: cause = this.#trouble } = batch;
     const what = `${count} record${count === 1 ? '' : 's'} for ${partitionName(batch)}`;
     const why = cause ? `; the last problem: ${cause.message}` : '';
-    return new KafkaError(
-      'REQUEST_TIMED_OUT',
-      `${what} not delivered within deliveryTimeoutMs = ${this.#config.deliveryTimeoutMs}${why}`,
-      { cause },
-    );
+    return new KafkaError(name, `${what} not delivered within deliveryTimeoutMs = ${this.#config.deliveryTimeoutMs}${why}`, {
+      cause,
+    });
   }
 
   /** Fails everything that has not left, when the producer can never send it. */
