@@ -93,6 +93,24 @@ test('a deleted log disappears at once, its files after the delay, also across a
   assert.ok(again.get('t', 0));
 });
 
+test('whoever deletes many logs waits for the disk once', () => {
+  const { runtime, open } = formatted();
+  const manager = open();
+  for (let partition = 0; partition < 20; partition++) manager.create('t', partition);
+  const synced: string[] = [];
+  const { syncDirectory } = runtime.files;
+  runtime.files.syncDirectory = (path) => {
+    synced.push(path);
+    syncDirectory.call(runtime.files, path);
+  };
+  for (let partition = 0; partition < 20; partition++) assert.ok(manager.delete('t', partition, { durably: false }));
+  assert.deepEqual(synced, []);
+  manager.syncDirectories();
+  manager.syncDirectories();
+  assert.deepEqual(synced, ['/a']);
+  manager.close();
+});
+
 test('a stray replica is kept out of use', async () => {
   const { runtime, open } = formatted();
   const manager = open();

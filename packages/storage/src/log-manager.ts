@@ -66,6 +66,8 @@ export class LogManager {
   readonly #directories: readonly LogDirectory[];
   readonly #logs = new Map<string, { log: Log; directory: LogDirectory }>();
   readonly #retired: RetiredFiles;
+  /** Since the last sync. */
+  readonly #renamedIn = new Set<LogDirectory>();
   readonly #intervals: LogManagerIntervals;
   /** When each periodic work was last done. */
   readonly #doneMs = new Map<string, number>();
@@ -169,17 +171,29 @@ export class LogManager {
     for (const { log } of this.#logs.values()) if (log.topic === topic) log.updateConfig(config);
   }
 
-  /** Gives the log up; its files go after file.delete.delay.ms. False when there is none. */
-  delete(topic: string, partition: number): boolean {
+  /**
+   * Gives the log up; its files go after file.delete.delay.ms. False when there is none. Who deletes many waits for the disk once:
+   * `durably: false` for each, and `syncDirectories` in the end.
+   */
+  delete(topic: string, partition: number, { durably = true } = {}): boolean {
     const found = this.#detach(topic, partition, 'delete');
     if (!found) return false;
+    if (durably) this.syncDirectories();
     this.#retired.addDirectory(found.path, this.#options.runtime.clock.nowMs() + found.log.config.fileDeleteDelayMs);
     return true;
   }
 
   /** A replica that the metadata does not give to this node: out of use, but kept for an operator to look at. */
   markStray(topic: string, partition: number): boolean {
-    return this.#detach(topic, partition, 'stray') !== undefined;
+    const found = this.#detach(topic, partition, 'stray') !== undefined;
+    if (found) this.syncDirectories();
+    return found;
+  }
+
+  /** Makes the new names of deleted logs outlive a crash. */
+  syncDirectories(): void {
+    for (const { path } of this.#renamedIn) this.#options.runtime.files.syncDirectory(path);
+    this.#renamedIn.clear();
   }
 
   #detach(topic: string, partition: number, fate: DirectoryFate): { log: Log; path: string } | undefined {
@@ -192,7 +206,7 @@ export class LogManager {
     log.abandon();
     const path = `${directory.path}/${fatedDirectoryName(topic, partition, fate, random)}`;
     files.rename(log.directory, path);
-    files.syncDirectory(directory.path);
+    this.#renamedIn.add(directory);
     logger.info('a log is taken out of use', { partition: name, directory: path });
     return { log, path };
   }

@@ -71,6 +71,7 @@ export class ReplicaPublisher {
       if (change.deleted) this.#delete(change);
       else openNow -= this.#updatePartitions(change.id, change.partitions, image, openNow);
     }
+    this.#syncDeletions();
     const { deletedTopics } = delta;
     if (deletedTopics.length > 0) this.#leadership.topicsDeleted(deletedTopics.map(({ name, id }) => ({ name, topicId: id })));
     for (const { type, name } of delta.configs.values()) {
@@ -156,12 +157,20 @@ export class ReplicaPublisher {
     }
   }
 
+  #syncDeletions(): void {
+    try {
+      this.#logManager.syncDirectories();
+    } catch (error) {
+      this.#logger.error('the deletion of replicas may not outlive a crash: the next start would set them aside', { error });
+    }
+  }
+
   #delete({ name }: TopicChange): void {
     for (const partition of this.#partitions.removeTopic(name)) {
       if (partition.isLeader) this.#leadership.resigned(name, partition.index);
       partition.resign();
       try {
-        this.#logManager.delete(name, partition.index);
+        this.#logManager.delete(name, partition.index, { durably: false });
         this.#logger.debug('replica deleted', { topic: name, partition: partition.index });
       } catch (error) {
         const { index } = partition;
