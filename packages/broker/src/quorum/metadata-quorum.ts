@@ -384,6 +384,9 @@ export class MetadataQuorum {
  * snapshot (it was copied alone, or its tail was lost) starts again behind it.
  */
 function openLog(directory: string, runtime: Runtime, config: MetadataLogConfig, snapshots: MetadataSnapshots): Log {
+  const { newest } = snapshots;
+  // Before the log may have to give way to it: a file that only looks like a snapshot must not cost the log.
+  if (newest) snapshots.read(newest);
   const log = Log.open({
     directory,
     topic: metadataTopic,
@@ -395,7 +398,6 @@ function openLog(directory: string, runtime: Runtime, config: MetadataLogConfig,
     recoveryPoint: 0,
     logStartOffset: snapshots.all[0]?.endOffset ?? 0,
   });
-  const { newest } = snapshots;
   if (newest && newest.endOffset > log.logEndOffset) {
     runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
     log.truncateFullyAndStartAt(newest.endOffset);

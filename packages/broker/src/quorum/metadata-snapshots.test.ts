@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { featureLevelRecord } from '@ottla/metadata';
 import { type Files, IoError, type Logger, memoryRuntime } from '@ottla/runtime';
+import { CorruptFileError } from '@ottla/storage';
+import { MetadataQuorum } from './metadata-quorum.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
 
 test('a snapshot that cannot be removed is said so, and waits for the next start', async () => {
@@ -23,4 +26,28 @@ test('a snapshot that cannot be removed is said so, and waits for the next start
   await runtime.advance(2000);
   assert.deepEqual(warnings, ['a superfluous snapshot could not be removed']);
   assert.deepEqual(snapshots.all, [{ endOffset: 20, epoch: 1 }]);
+});
+
+test('a file that only looks like a snapshot does not cost the metadata log, and is named', async () => {
+  const runtime = memoryRuntime({ seed: 2 });
+  const directory = '/data/__cluster_metadata-0';
+  const open = () =>
+    MetadataQuorum.open({
+      runtime,
+      directory: '/data',
+      directoryId: 'AAAAAAAAAAAAAAAAAAABAA',
+      nodeId: 1,
+      controllerEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 9093 }],
+      staticVoters: [{ id: 1, host: 'localhost', port: 9093 }],
+      onFailure: (error) => assert.fail(String(error)),
+    });
+  const quorum = await runtime.runUntil(open());
+  await runtime.runUntil(quorum.append([featureLevelRecord('metadata.version', 30)]));
+  await runtime.runUntil(quorum.close());
+  const log = `${directory}/00000000000000000000.log`;
+  const before = runtime.files.readFile(log);
+  const foreign = `${directory}/00000000000000099999-0000000001.checkpoint`;
+  runtime.files.writeFileDurably(foreign, 'junk');
+  await assert.rejects(runtime.runUntil(open()), (error) => error instanceof CorruptFileError && error.path === foreign);
+  assert.deepEqual(runtime.files.readFile(log), before);
 });

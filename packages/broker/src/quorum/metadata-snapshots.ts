@@ -1,6 +1,13 @@
-import type { MetadataRecord } from '@ottla/protocol';
+import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import type { Runtime, Timer } from '@ottla/runtime';
-import { readSnapshotContent, type SnapshotContent, type SnapshotHeader, snapshotBatches } from './snapshot-content.ts';
+import { CorruptFileError } from '@ottla/storage';
+import {
+  CorruptSnapshotError,
+  readSnapshotContent,
+  type SnapshotContent,
+  type SnapshotHeader,
+  snapshotBatches,
+} from './snapshot-content.ts';
 import {
   isBootstrap,
   listSnapshots,
@@ -50,8 +57,16 @@ export class MetadataSnapshots {
     return this.#ids;
   }
 
+  /** Throws CorruptFileError for a file that is not a whole snapshot. */
   read(id: SnapshotId): SnapshotContent {
-    return readSnapshotContent(this.#options.runtime.files.readFile(this.#pathOf(id)));
+    const path = this.#pathOf(id);
+    const bytes = this.#options.runtime.files.readFile(path);
+    try {
+      return readSnapshotContent(bytes);
+    } catch (error) {
+      if (!(error instanceof CorruptSnapshotError || error instanceof KafkaError)) throw error;
+      throw new CorruptFileError(path, `${error.message}: move it away, or bring back a whole one`);
+    }
   }
 
   /** When the last record in it was appended. */
