@@ -174,7 +174,7 @@ export class LogCleaner {
 
   #fail(error: unknown): void {
     const log = this.#current?.log;
-    this.#current = undefined;
+    this.#giveUp();
     if (log?.isClosed) return;
     if (!log || (error instanceof IoError && error.code === 'ENOSPC')) {
       this.#options.runtime.logger.warn('cleaning failed and is tried again later', { partition: log?.name, error });
