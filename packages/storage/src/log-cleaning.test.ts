@@ -272,13 +272,14 @@ test('a flipped bit anywhere in a segment stops the round, and nothing has chang
   }
 });
 
-test('a round is obsolete once its log is truncated, deleted from or closed, and leaves nothing behind', () => {
+test('a round is obsolete once its log is truncated, deleted from, no longer compacted or closed, and leaves nothing behind', () => {
   const changes: Record<string, (log: Log) => void> = {
     truncated: (log) => void log.truncateTo(3),
     'cut at its start': (log) => {
       log.advanceLogStartOffset(2);
       log.deleteOldSegments({ highWatermark: 4, nowMs: startMs });
     },
+    'no longer compacted': (log) => log.updateConfig({ ...log.config, cleanupPolicy: ['delete'] }),
     closed: (log) => log.close(),
   };
   for (const [name, change] of Object.entries(changes)) {

@@ -36,6 +36,8 @@ export type CleaningResult = {
 };
 
 const stepBytes = 64 * 1024;
+/** What is well compressed is more work than its bytes say. */
+const stepRecords = 500;
 const smallestChunkBytes = 4096;
 
 /**
@@ -50,6 +52,7 @@ export class LogCleaning {
   readonly #chunkBytes: number;
   #segmentsVersion: number;
   #bytes = 0;
+  #records = 0;
 
   constructor(log: Log, dirt: Dirt, options: CleaningOptions) {
     this.#log = log;
@@ -61,7 +64,8 @@ export class LogCleaning {
 
   /** The log is not what it was when the round began: it must not go on. */
   get isObsolete(): boolean {
-    return this.#log.isClosed || this.#log.segmentsVersion !== this.#segmentsVersion;
+    const { isClosed, config, segmentsVersion } = this.#log;
+    return isClosed || !config.cleanupPolicy.includes('compact') || segmentsVersion !== this.#segmentsVersion;
   }
 
   *run(): Generator<CleaningStep, CleaningResult, undefined> {
@@ -123,7 +127,7 @@ export class LogCleaning {
         const mappedTo = isMapped ? putKeys(map, batch, firstDirtyOffset) : batch.lastOffset;
         latestOffset = Math.max(latestOffset, mappedTo);
         if (mappedTo < batch.lastOffset) return { map, latestOffset };
-        yield* this.#worked(batch.length);
+        yield* this.#worked(batch, batch.length);
       }
       // Offsets that no batch holds any more are done with as well.
       latestOffset = Math.max(latestOffset, (segments[index + 1]?.baseOffset ?? upperBoundOffset) - 1);
@@ -171,7 +175,7 @@ export class LogCleaning {
       const bytes = cleanBatch(batch, round, segment);
       // The batch lies in a buffer that is used again, but it is written at once.
       if (bytes) cleaned.append(bytes);
-      yield* this.#worked(batch.length + (bytes?.length ?? 0));
+      yield* this.#worked(batch, batch.length + (bytes?.length ?? 0));
     }
   }
 
@@ -192,14 +196,16 @@ export class LogCleaning {
     if (end < segment.sizeBytes) throw new CorruptFileError(segment.log.path, `at position ${end} a batch is not whole`);
   }
 
-  *#worked(bytes: number): Generator<CleaningStep, void, undefined> {
+  *#worked(batch: BatchView, bytes: number): Generator<CleaningStep, void, undefined> {
     this.#bytes += bytes;
-    if (this.#bytes >= stepBytes) yield { bytes: this.#takeBytes() };
+    this.#records += batch.recordsCount;
+    if (this.#bytes >= stepBytes || this.#records >= stepRecords) yield { bytes: this.#takeBytes() };
   }
 
   #takeBytes(): number {
     const bytes = this.#bytes;
     this.#bytes = 0;
+    this.#records = 0;
     return bytes;
   }
 
