@@ -82,7 +82,7 @@ export class LogCleaner {
   async takeTurn(): Promise<number> {
     const { clock } = this.#options.runtime;
     try {
-      this.#current ??= this.#begin();
+      this.#current ??= await this.#begin();
       if (!this.#current) return this.#config.backoffMs;
       const startMs = clock.monotonicMs();
       const bytes = await this.#advance(this.#current, startMs);
@@ -93,13 +93,16 @@ export class LogCleaner {
     }
   }
 
-  #begin(): CleaningUnderWay | undefined {
+  async #begin(): Promise<CleaningUnderWay | undefined> {
     const { runtime, logs } = this.#options;
     const nowMs = runtime.clock.nowMs();
     const candidates = logs().filter((log) => !log.isClosed && !this.#uncleanable.has(log));
     const found = this.#choose(candidates, nowMs);
     if (!found) return undefined;
     const { log, dirt } = found;
+    // Or a power loss could take a key's latest value after its older ones were cleaned away.
+    if (log.recoveryPoint < dirt.upperBoundOffset) await log.flushRolledSegments();
+    if (log.isClosed || log.recoveryPoint < dirt.upperBoundOffset) return undefined;
     const { dedupeBufferSize, ioBufferLoadFactor, ioBufferSize } = this.#config;
     const cleaning = new LogCleaning(log, dirt, {
       files: runtime.files,
