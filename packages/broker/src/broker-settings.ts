@@ -114,13 +114,17 @@ export class BrokerSettings {
 export function logConfigOf(topic: TopicConfig): LogConfig {
   return {
     segmentBytes: topic['internal.segment.bytes'] ?? topic['segment.bytes'],
-    segmentMs: topic['segment.ms'],
+    segmentMs: segmentMs(topic),
     segmentJitterMs: topic['segment.jitter.ms'],
     segmentIndexBytes: topic['segment.index.bytes'],
     indexIntervalBytes: topic['index.interval.bytes'],
     retentionBytes: topic['retention.bytes'],
     retentionMs: topic['retention.ms'],
     cleanupPolicy: topic['cleanup.policy'],
+    minCleanableDirtyRatio: topic['min.cleanable.dirty.ratio'],
+    minCompactionLagMs: topic['min.compaction.lag.ms'],
+    maxCompactionLagMs: topic['max.compaction.lag.ms'],
+    deleteRetentionMs: topic['delete.retention.ms'],
     maxMessageBytes: topic['max.message.bytes'],
     messageTimestampType: topic['message.timestamp.type'] as LogConfig['messageTimestampType'],
     messageTimestampBeforeMaxMs: topic['message.timestamp.before.max.ms'],
@@ -134,4 +138,11 @@ export function logConfigOf(topic: TopicConfig): LogConfig {
     fileDeleteDelayMs: topic['file.delete.delay.ms'],
     preallocate: topic['preallocate'],
   };
+}
+
+/** The active segment is never compacted, so it has to end in time for max.compaction.lag.ms (KIP-354). */
+function segmentMs(topic: TopicConfig): number {
+  return topic['cleanup.policy'].includes('compact')
+    ? Math.min(topic['segment.ms'], topic['max.compaction.lag.ms'])
+    : topic['segment.ms'];
 }

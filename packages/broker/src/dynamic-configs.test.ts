@@ -147,13 +147,13 @@ test('what cannot change while the broker runs is refused, as is what is no valu
 });
 
 test('a config that nothing acts on yet is said so, once, however it came', async () => {
-  const { node, client } = await started({ settings: { 'num.io.threads': '3', 'log.cleaner.threads': '2' } });
+  const { node, client } = await started({ settings: { 'num.io.threads': '3', 'connections.max.reauth.ms': '2' } });
   assert.ok(node.logs.at('info').some((message) => message.startsWith('num.io.threads has no meaning in Ottla')));
-  assert.ok(node.logs.at('warn').includes('log.cleaner.threads is set, but Ottla does not act on it yet'));
+  assert.ok(node.logs.at('warn').includes('connections.max.reauth.ms is set, but Ottla does not act on it yet'));
   const warnings = () =>
-    node.logs.lines.filter(({ level, message }) => level === 'warn' && message.includes('delete.retention.ms'));
-  assert.equal(await client.createTopic('created', { 'delete.retention.ms': '1' }), 'NONE');
-  assert.equal(await client.configure(ORDERS, { 'delete.retention.ms': '1' }), 'NONE');
+    node.logs.lines.filter(({ level, message }) => level === 'warn' && message.includes('local.retention.ms'));
+  assert.equal(await client.createTopic('created', { 'local.retention.ms': '1' }), 'NONE');
+  assert.equal(await client.configure(ORDERS, { 'local.retention.ms': '1' }), 'NONE');
   assert.equal(await client.configure(ORDERS, { 'retention.ms': '1000000' }), 'NONE');
   assert.deepEqual(
     warnings().map(({ fields }) => fields['resources']),

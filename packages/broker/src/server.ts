@@ -15,7 +15,7 @@ import {
 import type { RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
 import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
-import { type DirectoryLock, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
+import { type DirectoryLock, LogCleaner, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
 import type { BrokerParts } from './broker-parts.ts';
@@ -81,6 +81,7 @@ export class BrokerServer {
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
   readonly #onFatal: (error: unknown) => void;
+  readonly #cleaner: LogCleaner;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -232,6 +233,8 @@ export class BrokerServer {
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
     this.#onFatal = onFatal;
+    this.#cleaner = logCleaner(parts);
+    if (parts.config.get('log.cleaner.enable')) this.#cleaner.start();
     this.#scheduleTasks();
   }
 
@@ -262,6 +265,7 @@ export class BrokerServer {
     await this.#listeners.close(ANSWER_GRACE_MS);
     this.#taskTimer?.cancel();
     await this.#tasks;
+    await this.#cleaner.stop();
     controller.stop();
     try {
       await quorum.close();
@@ -325,6 +329,21 @@ function openLogs(runtime: Runtime, { config }: ParsedBrokerConfig, clusterId: s
       logRetentionCheckIntervalMs: config['log.retention.check.interval.ms'],
       producerIdExpirationCheckIntervalMs: config['producer.id.expiration.check.interval.ms'],
     },
+  });
+}
+
+function logCleaner({ runtime, loggers, logManager, config }: BrokerParts): LogCleaner {
+  return new LogCleaner({
+    runtime: { ...runtime, logger: loggers.logger('storage') },
+    logs: () => logManager.logs,
+    onCleaned: () => logManager.checkpointFirstDirtyOffsets(),
+    config: () => ({
+      backoffMs: config.get('log.cleaner.backoff.ms'),
+      dedupeBufferSize: config.get('log.cleaner.dedupe.buffer.size'),
+      ioBufferLoadFactor: config.get('log.cleaner.io.buffer.load.factor'),
+      ioBufferSize: config.get('log.cleaner.io.buffer.size'),
+      ioMaxBytesPerSecond: config.get('log.cleaner.io.max.bytes.per.second'),
+    }),
   });
 }
 

@@ -85,8 +85,9 @@ export function* wholeBatches(
   log: LogFile,
   startPosition: number,
   endPosition = log.size,
+  chunkBytes = wholeChunkBytes,
 ): Generator<{ batch: BatchView; position: number }, void, undefined> {
-  let buffer = new Uint8Array(Math.min(wholeChunkBytes, Math.max(0, endPosition - startPosition)));
+  let buffer = new Uint8Array(Math.min(chunkBytes, Math.max(0, endPosition - startPosition)));
   let position = startPosition;
   while (position < endPosition) {
     const wanted = Math.min(buffer.length, endPosition - position);

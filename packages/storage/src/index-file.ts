@@ -65,6 +65,11 @@ export class IndexFile {
     return this.#count;
   }
 
+  /** Of the entries. */
+  get bytes(): number {
+    return this.count * this.#options.entryBytes;
+  }
+
   get maxEntries(): number {
     return Math.floor(this.#options.maxBytes / this.#options.entryBytes);
   }

@@ -19,6 +19,7 @@ export {
   type LogOptions,
   type SegmentInfo,
 } from './log.ts';
+export { defaultLogCleanerConfig, LogCleaner, type LogCleanerConfig, type LogCleanerOptions } from './log-cleaner.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
 export { type DirectoryLock, directoryLockName, lockDirectory } from './log-directory.ts';
 export {

@@ -13,6 +13,12 @@ export type LogConfig = {
   readonly retentionMs: number;
   /** 'delete', 'compact', both or none. */
   readonly cleanupPolicy: readonly string[];
+  /** Compaction waits until more than this part of the log's bytes is dirty. */
+  readonly minCleanableDirtyRatio: number;
+  readonly minCompactionLagMs: number;
+  readonly maxCompactionLagMs: number;
+  /** How long tombstones and transaction markers stay once they have been compacted. */
+  readonly deleteRetentionMs: number;
   readonly maxMessageBytes: number;
   readonly messageTimestampType: 'CreateTime' | 'LogAppendTime';
   readonly messageTimestampBeforeMaxMs: number;
@@ -37,6 +43,10 @@ export const defaultLogConfig: LogConfig = {
   retentionBytes: -1,
   retentionMs: 7 * 24 * 60 * 60 * 1000,
   cleanupPolicy: ['delete'],
+  minCleanableDirtyRatio: 0.5,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: 2 ** 63,
+  deleteRetentionMs: 24 * 60 * 60 * 1000,
   maxMessageBytes: 1024 * 1024 + 12,
   messageTimestampType: 'CreateTime',
   messageTimestampBeforeMaxMs: 2 ** 63,

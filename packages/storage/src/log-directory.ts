@@ -1,6 +1,7 @@
 import { type Uuid, uuidFromBytes } from '@ottla/protocol';
-import { type Files, IoError, type Runtime } from '@ottla/runtime';
+import { type Files, IoError, type Logger, type Runtime } from '@ottla/runtime';
 import { readCleanShutdown, removeCleanShutdown, writeCleanShutdown } from './clean-shutdown.ts';
+import { CorruptFileError } from './corrupt-file-error.ts';
 import type { Log } from './log.ts';
 import { type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts';
 import {
@@ -93,6 +94,24 @@ export class LogDirectory {
   writeLogStartOffsets(logs: readonly Log[]): void {
     const insideSegment = logs.filter((log) => log.logStartOffset > log.firstSegmentBaseOffset);
     this.#writeCheckpoint('logStart', insideSegment, (log) => log.logStartOffset);
+  }
+
+  writeFirstDirtyOffsets(logs: readonly Log[]): void {
+    const cleaned = logs.filter((log) => log.firstDirtyOffset !== undefined);
+    this.#writeCheckpoint('cleaner', cleaned, (log) => log.firstDirtyOffset!);
+  }
+
+  /** It costs no more than work done again, so a damaged file is passed over. */
+  readFirstDirtyOffsets(logger: Logger): Map<string, number> {
+    try {
+      const offsets = this.readCheckpoint('cleaner');
+      if (offsets.size === 0) this.#writtenCheckpoints.set('cleaner', '');
+      return offsets;
+    } catch (error) {
+      if (!(error instanceof CorruptFileError)) throw error;
+      logger.warn('what was compacted is not known: all of it is looked at again', { file: error.path, problem: error.message });
+      return new Map();
+    }
   }
 
   #writeCheckpoint(which: keyof typeof offsetCheckpointNames, logs: readonly Log[], offsetOf: (log: Log) => number): void {

@@ -233,7 +233,10 @@ export class LogManager {
     if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);
     if (this.#isDue('producerIdExpirationCheckIntervalMs', nowMs))
       for (const log of this.logs) log.removeExpiredProducers(nowMs, this.producerIdExpirationMs);
-    if (this.#isDue('replicaHighWatermarkCheckpointIntervalMs', nowMs)) this.checkpointHighWatermarks();
+    if (this.#isDue('replicaHighWatermarkCheckpointIntervalMs', nowMs)) {
+      this.checkpointHighWatermarks();
+      this.checkpointFirstDirtyOffsets();
+    }
     if (this.#isDue('logFlushOffsetCheckpointIntervalMs', nowMs))
       this.#forEachDirectory((directory, logs) => directory.writeRecoveryPoints(logs));
     if (this.#isDue('logFlushStartOffsetCheckpointIntervalMs', nowMs)) this.checkpointLogStartOffsets();
@@ -248,6 +251,11 @@ export class LogManager {
   /** Also after DeleteRecords was answered: what is deleted stays deleted. */
   checkpointLogStartOffsets(): void {
     this.#forEachDirectory((directory, logs) => directory.writeLogStartOffsets(logs));
+  }
+
+  /** Also after a cleaning. Without it the next start would do the work again. */
+  checkpointFirstDirtyOffsets(): void {
+    this.#forEachDirectory((directory, logs) => directory.writeFirstDirtyOffsets(logs));
   }
 
   #applyRetention(nowMs: number): void {
@@ -265,6 +273,7 @@ export class LogManager {
         directory.writeRecoveryPoints(logs);
         directory.writeLogStartOffsets(logs);
         directory.writeHighWatermarks(logs);
+        directory.writeFirstDirtyOffsets(logs);
         directory.markCleanShutdown(brokerEpoch);
       } catch (error) {
         failures.push(error);
@@ -281,6 +290,7 @@ export class LogManager {
     const logStartOffsets = directory.readCheckpoint('logStart');
     const highWatermarks = directory.readCheckpoint('replication');
     const { runtime } = this.#options;
+    const firstDirtyOffsets = directory.readFirstDirtyOffsets(runtime.logger);
     const nowMs = runtime.clock.nowMs();
     const beganMs = runtime.clock.monotonicMs();
     const loadedBefore = this.#logs.size;
@@ -304,6 +314,7 @@ export class LogManager {
         producerIdExpirationMs: this.producerIdExpirationMs,
       });
       log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
+      log.firstDirtyOffset = firstDirtyOffsets.get(name);
       this.#logs.set(name, { log, directory });
     }
     const logs = this.#logs.size - loadedBefore;

@@ -21,12 +21,12 @@ import type { StampedBatch } from './log-validator.ts';
 import { partitionDirectoryName } from './partition-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
 import { applyProducers } from './producer-changes.ts';
-import { firstOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
+import { firstOffsetOf, lastOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { RetiredFiles } from './retired-files.ts';
 import { Segment } from './segment.ts';
-import { deletedSuffix } from './segment-files.ts';
+import { cleanedSuffix, deletedSuffix, swapSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
 
@@ -71,6 +71,8 @@ export type ActiveProducer = {
   readonly currentTransactionFirstOffset: number;
 };
 
+export type LastRecordOfProducer = { readonly lastDataOffset: number; readonly producerEpoch: number };
+
 export type SegmentInfo = {
   readonly baseOffset: number;
   readonly sizeBytes: number;
@@ -101,6 +103,8 @@ export class Log {
   #logStartOffset: number;
   #logEndOffset: number;
   #highWatermark: number | undefined;
+  #segmentsVersion = 0;
+  #firstDirtyOffset: number | undefined;
   #isClosed = false;
 
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
@@ -198,6 +202,56 @@ export class Log {
 
   get epochs(): readonly EpochEntry[] {
     return this.#epochs.entries;
+  }
+
+  /** For the cleaner, which must look at `segmentsVersion` before it uses them again. */
+  get cleanerSegments(): readonly Segment[] {
+    return this.#segments.all;
+  }
+
+  /** Changes when segments go, are replaced, or are cut: a cleaning under way has lost its ground. */
+  get segmentsVersion(): number {
+    return this.#segmentsVersion;
+  }
+
+  /** Everything below has been compacted; undefined: nothing ever was. The cleaner sets it, truncation lowers it. */
+  get firstDirtyOffset(): number | undefined {
+    return this.#firstDirtyOffset;
+  }
+
+  set firstDirtyOffset(offset: number | undefined) {
+    this.#firstDirtyOffset = offset;
+  }
+
+  /** Per producer id the last offset it wrote data at (-1: only markers are known of it) and its epoch. */
+  lastRecordsOfProducers(): Map<number, LastRecordOfProducer> {
+    const records = new Map<number, LastRecordOfProducer>();
+    for (const [producerId, entry] of this.#producers.entries)
+      records.set(producerId, { lastDataOffset: lastOffsetOf(entry), producerEpoch: entry.producerEpoch });
+    return records;
+  }
+
+  /** An empty segment in `.cleaned` files, for the cleaner to fill. */
+  createCleanedSegment(baseOffset: number): Segment {
+    this.#ensureOpen();
+    const options = this.#segmentOptions(baseOffset);
+    return Segment.create({ ...options, config: { ...this.#config, preallocate: false }, fileSuffix: cleanedSuffix });
+  }
+
+  /**
+   * Puts a cleaned segment, which is durable and final, in the place of those it was made of. From the moment it is whole under
+   * `.swap`, a start after a crash completes the exchange; before, it undoes it.
+   */
+  replaceSegments(replaced: readonly Segment[], cleaned: Segment): void {
+    this.#ensureOpen();
+    const { files, clock } = this.#runtime;
+    cleaned.changeSuffix(cleanedSuffix, swapSuffix);
+    files.syncDirectory(this.directory);
+    this.#segmentsVersion++;
+    this.#segments.replace(replaced, cleaned);
+    this.#retireFiles(replaced, clock.nowMs(), cleaned.baseOffset);
+    cleaned.changeSuffix(swapSuffix, '');
+    files.syncDirectory(this.directory);
   }
 
   updateConfig(config: LogConfig): void {
@@ -447,6 +501,8 @@ export class Log {
 
   #endAt(offset: number): void {
     this.#logEndOffset = offset;
+    this.#segmentsVersion++;
+    if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
     if (this.#highWatermark !== undefined) this.#highWatermark = Math.min(this.#highWatermark, offset);
   }
@@ -522,10 +578,16 @@ export class Log {
 
   #retire(segments: readonly Segment[], nowMs: number): void {
     const removed = segments.slice();
+    this.#segmentsVersion++;
     this.#segments.remove(removed);
+    this.#retireFiles(removed, nowMs);
+  }
+
+  #retireFiles(segments: readonly Segment[], nowMs: number, keptSnapshot?: number): void {
     const dueMs = nowMs + this.#config.fileDeleteDelayMs;
-    for (const segment of removed) {
+    for (const segment of segments) {
       this.#retired.addFiles(segment.retire(deletedSuffix), dueMs);
+      if (segment.baseOffset === keptSnapshot) continue;
       const snapshot = this.#producers.retireSnapshot(segment.baseOffset);
       if (snapshot) this.#retired.addFiles([snapshot], dueMs);
     }

@@ -7,7 +7,7 @@ import type { LogConfig } from './log-config.ts';
 import { LogFile } from './log-file.ts';
 import { OffsetIndex } from './offset-index.ts';
 import type { CompletedTransaction } from './producer-append.ts';
-import { type SegmentSuffix, segmentFileName } from './segment-files.ts';
+import { type cleanedSuffix, type SegmentSuffix, segmentFileName, type swapSuffix } from './segment-files.ts';
 import { TimeIndex, type TimestampOffset } from './time-index.ts';
 import { TransactionIndex } from './transaction-index.ts';
 
@@ -21,6 +21,8 @@ export type SegmentOptions = {
   readonly nowMs: number;
   /** Taken off segment.ms, so that not all partitions roll at once. */
   readonly rollJitterMs: number;
+  /** Appended to the names of the files while they are not yet the log's. */
+  readonly fileSuffix?: typeof cleanedSuffix;
 };
 
 /** Where the first batch with a last offset at or behind the one asked for lies. */
@@ -53,12 +55,12 @@ export class Segment {
   #firstTimestamp: number | undefined;
 
   private constructor(options: SegmentOptions, log: LogFile, offsets: IndexFile, times: IndexFile) {
-    const { files, directory, baseOffset, config } = options;
+    const { files, baseOffset, config } = options;
     this.baseOffset = baseOffset;
     this.log = log;
     this.offsetIndex = new OffsetIndex(offsets, baseOffset);
     this.timeIndex = new TimeIndex(times, baseOffset);
-    this.transactionIndex = new TransactionIndex(files, pathIn(directory, baseOffset, '.txnindex'), baseOffset);
+    this.transactionIndex = new TransactionIndex(files, pathOf(options, '.txnindex'), baseOffset);
     this.rollJitterMs = options.rollJitterMs;
     this.#indexIntervalBytes = config.indexIntervalBytes;
     this.#logger = options.logger;
@@ -67,11 +69,11 @@ export class Segment {
 
   /** New and empty; files that are there are emptied. */
   static create(options: SegmentOptions): Segment {
-    const { files, directory, baseOffset, config } = options;
-    const log = LogFile.create(files, pathIn(directory, baseOffset, '.log'), {
+    const { files, config } = options;
+    const log = LogFile.create(files, pathOf(options, '.log'), {
       preallocateBytes: config.preallocate ? config.segmentBytes : 0,
     });
-    files.remove(pathIn(directory, baseOffset, '.txnindex'));
+    files.remove(pathOf(options, '.txnindex'));
     const { offsets, times } = indexOptions(options);
     const segment = new Segment(options, log, IndexFile.create(offsets), IndexFile.create(times));
     segment.#isActive = true;
@@ -80,7 +82,7 @@ export class Segment {
 
   /** From its files. Throws CorruptFileError when an index cannot be one; a missing index reads as empty. */
   static open(options: SegmentOptions): Segment {
-    const log = LogFile.open(options.files, pathIn(options.directory, options.baseOffset, '.log'));
+    const log = LogFile.open(options.files, pathOf(options, '.log'));
     const { offsets, times } = indexOptions(options);
     return new Segment(options, log, IndexFile.open(offsets), IndexFile.open(times));
   }
@@ -142,13 +144,17 @@ export class Segment {
 
   /** Measured by record time, so that a replica which catches up rolls where its leader did. */
   #waitedMs({ maxTimestamp, nowMs }: { maxTimestamp: number; nowMs: number }): number {
+    const { firstTimestamp } = this;
+    return firstTimestamp >= 0 ? maxTimestamp - firstTimestamp : nowMs - this.#createdMs;
+  }
+
+  /** Max timestamp of the first batch; -1 when there is none. */
+  get firstTimestamp(): number {
     if (this.#firstTimestamp === undefined && this.sizeBytes > 0) {
       const headers = new BatchHeaders(this.log, 0);
       if (headers.next()) this.#firstTimestamp = headers.batch.maxTimestamp;
     }
-    return this.#firstTimestamp !== undefined && this.#firstTimestamp >= 0
-      ? maxTimestamp - this.#firstTimestamp
-      : nowMs - this.#createdMs;
+    return this.#firstTimestamp ?? -1;
   }
 
   /**
@@ -337,13 +343,25 @@ export class Segment {
   /** Renames all files for removal and returns the new paths. */
   retire(suffix: string): string[] {
     this.close();
-    const retired: string[] = [];
-    for (const file of [this.log, this.offsetIndex.file, this.timeIndex.file, this.transactionIndex]) {
+    return this.#files.map((file) => {
       const path = file.path + suffix;
       file.rename(path);
-      retired.push(path);
-    }
-    return retired;
+      return path;
+    });
+  }
+
+  /** The `.log` goes first: by its name a start after a crash judges how far a swap has come. */
+  changeSuffix(from: typeof cleanedSuffix | typeof swapSuffix, to: typeof swapSuffix | ''): void {
+    for (const file of this.#files) file.rename(file.path.slice(0, -from.length) + to);
+  }
+
+  /** What `retire` and `changeSuffix` rename; the last need not exist. */
+  get filePaths(): string[] {
+    return this.#files.map((file) => file.path);
+  }
+
+  get #files() {
+    return [this.log, this.offsetIndex.file, this.timeIndex.file, this.transactionIndex];
   }
 }
 
@@ -358,17 +376,15 @@ function endOffsetIn(headers: BatchHeaders, baseOffset: number): number {
   return endOffset;
 }
 
-function pathIn(directory: string, baseOffset: number, suffix: SegmentSuffix): string {
-  return `${directory}/${segmentFileName(baseOffset, suffix)}`;
+function pathOf({ directory, baseOffset, fileSuffix }: SegmentOptions, suffix: SegmentSuffix): string {
+  return `${directory}/${segmentFileName(baseOffset, suffix)}${fileSuffix ?? ''}`;
 }
 
-function indexOptions({ files, directory, baseOffset, config }: SegmentOptions): {
-  offsets: IndexFileOptions;
-  times: IndexFileOptions;
-} {
+function indexOptions(options: SegmentOptions): { offsets: IndexFileOptions; times: IndexFileOptions } {
+  const { files, config } = options;
   const shared = { files, maxBytes: config.segmentIndexBytes };
   return {
-    offsets: OffsetIndex.fileOptions({ ...shared, path: pathIn(directory, baseOffset, '.index') }),
-    times: TimeIndex.fileOptions({ ...shared, path: pathIn(directory, baseOffset, '.timeindex') }),
+    offsets: OffsetIndex.fileOptions({ ...shared, path: pathOf(options, '.index') }),
+    times: TimeIndex.fileOptions({ ...shared, path: pathOf(options, '.timeindex') }),
   };
 }

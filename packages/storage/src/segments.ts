@@ -39,6 +39,11 @@ export class Segments {
     for (const segment of segments) this.#segments.splice(this.#segments.indexOf(segment), 1);
   }
 
+  /** Puts one in the place of neighbours, the first of which begins at the same offset. */
+  replace(replaced: readonly Segment[], replacement: Segment): void {
+    this.#segments.splice(this.#segments.indexOf(replaced[0]!), replaced.length, replacement);
+  }
+
   /** Index of the segment with the largest base offset <= `offset`; -1 when all begin behind it. */
   indexOf(offset: number): number {
     const last = this.#segments.length - 1;

@@ -50,8 +50,8 @@ test('a setting that is unknown or does nothing yet is told, and nothing else is
   const { write } = process.stderr;
   process.stderr.write = (text: unknown) => told.push(String(text)) > 0;
   try {
-    await using kafka = await startKafka({ settings: { 'num.partitons': '7', 'log.cleaner.threads': '2' } });
-    await kafka.admin().createTopics([{ name: 'compacted', configs: { 'cleanup.policy': 'compact' } }]);
+    await using kafka = await startKafka({ settings: { 'num.partitons': '7', 'connections.max.reauth.ms': '2' } });
+    await kafka.admin().createTopics([{ name: 'tiered', configs: { 'local.retention.ms': '1' } }]);
     await using quiet = await startKafka({ settings: { 'num.partitons': '7' }, logger: silentLogger });
     assert.ok(quiet.bootstrapServers);
   } finally {
@@ -59,8 +59,8 @@ test('a setting that is unknown or does nothing yet is told, and nothing else is
   }
   assert.equal(told.length, 3, told.join(''));
   assert.match(told[0]!, /^ottla: .*WARN .*num\.partitons/);
-  assert.match(told[1]!, /log\.cleaner\.threads/);
-  assert.match(told[2]!, /cleanup\.policy/);
+  assert.match(told[1]!, /connections\.max\.reauth\.ms/);
+  assert.match(told[2]!, /local\.retention\.ms/);
 });
 
 test('a Kafka can be spread into the options of a client', async () => {

@@ -28,12 +28,11 @@ test('values are typed, defaults fill the rest, and node.id counts as broker.id'
 
 test('what is unknown or not honoured yet is warned about, never swallowed', () => {
   const { warnings, notices } = parseBrokerConfig(
-    `${smallest}log.segmnt.bytes=1\nnum.io.threads=4\nnum.network.threads=2\nlog.cleaner.threads=2\nlog.cleanup.policy=compact,delete\nlistener.name.plaintext.ssl.keystore.type=PEM`,
+    `${smallest}log.segmnt.bytes=1\nnum.io.threads=4\nnum.network.threads=2\nconnections.max.reauth.ms=5\nlistener.name.plaintext.ssl.keystore.type=PEM`,
   );
   assert.deepEqual(warnings, [
     'log.segmnt.bytes is not a broker config of Kafka 4.3.1: it is ignored',
-    'log.cleaner.threads, listener.name.plaintext.ssl.keystore.type are set, but Ottla does not act on them yet',
-    'log.cleanup.policy is set to compact,delete, but Ottla does not act on compact yet',
+    'connections.max.reauth.ms, listener.name.plaintext.ssl.keystore.type are set, but Ottla does not act on them yet',
   ]);
   assert.deepEqual(notices, [
     'num.io.threads, num.network.threads have no meaning in Ottla: Ottla runs on one event loop: there are no such threads.',
@@ -41,8 +40,8 @@ test('what is unknown or not honoured yet is warned about, never swallowed', () 
 });
 
 test('a lone idle setting is told in the singular', () => {
-  const { warnings, notices } = parseBrokerConfig(`${smallest}num.io.threads=4\nlog.cleaner.threads=2`);
-  assert.deepEqual(warnings, ['log.cleaner.threads is set, but Ottla does not act on it yet']);
+  const { warnings, notices } = parseBrokerConfig(`${smallest}num.io.threads=4\nconnections.max.reauth.ms=5`);
+  assert.deepEqual(warnings, ['connections.max.reauth.ms is set, but Ottla does not act on it yet']);
   assert.deepEqual(notices, ['num.io.threads has no meaning in Ottla: Ottla runs on one event loop: there are no such threads.']);
 });
 

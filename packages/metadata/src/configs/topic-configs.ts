@@ -8,8 +8,7 @@ export const topicConfigs = defineConfigs({
     oneOf: ['compact', 'delete'],
     broker: 'log.cleanup.policy',
     honoured: true,
-    idleValues: ['compact'],
-    doc: 'delete removes old segments. compact (keep the last record of each key) is accepted, but nothing is compacted yet.',
+    doc: 'delete removes old segments, compact keeps the last record of each key, and both together do both.',
   }),
   'compression.gzip.level': int({
     default: -1,
@@ -43,7 +42,13 @@ export const topicConfigs = defineConfigs({
     honoured: true,
     doc: 'The effort of zstd.',
   }),
-  'delete.retention.ms': long({ default: 86_400_000, min: 0, broker: 'log.cleaner.delete.retention.ms' }),
+  'delete.retention.ms': long({
+    default: 86_400_000,
+    min: 0,
+    broker: 'log.cleaner.delete.retention.ms',
+    honoured: true,
+    doc: 'How long a tombstone or transaction marker stays after it has been compacted.',
+  }),
   'file.delete.delay.ms': long({
     default: 60_000,
     min: 0,
@@ -82,7 +87,13 @@ export const topicConfigs = defineConfigs({
   'leader.replication.throttled.replicas': list({ default: [], check: checkThrottledReplicas }),
   'local.retention.bytes': long({ default: -2, min: -2, broker: 'log.local.retention.bytes' }),
   'local.retention.ms': long({ default: -2, min: -2, broker: 'log.local.retention.ms' }),
-  'max.compaction.lag.ms': long({ default: LONG_MAX, min: 1, broker: 'log.cleaner.max.compaction.lag.ms' }),
+  'max.compaction.lag.ms': long({
+    default: LONG_MAX,
+    min: 1,
+    broker: 'log.cleaner.max.compaction.lag.ms',
+    honoured: true,
+    doc: 'A record is compacted after this time, even if the log is hardly dirty.',
+  }),
   'max.message.bytes': int({
     default: 1_048_588,
     min: 0,
@@ -111,8 +122,21 @@ export const topicConfigs = defineConfigs({
     honoured: true,
     doc: "Whether records keep the producer's time or get the time of the append.",
   }),
-  'min.cleanable.dirty.ratio': double({ default: 0.5, min: 0, max: 1, broker: 'log.cleaner.min.cleanable.ratio' }),
-  'min.compaction.lag.ms': long({ default: 0, min: 0, broker: 'log.cleaner.min.compaction.lag.ms' }),
+  'min.cleanable.dirty.ratio': double({
+    default: 0.5,
+    min: 0,
+    max: 1,
+    broker: 'log.cleaner.min.cleanable.ratio',
+    honoured: true,
+    doc: 'A log is compacted when more than this part of it is dirty.',
+  }),
+  'min.compaction.lag.ms': long({
+    default: 0,
+    min: 0,
+    broker: 'log.cleaner.min.compaction.lag.ms',
+    honoured: true,
+    doc: 'A record is not compacted before it has this age.',
+  }),
   'min.insync.replicas': int({
     default: 1,
     min: 1,
