@@ -135,6 +135,7 @@ export class BrokerServer {
         directory: metadataLogDirectory(config),
         directoryId,
         nodeId,
+        wasCleanShutdown: logManager.wasCleanShutdown,
         controllerEndpoints: listeners.advertised.controller,
         staticVoters: parseQuorumVoters('controller.quorum.voters', config['controller.quorum.voters']),
         config: metadataLogConfig(config),

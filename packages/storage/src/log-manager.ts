@@ -110,6 +110,11 @@ export class LogManager {
     return this.#isClosed;
   }
 
+  /** The stop before this start was orderly, in every directory. */
+  get wasCleanShutdown(): boolean {
+    return this.#directories.every((directory) => directory.wasCleanShutdown);
+  }
+
   get directoryIds(): Uuid[] {
     return this.#directories.map((directory) => directory.id);
   }

@@ -28,6 +28,7 @@ import { MetadataTransactions } from './metadata-transactions.ts';
 import { readQuorumState, writeQuorumState } from './quorum-state-file.ts';
 import { batchesFrom, readRecordedQuorum } from './recorded-quorum.ts';
 import type { SnapshotId } from './snapshot-files.ts';
+import { requireWholeMetadataLog } from './whole-metadata-log.ts';
 
 export const metadataTopic = '__cluster_metadata';
 export const metadataTopicId: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -38,6 +39,8 @@ export type MetadataQuorumOptions = {
   readonly directory: string;
   readonly directoryId: Uuid;
   readonly nodeId: number;
+  /** Nothing can be torn: damage is refused, with CorruptFileError, and not cut. Default false. */
+  readonly wasCleanShutdown?: boolean;
   /** Where this node's controller listens, as others reach it: the first of controller.listener.names first. */
   readonly controllerEndpoints: readonly VoterEndpoint[];
   /** controller.quorum.voters; empty for a dynamic quorum. */
@@ -118,6 +121,7 @@ export class MetadataQuorum {
       retentionBytes: this.#config.retentionBytes,
     });
     this.#snapshotAtMs = runtime.clock.nowMs();
+    if (options.wasCleanShutdown) requireWholeMetadataLog(runtime.files, this.#directory);
     this.#log = openLog(this.#directory, runtime, this.#config, this.#snapshots);
     try {
       this.#raft = createRaftNode(options, this.#directory, this.#log, this.#snapshots);
