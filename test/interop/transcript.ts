@@ -68,7 +68,9 @@ async function perform(step: Step, java: Client, node: TargetNode): Promise<stri
   const { status, stdout, stderr } = toolsAlone.includes(name!)
     ? spawnSync('java', programCommand(command.mainClass, command.args), { input: stdin, encoding: 'utf8', timeout: 90_000 })
     : await java.call('tool', { class: command.mainClass, args: command.args, stdin }, 90_000);
-  const lines = [...visible(stdout), ...visible(stderr)].filter(isNotNoise).map((line) => withoutWhatVaries(line, node));
+  const lines = [...visible(stdout), ...visible(stderr)]
+    .filter(isNotNoise)
+    .map((line) => withoutWhatVaries(inOneOrder(line), node));
   if (status !== 0) lines.push(`[status ${status}]`);
   return lines;
 }
@@ -123,6 +125,20 @@ function visible(output: string): string[] {
     .filter((line) => line !== '');
 }
 
+/** A line of JSON with its names sorted: in which order Java's tools write them changes from one run to the next. */
+function inOneOrder(line: string): string {
+  if (!line.startsWith('{')) return line;
+  try {
+    return JSON.stringify(JSON.parse(line), (_, value) =>
+      value !== null && typeof value === 'object' && !Array.isArray(value)
+        ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
+        : value,
+    );
+  } catch {
+    return line;
+  }
+}
+
 /** Neither a line of a logger nor one of the places in a stack trace; the line with the exception's own text stays. */
 function isNotNoise(line: string): boolean {
   return !/^(\[\d{4}-\d\d-\d\d |\s+at |Caused by: |\s+\.\.\. \d+ more|\s+Suppressed: )/.test(line);
@@ -134,9 +150,10 @@ function withoutWhatVaries(line: string, node: TargetNode): string {
     .replaceAll(`127.0.0.1:${node.controllerPort}`, '<controller>')
     .replaceAll(node.dataDirectory, '<data>')
     .replaceAll(node.directory, '<dir>')
-    .replaceAll(String(node.port), '<port>')
-    .replaceAll(String(node.controllerPort), '<controller port>')
+    .replace(new RegExp(`\\b${node.port}\\b`, 'g'), '<port>')
+    .replace(new RegExp(`\\b${node.controllerPort}\\b`, 'g'), '<controller port>')
     .replace(/([\w.-]+)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<member of $1>')
+    .replace(/(TopicId: |"directoryId": ")[\w-]{22}/g, '$1<uuid>')
     .replace(
       /(?<![\w-])(?!4L6g3nShT-eMCtK--X86sw)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9_-])[A-Za-z0-9_-]{22}(?![\w-])/g,
       '<uuid>',

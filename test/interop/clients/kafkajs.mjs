@@ -49,6 +49,8 @@ async function read({ topic, partition, start, count }) {
   }
   const inbox = new Inbox();
   const consumer = kafka.consumer({ groupId: `read-${process.pid}-${Math.random()}`, maxWaitTimeInMs: 200 }); // KafkaJS reads in groups only
+  // Where a first attempt to join fails, run() is over before there is a group to seek in.
+  const joined = new Promise((resolve) => consumer.on(consumer.events.GROUP_JOIN, resolve));
   await consumer.connect();
   try {
     await consumer.subscribe({ topic, fromBeginning: true });
@@ -58,6 +60,7 @@ async function read({ topic, partition, start, count }) {
         if (from === partition && Number(message.offset) >= Number(offset)) inbox.push(plain(from, message));
       },
     });
+    await joined;
     consumer.seek({ topic, partition, offset: String(offset) });
     return await inbox.take(count);
   } finally {
