@@ -11,7 +11,7 @@ export type { Decision, DecisionContext, RandomSource } from './controller/decis
 export { delegationTokenHmac, describeDelegationTokens } from './controller/delegation-tokens.ts';
 export { listPartitionReassignments } from './controller/reassignments.ts';
 export { type PlaceableBroker, placeReplicas } from './controller/replica-placer.ts';
-export { describeUserScramCredentials, scramCredential } from './controller/scram-credentials.ts';
+export { describeUserScramCredentials } from './controller/scram-credentials.ts';
 export { checkTopicName, collidingName } from './controller/topic-names.ts';
 // Features: metadata.version and the others, with their levels.
 export {
@@ -59,6 +59,6 @@ export type { FeaturesImage } from './image/features-image.ts';
 export { MetadataDelta, type TopicChange } from './image/metadata-delta.ts';
 export { MetadataImage, type ProducerIdBlocks } from './image/metadata-image.ts';
 export { directoryOf, isReassigning, noLeader, type PartitionState, recovered, recovering } from './image/partition-state.ts';
-export { type ScramCredential, type ScramImage, scramMechanism } from './image/scram-image.ts';
+export type { ScramCredential, ScramImage } from './image/scram-image.ts';
 export type { PartitionOfTopic, TopicImage, TopicsImage } from './image/topics-image.ts';
 export { featureLevelRecord, userScramCredentialRecord } from './records.ts';

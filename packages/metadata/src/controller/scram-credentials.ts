@@ -1,6 +1,5 @@
 /** SCRAM credentials. The client sends a salted password; what is kept verifies it and no more (RFC 5802). */
 
-import { createHash, createHmac } from 'node:crypto';
 import {
   type AlterUserScramCredentialsRequest,
   type AlterUserScramCredentialsResponse,
@@ -9,19 +8,15 @@ import {
   errors,
   KafkaError,
   type MetadataRecord,
+  type ScramMechanism,
+  scramCredentialOfSaltedPassword,
+  scramMechanismOf,
+  scramMechanisms,
 } from '@ottla/protocol';
 import type { MetadataImage } from '../image/metadata-image.ts';
-import { type ScramCredential, scramMechanism } from '../image/scram-image.ts';
 import { removeUserScramCredentialRecord, userScramCredentialRecord } from '../records.ts';
 import type { ControllerState } from './controller-state.ts';
 import { assertWithinLimit, type Decision, itemError, success } from './decision.ts';
-
-const maxIterations = 16_384;
-
-const mechanisms: ReadonlyMap<number, { hash: string; minIterations: number }> = new Map([
-  [scramMechanism.sha256, { hash: 'sha256', minIterations: 4_096 }],
-  [scramMechanism.sha512, { hash: 'sha512', minIterations: 4_096 }],
-]);
 
 /** A user fails or succeeds as a whole. */
 export function alterUserScramCredentials(
@@ -79,34 +74,17 @@ function upsert({
   salt,
   saltedPassword,
 }: AlterUserScramCredentialsRequest['upsertions'][number]): MetadataRecord {
-  const { minIterations } = checkName(name, mechanism);
-  if (iterations > maxIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too many iterations');
-  if (iterations < minIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too few iterations');
-  return userScramCredentialRecord(mechanism, name, scramCredential({ mechanism, iterations, salt, saltedPassword }));
+  const known = checkName(name, mechanism);
+  if (iterations > known.maxIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too many iterations');
+  if (iterations < known.minIterations) throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Too few iterations');
+  return userScramCredentialRecord(mechanism, name, scramCredentialOfSaltedPassword(known, { iterations, salt, saltedPassword }));
 }
 
-function checkName(name: string, mechanism: number): { hash: string; minIterations: number } {
+function checkName(name: string, mechanism: number): ScramMechanism {
   if (name === '') throw new KafkaError('UNACCEPTABLE_CREDENTIAL', 'Username must not be empty');
-  const known = mechanisms.get(mechanism);
+  const known = scramMechanismOf(mechanism);
   if (!known) throw new KafkaError('UNSUPPORTED_SASL_MECHANISM', 'Unknown SCRAM mechanism');
   return known;
-}
-
-/** What to keep of a password that was salted and hashed `iterations` times. */
-export function scramCredential(from: {
-  mechanism: number;
-  iterations: number;
-  salt: Uint8Array;
-  saltedPassword: Uint8Array;
-}): ScramCredential {
-  const { hash } = mechanisms.get(from.mechanism)!;
-  const keyed = (text: string) => Uint8Array.from(createHmac(hash, from.saltedPassword).update(text).digest());
-  return {
-    salt: Uint8Array.from(from.salt),
-    storedKey: Uint8Array.from(createHash(hash).update(keyed('Client Key')).digest()),
-    serverKey: keyed('Server Key'),
-    iterations: from.iterations,
-  };
 }
 
 /** Null or no users: everybody. */
@@ -118,7 +96,7 @@ export function describeUserScramCredentials(
   const times = new Map<string, number>();
   for (const name of asked) times.set(name, (times.get(name) ?? 0) + 1);
   const results = [...times].map(([user, timesAsked]) => {
-    const credentialInfos = [...mechanisms.keys()].flatMap((mechanism) => {
+    const credentialInfos = Object.values(scramMechanisms).flatMap(({ id: mechanism }) => {
       const credential = image.scram.credential(mechanism, user);
       return credential ? [{ mechanism, iterations: credential.iterations }] : [];
     });

@@ -1,7 +1,5 @@
 /** SCRAM credentials: never a password, only what verifies one (RFC 5802). */
 
-export const scramMechanism = { sha256: 1, sha512: 2 } as const;
-
 export interface ScramCredential {
   readonly salt: Uint8Array;
   readonly storedKey: Uint8Array;
