@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { mkdtempSync, openSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
@@ -221,6 +221,21 @@ test('who consumes is told that the broker is gone, and that it is back', async 
     );
   } finally {
     rmSync(files, { recursive: true, force: true });
+  }
+});
+
+test('a node that is told to stop while it starts ends in order', async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'ottla-start-'));
+  try {
+    const data = join(directory, 'data');
+    const child = spawn(process.execPath, [bin, 'start', '--port', '0', '--data', data], { stdio: 'ignore' });
+    const exit = new Promise<number | null>((resolve) => void child.on('exit', resolve));
+    while (!existsSync(join(data, 'meta.properties'))) await new Promise((resolve) => setImmediate(resolve));
+    child.kill('SIGTERM');
+    assert.equal(await exit, 0);
+    assert.ok(existsSync(join(data, '.kafka_cleanshutdown')));
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 });
 

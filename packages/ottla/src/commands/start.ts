@@ -73,10 +73,16 @@ async function start(options: StartOptions): Promise<void> {
   const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
     .split(',')
     .map((directory) => directory.trim());
+  // Before the node touches a file: one that has begun ends in order, too.
+  const started = Promise.withResolvers<BrokerServer>();
+  stopOnSignal(started.promise);
   if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
     formatForDevelopment(runtime, properties);
-  const server = await startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) });
-  stopOnSignal(server);
+  startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) }).then(
+    started.resolve,
+    started.reject,
+  );
+  const server = await started.promise;
   const { host, port } = server.address;
   if (isDevelopment)
     welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
@@ -130,19 +136,20 @@ function withPort(listeners: string | undefined, port: number): string {
   return all.map((listener, index) => (index === plain ? listener.replace(/:\d*$/, `:${port}`) : listener)).join(',');
 }
 
-function stopOnSignal(server: BrokerServer): void {
+const didNotStart = (): never => process.exit(1);
+
+function didNotStop(error: unknown): never {
+  console.error('ottla: the node did not stop cleanly:', error);
+  process.exit(1);
+}
+
+function stopOnSignal(starting: Promise<BrokerServer>): void {
   let stopping = false;
   const stop = (): void => {
     // A second signal means now.
     if (stopping) process.exit(130);
     stopping = true;
-    server.stop().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        console.error('ottla: the node did not stop cleanly:', error);
-        process.exit(1);
-      },
-    );
+    starting.then((server) => server.stop().then(() => process.exit(0), didNotStop), didNotStart);
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
