@@ -78,7 +78,7 @@ export async function freePort(): Promise<number> {
 }
 
 /** Polls until the condition gives something truthy; the error of the last attempt explains a timeout. */
-export async function eventually<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 20_000): Promise<T> {
+export async function eventually<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 60_000): Promise<T> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     let failure: unknown;

@@ -122,7 +122,7 @@ public class JavaClient {
     operations.put("read", JavaClient::read);
     operations.put("join", args -> members.put(args.get("member").asText(), new Member(args)) == null);
     operations.put("assignment", args -> member(args).assignment());
-    operations.put("poll", args -> member(args).take(args.get("count").asInt(), args.path("timeoutMs").asLong(15000)));
+    operations.put("poll", args -> member(args).take(args.get("count").asInt(), args.path("timeoutMs").asLong(60000)));
     operations.put("commit", args -> member(args).commit());
     operations.put("leave", args -> members.remove(args.get("member").asText()).leave());
     operations.put("committed", args -> {

@@ -110,7 +110,7 @@ def record(r):
 
 
 def read(topic, partition, start, count):
-    consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP, auto_offset_reset="earliest", consumer_timeout_ms=15000)
+    consumer = KafkaConsumer(bootstrap_servers=BOOTSTRAP, auto_offset_reset="earliest", consumer_timeout_ms=60000)
     try:
         place = TopicPartition(topic, partition)
         consumer.assign([place])

@@ -68,7 +68,7 @@ export class KcatClient implements Client {
         this.#members.set(member, new KcatMember(this.#bootstrap, { group, topics, assignor, clientId }));
       },
       assignment: async ({ member }) => this.#members.get(member)!.assignment,
-      poll: ({ member, count, timeoutMs = 15_000 }) => this.#members.get(member)!.take(count, timeoutMs),
+      poll: ({ member, count, timeoutMs = 60_000 }) => this.#members.get(member)!.take(count, timeoutMs),
       leave: async ({ member }) => {
         await this.#members.get(member)!.leave();
         this.#members.delete(member);

@@ -49,7 +49,7 @@ export class Inbox {
   }
 
   /** Resolves with `count` records, or with the fewer ones that came before the timeout. */
-  take(count, timeoutMs = 15_000) {
+  take(count, timeoutMs = 60_000) {
     return new Promise((resolve, reject) => {
       const finish = () => {
         clearTimeout(late);

@@ -110,7 +110,7 @@ def group_operations(join):
     return {
         "join": do_join,
         "assignment": lambda member: members[member].assignment(),
-        "poll": lambda member, count, timeoutMs=15000: members[member].take(count, timeoutMs),
+        "poll": lambda member, count, timeoutMs=60000: members[member].take(count, timeoutMs),
         "commit": lambda member: members[member].commit(),
         "leave": lambda member: members.pop(member).leave(),
     }
