@@ -28,7 +28,7 @@ function declare(bench: Bench): void {
 
 async function outlives(bench: Bench, manner: 'stop' | 'kill'): Promise<void> {
   const java = bench.client('java');
-  const python = bench.client('kafka-python');
+  const python = bench.client('confluent-python');
   const topic = await freshTopic(java, `restart-${manner}`, 1, { 'retention.ms': '7200000', 'segment.bytes': '1048576' });
   const group = `restart-group-${manner}`;
   await java.call('produce', { topic, records: numbered(500), codec: 'lz4' });
