@@ -144,7 +144,7 @@ def join(group, topics, assignor="range", clientId="kafka-python"):
     )
 
     def poll():
-        return [record(r) for batch in consumer.poll(timeout_ms=100).values() for r in batch]
+        return [record(r) for batch in consumer.poll(timeout_ms=1000).values() for r in batch]
 
     def assignment():
         return [[p.topic, p.partition] for p in consumer.assignment()]
