@@ -12,7 +12,7 @@ export { delegationTokenHmac, describeDelegationTokens } from './controller/dele
 export { listPartitionReassignments } from './controller/reassignments.ts';
 export { type PlaceableBroker, placeReplicas } from './controller/replica-placer.ts';
 export { describeUserScramCredentials } from './controller/scram-credentials.ts';
-export { checkTopicName, collidingName } from './controller/topic-names.ts';
+export { checkTopicName, collidingName, isValidTopicName } from './controller/topic-names.ts';
 // Features: metadata.version and the others, with their levels.
 export {
   latestMetadataVersion,

@@ -1,3 +1,4 @@
+import { isValidTopicName } from '@ottla/metadata';
 import {
   DescribeTopicPartitions,
   type DescribeTopicPartitionsRequest,
@@ -8,7 +9,6 @@ import {
 } from '@ottla/protocol';
 import { topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
-import { isValidTopicName } from '../topic-name.ts';
 import { handler, type RequestContext } from './handler.ts';
 
 type Topic = NonNullable<Writable<DescribeTopicPartitionsResponse>['topics']>[number];

@@ -1,3 +1,4 @@
+import { isValidTopicName } from '@ottla/metadata';
 import {
   errorCodeOf,
   errors,
@@ -10,7 +11,6 @@ import {
 } from '@ottla/protocol';
 import { clusterOperations, OPERATIONS_NOT_ASKED, topicOperations } from '../authorized-operations.ts';
 import { isInternalTopic } from '../internal-topics.ts';
-import { isValidTopicName } from '../topic-name.ts';
 import { type Failure, handler, type RequestContext } from './handler.ts';
 
 const FIRST_VERSION_BY_ID = 12;

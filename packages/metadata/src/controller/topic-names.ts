@@ -7,18 +7,18 @@ const maxLength = 249;
 
 /** @throws INVALID_TOPIC_EXCEPTION */
 export function checkTopicName(name: string): void {
-  const refuse = (why: string): never => {
-    throw new KafkaError('INVALID_TOPIC_EXCEPTION', why);
-  };
-  if (name === '') refuse('Topic name is invalid: the empty string is not allowed');
-  if (name === '.') refuse("Topic name is invalid: '.' is not allowed");
-  if (name === '..') refuse("Topic name is invalid: '..' is not allowed");
-  if (name.length > maxLength) {
-    refuse(`Topic name is invalid: the length of '${name}' is longer than the max allowed length ${maxLength}`);
-  }
-  if (!/^[a-zA-Z0-9._-]+$/.test(name)) {
-    refuse(`Topic name is invalid: '${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`);
-  }
+  const problem = topicNameProblem(name);
+  if (problem !== undefined) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Topic name is invalid: ${problem}`);
+}
+
+export const isValidTopicName = (name: string): boolean => topicNameProblem(name) === undefined;
+
+function topicNameProblem(name: string): string | undefined {
+  if (name === '') return 'the empty string is not allowed';
+  if (name === '.' || name === '..') return `'${name}' is not allowed`;
+  if (name.length > maxLength) return `the length of '${name}' is longer than the max allowed length ${maxLength}`;
+  if (/^[a-zA-Z0-9._-]+$/.test(name)) return undefined;
+  return `'${name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'`;
 }
 
 /** The first of `existing` that `name` would be mistaken for. */
