@@ -107,7 +107,7 @@ export class BrokerServer {
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
-    const logManager = openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
+    const logManager = await openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
     const undo: (() => unknown)[] = [() => logManager.close()];
     try {
       const metadataLock = lockMetadataDirectory(runtime, config);
@@ -315,7 +315,12 @@ function lockMetadataDirectory({ files }: Runtime, config: BrokerConfig): Direct
   return logDirectories(config).includes(directory) ? undefined : lockDirectory(files, directory);
 }
 
-function openLogs(runtime: Runtime, { config }: ParsedBrokerConfig, clusterId: string, settings: BrokerSettings): LogManager {
+function openLogs(
+  runtime: Runtime,
+  { config }: ParsedBrokerConfig,
+  clusterId: string,
+  settings: BrokerSettings,
+): Promise<LogManager> {
   return LogManager.open({
     directories: logDirectories(config),
     clusterId,

@@ -95,31 +95,31 @@ function assertIsKafkas(manager: LogManager): void {
   assert.equal(manager.get('__consumer_offsets', 0)!.logEndOffset, 0);
 }
 
-test('a data directory of Apache Kafka opens with the same offsets, epochs, producers and transactions', () => {
-  const manager = open(kafkaDirectory());
+test('a data directory of Apache Kafka opens with the same offsets, epochs, producers and transactions', async () => {
+  const manager = await open(kafkaDirectory());
   assertIsKafkas(manager);
   assert.equal(manager.lastBrokerEpoch, 13);
   assert.deepEqual(manager.directoryIds, ['AQAAAAAAAAAAAAAAAAAAAQ']);
 });
 
-test('opening and closing a data directory of Kafka changes no byte of its partitions', () => {
+test('opening and closing a data directory of Kafka changes no byte of its partitions', async () => {
   const runtime = kafkaDirectory();
   const before = contentsOf(runtime.files);
-  const manager = open(runtime);
+  const manager = await open(runtime);
   // Kafka's leader notes its epoch in an empty log as soon as it leads; so will ours.
   manager.get('__consumer_offsets', 0)!.assignLeaderEpoch(0, 0);
   manager.close({ brokerEpoch: 13 });
   assert.deepEqual(contentsOf(runtime.files), before);
 });
 
-test("after a crash Kafka's indexes, snapshots and epochs are rebuilt to the same bytes", () => {
+test("after a crash Kafka's indexes, snapshots and epochs are rebuilt to the same bytes", async () => {
   const runtime = kafkaDirectory();
   const { files } = runtime;
   const before = contentsOf(files);
   files.remove(`/kafka/${cleanShutdownName}`);
   files.writeFileDurably('/kafka/recovery-point-offset-checkpoint', '0\n0\n');
   for (const path of before.keys()) if (/\.(index|timeindex|txnindex|snapshot)$/.test(path)) files.remove(path);
-  const manager = open(runtime);
+  const manager = await open(runtime);
   assert.equal(manager.lastBrokerEpoch, -1);
   manager.close();
   const after = contentsOf(files);
@@ -129,8 +129,8 @@ test("after a crash Kafka's indexes, snapshots and epochs are rebuilt to the sam
   }
 });
 
-test("every record of Kafka's is read, and the batches pass their crc", () => {
-  const manager = open(kafkaDirectory());
+test("every record of Kafka's is read, and the batches pass their crc", async () => {
+  const manager = await open(kafkaDirectory());
   for (const log of manager.logs) {
     let offset = log.logStartOffset;
     while (offset < log.logEndOffset) {
@@ -147,19 +147,19 @@ test("every record of Kafka's is read, and the batches pass their crc", () => {
   }
 });
 
-test("another node's or another cluster's directory is refused, and nothing stays locked", () => {
+test("another node's or another cluster's directory is refused, and nothing stays locked", async () => {
   const runtime = kafkaDirectory();
-  assert.throws(
-    () => LogManager.open({ directories: ['/kafka'], clusterId: 'other', nodeId: 1, runtime }),
+  await assert.rejects(
+    LogManager.open({ directories: ['/kafka'], clusterId: 'other', nodeId: 1, runtime }),
     /belongs to cluster MkU3/,
   );
-  assert.throws(
-    () => LogManager.open({ directories: ['/kafka'], clusterId: owner.clusterId, nodeId: 2, runtime }),
+  await assert.rejects(
+    LogManager.open({ directories: ['/kafka'], clusterId: owner.clusterId, nodeId: 2, runtime }),
     /belongs to node 1/,
   );
-  const manager = open(runtime);
-  assert.throws(() => open(runtime), /another node is using \/kafka/);
+  const manager = await open(runtime);
+  await assert.rejects(open(runtime), /another node is using \/kafka/);
   manager.close();
   runtime.files.writeFileDurably('/kafka/meta.properties', 'version=7\n');
-  assert.throws(() => open(runtime), /is corrupt/);
+  await assert.rejects(open(runtime), /is corrupt/);
 });

@@ -11,7 +11,7 @@ import { writeMetaProperties } from './meta-properties.ts';
 const owner = { clusterId: 'c', nodeId: 1 };
 
 /** A node with a cleaner whose turns are taken by hand; its clock moves a hundredth of a millisecond at each look. */
-function started({
+async function started({
   config = {},
   topic = {},
   runtime = testRuntime(),
@@ -36,7 +36,7 @@ function started({
       runtime,
       configOf: () => ({ ...defaultLogConfig, cleanupPolicy: ['compact'], fileDeleteDelayMs: 0, ...topic }),
     });
-  const manager = open();
+  const manager = await open();
   const timers = { after: () => ({ cancel() {} }), soon() {} };
   const cleanerOf = (logs: LogManager) =>
     new LogCleaner({
@@ -68,7 +68,7 @@ async function turnsUntilIdle(cleaner: LogCleaner, backoffMs = 15_000): Promise<
 }
 
 test('the dirtiest log goes first, and how far each is clean outlives a restart', async () => {
-  const { runtime, manager, cleaner, open, cleanerOf, logOf } = started();
+  const { runtime, manager, cleaner, open, cleanerOf, logOf } = await started();
   const first = logOf('first', 3);
   await turnsUntilIdle(cleaner);
   assert.equal(checkpoint(runtime), '0\n1\nfirst 0 30\n');
@@ -79,7 +79,7 @@ test('the dirtiest log goes first, and how far each is clean outlives a restart'
   manager.delete('second', 0);
   manager.close();
 
-  const again = open();
+  const again = await open();
   assert.equal(again.get('first', 0)?.firstDirtyOffset, 30);
   const idle = cleanerOf(again);
   assert.equal(await turnsUntilIdle(idle), 1);
@@ -88,19 +88,19 @@ test('the dirtiest log goes first, and how far each is clean outlives a restart'
 });
 
 test('a checkpoint that is damaged costs a round, no more', async () => {
-  const { runtime, manager, cleaner, open, cleanerOf, logOf } = started();
+  const { runtime, manager, cleaner, open, cleanerOf, logOf } = await started();
   logOf('t', 3);
   await turnsUntilIdle(cleaner);
   manager.close();
   damage(runtime.files, '/a/cleaner-offset-checkpoint', 0, [0x78]);
-  const again = open();
+  const again = await open();
   assert.equal(again.get('t', 0)?.firstDirtyOffset, undefined);
   await turnsUntilIdle(cleanerOf(again));
   assert.equal(checkpoint(runtime), '0\n1\nt 0 30\n');
 });
 
 test('a truncation takes back what was clean', async () => {
-  const { runtime, manager, cleaner, logOf } = started();
+  const { runtime, manager, cleaner, logOf } = await started();
   const log = logOf('t', 3);
   await turnsUntilIdle(cleaner);
   log.truncateTo(25);
@@ -110,7 +110,7 @@ test('a truncation takes back what was clean', async () => {
 });
 
 test('work is cut into turns of about a megabyte, between which others append, read and delete', async () => {
-  const { cleaner, logOf, manager } = started();
+  const { cleaner, logOf, manager } = await started();
   const log = logOf('t', 20, 3000, 100);
   const other = logOf('deleted', 20, 3000, 100);
   let turns = 0;
@@ -129,7 +129,7 @@ test('work is cut into turns of about a megabyte, between which others append, r
 });
 
 test('log.cleaner.io.max.bytes.per.second sets the pauses between turns', async () => {
-  const { cleaner, logOf } = started({ config: { ioMaxBytesPerSecond: 1_000_000 } });
+  const { cleaner, logOf } = await started({ config: { ioMaxBytesPerSecond: 1_000_000 } });
   logOf('t', 10, 3000, 10);
   let pausedMs = 0;
   for (let pause = await cleaner.takeTurn(); pause < 15_000; pause = await cleaner.takeTurn()) {
@@ -141,7 +141,7 @@ test('log.cleaner.io.max.bytes.per.second sets the pauses between turns', async 
 });
 
 test('a partition that cannot be cleaned is said once, left alone, and does not keep the others from it', async () => {
-  const { runtime, cleaner, logOf, said } = started();
+  const { runtime, cleaner, logOf, said } = await started();
   const damaged = logOf('damaged', 4);
   const sound = logOf('sound', 3);
   const path = '/a/damaged-0/00000000000000000000.log';
@@ -158,7 +158,7 @@ test('a full disk is no reason to give a partition up', async () => {
   let isFull = false;
   const fault = ({ kind, path }: FileOperation) =>
     isFull && kind === 'write' && path.includes('.cleaned') ? 'ENOSPC' : undefined;
-  const { cleaner, logOf, said, runtime } = started({ runtime: testRuntime(new MemoryFiles({ fault })) });
+  const { cleaner, logOf, said, runtime } = await started({ runtime: testRuntime(new MemoryFiles({ fault })) });
   const log = logOf('t', 3);
   isFull = true;
   assert.equal(await cleaner.takeTurn(), 15_000);
@@ -170,7 +170,7 @@ test('a full disk is no reason to give a partition up', async () => {
 });
 
 test('stopping gives up what is under way and leaves nothing behind', async () => {
-  const { runtime, manager, cleaner, logOf } = started();
+  const { runtime, manager, cleaner, logOf } = await started();
   const log = logOf('t', 20, 3000, 100);
   for (let turn = 0; turn < 8; turn++) await cleaner.takeTurn();
   await cleaner.stop();
@@ -184,7 +184,7 @@ test('nothing is cleaned away for the sake of a value that a power loss could st
     const random = new SeededRandom(seed);
     const runtime = testRuntime(new MemoryFiles({ crashes: { random, tornWrites: true } }));
     // Small segments, so that groups are swapped long before the last has been read.
-    const { cleaner, logOf, open } = started({
+    const { cleaner, logOf, open } = await started({
       runtime,
       topic: { segmentBytes: 2000 },
       config: { ioMaxBytesPerSecond: 1 }, // a step a turn
@@ -193,7 +193,7 @@ test('nothing is cleaned away for the sake of a value that a power loss could st
     logOf('t', 8, 10);
     for (let turns = random.below(6) + 1; turns > 0; turns--) await cleaner.takeTurn();
     runtime.files.crash();
-    const log = open().get('t', 0)!;
+    const log = (await open()).get('t', 0)!;
     const latest = new Map(survivorsIn(log).map(([, key, value]) => [key, value?.[0]]));
     assert.deepEqual(new Set(latest.values()), new Set(['7']), `seed ${seed}`);
     assert.equal(latest.size, 10);
@@ -201,7 +201,9 @@ test('nothing is cleaned away for the sake of a value that a power loss could st
 });
 
 test('compact,delete does both', async () => {
-  const { manager, cleaner, logOf, runtime } = started({ topic: { cleanupPolicy: ['compact', 'delete'], retentionMs: 60_000 } });
+  const { manager, cleaner, logOf, runtime } = await started({
+    topic: { cleanupPolicy: ['compact', 'delete'], retentionMs: 60_000 },
+  });
   const log = logOf('t', 3);
   await turnsUntilIdle(cleaner);
   assert.equal(survivorsIn(log).length, 10);

@@ -21,7 +21,7 @@ async function liveThroughCrashes(seed: number): Promise<void> {
   let flushed = 0;
   const lives = 4;
   for (let life = 0; life < lives; life++) {
-    const manager = LogManager.open({
+    const manager = await LogManager.open({
       directories: ['/a'],
       ...owner,
       runtime,

@@ -6,7 +6,10 @@ import { defaultLogConfig, type LogConfig } from './log-config.ts';
 
 export const startMs = Date.UTC(2026, 0, 1);
 
-export type TestRuntime = Pick<Runtime, 'clock' | 'random' | 'logger'> & { readonly files: MemoryFiles; nowMs: number };
+export type TestRuntime = Pick<Runtime, 'clock' | 'random' | 'logger' | 'timers'> & {
+  readonly files: MemoryFiles;
+  nowMs: number;
+};
 
 export function testRuntime(files = new MemoryFiles()): TestRuntime {
   const runtime = {
@@ -15,6 +18,7 @@ export function testRuntime(files = new MemoryFiles()): TestRuntime {
     clock: { nowMs: () => runtime.nowMs, monotonicMs: () => runtime.nowMs },
     random: new SeededRandom(1),
     logger: silentLogger,
+    timers: { soon: (callback: () => void) => void Promise.resolve().then(callback), after: () => ({ cancel() {} }) },
   };
   return runtime;
 }

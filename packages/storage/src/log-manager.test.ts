@@ -22,9 +22,9 @@ function formatted(runtime = testRuntime(), directories = ['/a']) {
 
 const textOf = (runtime: ReturnType<typeof testRuntime>, path: string) => new TextDecoder().decode(runtime.files.readFile(path));
 
-test('a clean stop leaves checkpoints and a marker, and the next start takes the marker away', () => {
+test('a clean stop leaves checkpoints and a marker, and the next start takes the marker away', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   assert.equal(manager.lastBrokerEpoch, -1);
   const log = manager.create('t', 3, { topicId });
   append(log, batchOf(['a', 'b', 'c']));
@@ -37,7 +37,7 @@ test('a clean stop leaves checkpoints and a marker, and the next start takes the
   assert.equal(textOf(runtime, '/a/log-start-offset-checkpoint'), '0\n1\nt 3 1\n');
   assert.equal(textOf(runtime, '/a/t-3/partition.metadata'), `version: 0\ntopic_id: ${topicId}`);
 
-  const again = open();
+  const again = await open();
   const reopened = again.get('t', 3)!;
   assert.equal(again.lastBrokerEpoch, 42);
   assert.deepEqual(
@@ -47,9 +47,9 @@ test('a clean stop leaves checkpoints and a marker, and the next start takes the
   assert.equal(readCleanShutdown(runtime.files, '/a'), undefined);
 });
 
-test('new logs go to the directory with the fewest partitions, or to the one asked for', () => {
+test('new logs go to the directory with the fewest partitions, or to the one asked for', async () => {
   const { open } = formatted(testRuntime(), ['/a', '/b']);
-  const manager = open();
+  const manager = await open();
   for (let partition = 0; partition < 4; partition++) manager.create('t', partition);
   manager.create('u', 0, { directoryId: ids[1] });
   assert.deepEqual(
@@ -63,9 +63,9 @@ test('new logs go to the directory with the fewest partitions, or to the one ask
   assert.throws(() => manager.create('u', 1, { directoryId: topicId }), /no log directory of this node has the id/);
 });
 
-test('creating a log twice gives the same one, unless the topic is another', () => {
+test('creating a log twice gives the same one, unless the topic is another', async () => {
   const { open } = formatted();
-  const manager = open();
+  const manager = await open();
   const log = manager.create('t', 0, { topicId });
   assert.equal(manager.create('t', 0, { topicId }), log);
   assert.throws(() => manager.create('t', 0, { topicId: ids[0] }), { name: 'INCONSISTENT_TOPIC_ID' });
@@ -73,7 +73,7 @@ test('creating a log twice gives the same one, unless the topic is another', () 
 
 test('a deleted log disappears at once, its files after the delay, also across a restart', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   const log = manager.create('t', 0);
   append(log, batchOf(['a']));
   assert.equal(manager.delete('t', 0), true);
@@ -85,7 +85,7 @@ test('a deleted log disappears at once, its files after the delay, also across a
   assert.equal(valuesIn(manager.create('t', 0)).length, 0);
 
   manager.close();
-  const again = open();
+  const again = await open();
   await again.runTasks((runtime.nowMs += 59_999));
   assert.equal(waiting(), 1);
   await again.runTasks((runtime.nowMs += 1));
@@ -93,9 +93,9 @@ test('a deleted log disappears at once, its files after the delay, also across a
   assert.ok(again.get('t', 0));
 });
 
-test('whoever deletes many logs waits for the disk once', () => {
+test('whoever deletes many logs waits for the disk once', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   for (let partition = 0; partition < 20; partition++) manager.create('t', partition);
   const synced: string[] = [];
   const { syncDirectory } = runtime.files;
@@ -113,11 +113,11 @@ test('whoever deletes many logs waits for the disk once', () => {
 
 test('a stray replica is kept out of use', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   manager.create('t', 0);
   assert.equal(manager.markStray('t', 0), true);
   manager.close();
-  const again = open();
+  const again = await open();
   await again.runTasks(runtime.nowMs + 1e9);
   assert.equal(again.get('t', 0), undefined);
   assert.equal(runtime.files.list('/a').filter((name) => name.endsWith('-stray')).length, 1);
@@ -125,7 +125,7 @@ test('a stray replica is kept out of use', async () => {
 
 test('the periodic work writes checkpoints, flushes rolled segments, applies retention and forgets producers', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   const log = manager.create('t', 0, { config: { ...defaultLogConfig, segmentBytes: 600, retentionMs: 250_000 } });
   for (let index = 0; index < 9; index++) {
     append(log, batchOf(['x'.repeat(200)], { timestamp: startMs + index, producerId: 5, producerEpoch: 0, baseSequence: index }));
@@ -155,7 +155,7 @@ test('the periodic work writes checkpoints, flushes rolled segments, applies ret
 
 test('flush.ms makes the open segment durable in time', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   const log = manager.create('t', 0, { config: { ...defaultLogConfig, flushMs: 2000 } });
   append(log, batchOf(['a']));
   await manager.runTasks((runtime.nowMs += 1999));
@@ -171,7 +171,7 @@ test('flush.ms makes the open segment durable in time', async () => {
 
 test('a log deleted while it is flushed harms nobody', async () => {
   const { runtime, open } = formatted();
-  const manager = open();
+  const manager = await open();
   const log = manager.create('t', 0, { config: { ...defaultLogConfig, segmentBytes: 300 } });
   for (let index = 0; index < 5; index++) append(log, batchOf(['x'.repeat(200)]));
   const tasks = manager.runTasks(runtime.nowMs);
@@ -180,9 +180,9 @@ test('a log deleted while it is flushed harms nobody', async () => {
   assert.equal(log.recoveryPoint, 0);
 });
 
-test('a directory that cannot be closed stays without a marker', () => {
+test('a directory that cannot be closed stays without a marker', async () => {
   const { runtime, open } = formatted(testRuntime(), ['/a', '/b']);
-  const manager = open();
+  const manager = await open();
   append(manager.create('t', 0), batchOf(['a']));
   append(manager.create('t', 1), batchOf(['a']));
   runtime.files.removeDirectory('/a/t-0');
@@ -191,19 +191,41 @@ test('a directory that cannot be closed stays without a marker', () => {
   assert.ok(readCleanShutdown(runtime.files, '/b'));
 });
 
-test('a partition in two directories stops the start', () => {
+test('a partition in two directories stops the start', async () => {
   const { runtime, open } = formatted(testRuntime(), ['/a', '/b']);
   runtime.files.makeDirectory('/a/t-0');
   runtime.files.makeDirectory('/b/t-0');
-  assert.throws(open, /t-0 is both in \/a\/t-0 and in \/b\/t-0|t-0 is both in \/a and in \/b/);
+  await assert.rejects(open(), /t-0 is both in \/a\/t-0 and in \/b\/t-0|t-0 is both in \/a and in \/b/);
 });
 
-test('the metadata log, unknown names and files are left alone', () => {
+test('the metadata log, unknown names and files are left alone', async () => {
   const { runtime, open } = formatted();
   for (const name of ['__cluster_metadata-0', 'lost+found', 'no-partition-x']) runtime.files.makeDirectory(`/a/${name}`);
   runtime.files.writeFileDurably('/a/a-file-0', 'x');
-  const manager = open();
+  const manager = await open();
   assert.equal(manager.logs.length, 0);
   manager.close();
   assert.deepEqual(runtime.files.list('/a/__cluster_metadata-0'), []);
+});
+
+test('logs are opened in slices, and who is told to stop meanwhile lets go of the directories', async () => {
+  const { runtime, open } = formatted();
+  const manager = await open();
+  for (let partition = 0; partition < 50; partition++) manager.create('t', partition);
+  manager.close();
+  let slices = 0;
+  const stopping = new AbortController();
+  const timers = {
+    ...runtime.timers,
+    soon(callback: () => void) {
+      if (++slices === 3) stopping.abort(new Error('told to stop'));
+      callback();
+    },
+  };
+  const slow = { ...runtime, timers, clock: { ...runtime.clock, monotonicMs: () => (runtime.nowMs += 10) } };
+  const opening = LogManager.open({ directories: ['/a'], ...owner, runtime: slow, signal: stopping.signal });
+  await assert.rejects(opening, /told to stop/);
+  assert.equal(slices, 3);
+  assert.equal(readCleanShutdown(runtime.files, '/a'), undefined);
+  assert.equal((await open()).logs.length, 50);
 });

@@ -28,11 +28,13 @@ export type LogManagerOptions = {
   readonly directories: readonly string[];
   readonly clusterId: string;
   readonly nodeId: number;
-  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger'>;
+  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger' | 'timers'>;
   /** What a topic's logs begin with; `updateConfig` changes it later. */
   readonly configOf?: (topic: string) => LogConfig;
   readonly producerIdExpirationMs?: number;
   readonly intervals?: Partial<LogManagerIntervals>;
+  /** Told to stop while it opens: it lets go of the directories, which then count as not stopped in order. */
+  readonly signal?: AbortSignal;
 };
 
 export type CreateOptions = {
@@ -54,6 +56,9 @@ export type DirectoryDescription = {
 const clusterMetadataTopic = '__cluster_metadata';
 /** Indexes that nobody asked for in this time are read again when needed. */
 const memoryReleaseIntervalMs = 300_000;
+/** Opening thousands of logs must not keep the loop from a signal, or from whoever shares the process. */
+const openingSliceMs = 20;
+const progressIntervalMs = 5_000;
 
 /**
  * All logs of a node. Opening it locks the directories and loads every partition; `runTasks`, called about every second by
@@ -73,8 +78,11 @@ export class LogManager {
   readonly #doneMs = new Map<string, number>();
   #isClosed = false;
 
-  /** Throws IoError, CorruptFileError, or an Error that says which directory is not this node's. Nothing stays locked then. */
-  static open(options: LogManagerOptions): LogManager {
+  /**
+   * Loads the logs in short slices. Rejects with IoError, CorruptFileError, an Error that says which directory is not this node's, or
+   * the reason of `signal`. Nothing stays locked then.
+   */
+  static async open(options: LogManagerOptions): Promise<LogManager> {
     const opened: LogDirectory[] = [];
     try {
       for (const path of options.directories) opened.push(LogDirectory.open(path, options, options.runtime));
@@ -82,7 +90,7 @@ export class LogManager {
       if (ids.size !== opened.length)
         throw new LogDirectoryError(`two of ${options.directories.join(', ')} have the same directory.id`);
       const manager = new LogManager(options, opened);
-      for (const directory of opened) manager.#load(directory);
+      for (const directory of opened) await manager.#load(directory);
       return manager;
     } catch (error) {
       for (const directory of opened) directory.release();
@@ -290,7 +298,7 @@ export class LogManager {
       throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'log directories did not close cleanly');
   }
 
-  #load(directory: LogDirectory): void {
+  async #load(directory: LogDirectory): Promise<void> {
     const recoveryPoints = directory.readCheckpoint('recoveryPoint');
     const logStartOffsets = directory.readCheckpoint('logStart');
     const highWatermarks = directory.readCheckpoint('replication');
@@ -299,7 +307,19 @@ export class LogManager {
     const nowMs = runtime.clock.nowMs();
     const beganMs = runtime.clock.monotonicMs();
     const loadedBefore = this.#logs.size;
-    for (const { topic, partition, fate, path } of directory.partitions()) {
+    const partitions = directory.partitions();
+    let sliceBeganMs = beganMs;
+    let toldMs = beganMs;
+    for (const [index, { topic, partition, fate, path }] of partitions.entries()) {
+      if (runtime.clock.monotonicMs() - sliceBeganMs >= openingSliceMs) {
+        await new Promise<void>((resolve) => runtime.timers.soon(resolve));
+        this.#options.signal?.throwIfAborted();
+        sliceBeganMs = runtime.clock.monotonicMs();
+      }
+      if (sliceBeganMs - toldMs >= progressIntervalMs) {
+        runtime.logger.info('logs are being loaded', { directory: directory.path, done: index, of: partitions.length });
+        toldMs = sliceBeganMs;
+      }
       if (topic === clusterMetadataTopic) continue;
       if (fate === 'delete') this.#retired.addDirectory(path, nowMs + this.#configOf(topic).fileDeleteDelayMs);
       if (fate !== undefined) continue;
