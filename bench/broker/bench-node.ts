@@ -1,0 +1,114 @@
+/** A node as its users run it: Ottla by its command, Kafka with the options of its own start script. */
+import type { ChildProcess } from 'node:child_process';
+import { openSync, readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { serverCommand } from '../../test/interop/kafka/kafka.ts';
+import { end, freePort, start } from '../../test/interop/processes.ts';
+import { type TargetName, TargetNode } from '../../test/interop/targets/node.ts';
+
+export type BenchNodeOptions = {
+  readonly properties?: Readonly<Record<string, string>>;
+  /** Lets `InspectedProcess` take CPU profiles of Ottla. */
+  readonly inspected?: boolean;
+};
+
+export class BenchNode {
+  readonly target: TargetName;
+  /** Of Ottla's inspector, if it was asked for. */
+  readonly inspectorPort: number | undefined;
+  readonly #node: TargetNode;
+  #child: ChildProcess | undefined;
+
+  /** A formatted directory with a node on it, started. */
+  static async start(target: TargetName, options: BenchNodeOptions = {}): Promise<BenchNode> {
+    const formatted = await TargetNode.create(target, options.properties);
+    await formatted.stop();
+    const node = new BenchNode(formatted, options.inspected && target === 'ottla' ? await freePort() : undefined);
+    await node.start();
+    return node;
+  }
+
+  private constructor(node: TargetNode, inspectorPort: number | undefined) {
+    this.#node = node;
+    this.target = node.target;
+    this.inspectorPort = inspectorPort;
+  }
+
+  get port(): number {
+    return this.#node.port;
+  }
+
+  get bootstrap(): string {
+    return this.#node.bootstrap;
+  }
+
+  get pid(): number {
+    return this.#child!.pid!;
+  }
+
+  /** Starts it and gives the milliseconds from exec to the first Metadata answer. */
+  async start(timeoutMs = 120_000): Promise<number> {
+    const [command, ...args] = this.#node.command(shippedKafka(this.#node));
+    const inspect = this.inspectorPort === undefined ? [] : [`--inspect=127.0.0.1:${this.inspectorPort}`];
+    const output = openSync(this.#logFile, 'a');
+    const beganMs = performance.now();
+    const child = start(command!, [...inspect, ...args], { cwd: this.#node.directory, stdio: ['ignore', output, output] });
+    this.#child = child;
+    while (!(await answersMetadata(this.port))) {
+      if (child.exitCode !== null || performance.now() - beganMs > timeoutMs) {
+        child.kill('SIGKILL');
+        throw new Error(`${this.target} did not start:\n${readFileSync(this.#logFile, 'utf8').slice(-2000)}`);
+      }
+      await sleep(2);
+    }
+    return performance.now() - beganMs;
+  }
+
+  async stop(): Promise<void> {
+    await end(this.#child!, 'SIGTERM', 60_000);
+  }
+
+  async kill(): Promise<void> {
+    await end(this.#child!, 'SIGKILL', 10_000);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#child) await this.kill();
+    await this.#node.destroy();
+  }
+
+  get #logFile(): string {
+    return join(this.#node.directory, 'bench.log');
+  }
+}
+
+/** As kafka-server-start.sh runs it: a heap of a gigabyte, G1, all compilers. */
+export function shippedKafka(node: TargetNode): string[] {
+  const ours = new Set(['-Xms48m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']);
+  return [
+    'java',
+    ...['-Xms1g', '-Xmx1g', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20'],
+    ...['-XX:InitiatingHeapOccupancyPercent=35', '-XX:+ExplicitGCInvokesConcurrent'],
+    ...serverCommand(node.propertiesFile, node.directory).filter((arg) => !ours.has(arg) && !arg.includes('SharedArchive')),
+  ];
+}
+
+/** Metadata v1 without topics: size, api key 3, version 1, correlation id, client id, no topics. */
+const metadataRequest = Buffer.from('0000000f000300010000000700017000000000', 'hex');
+
+/** Whether Metadata is answered with at least one live broker. */
+function answersMetadata(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    const done = (answered: boolean): void => {
+      socket.destroy();
+      resolve(answered);
+    };
+    socket.on('error', () => done(false));
+    socket.on('close', () => done(false));
+    socket.on('connect', () => socket.write(metadataRequest));
+    socket.on('data', (chunk) => done(chunk.length >= 12 && chunk.readInt32BE(8) > 0));
+  });
+}

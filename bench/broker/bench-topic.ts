@@ -1,0 +1,72 @@
+import assert from 'node:assert';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Admin } from '@ottla/client';
+import { InitProducerId, type Uuid } from '@ottla/protocol';
+import { ask } from './ask.ts';
+
+/** A topic for one run: its data goes with it. */
+export class BenchTopic {
+  readonly name: string;
+  readonly topicId: Uuid;
+  readonly partitions: number;
+  readonly #admin: Admin;
+
+  /** Resolves when each partition has a leader that answers. */
+  static async create(
+    { bootstrap }: { readonly bootstrap: string },
+    partitions: number,
+    configs: Readonly<Record<string, string>> = {},
+  ): Promise<BenchTopic> {
+    const admin = new Admin({ bootstrapServers: bootstrap });
+    const name = `bench-${Date.now().toString(36)}-${topicsMade++}`;
+    // What is deleted leaves the disk at once, and not with the next run's writes.
+    const created = await admin.createTopics([
+      { name, partitions, replicationFactor: 1, configs: { 'file.delete.delay.ms': '0', ...configs } },
+    ]);
+    const topic = new BenchTopic(name, created[0]!.topicId, partitions, admin);
+    assert.equal(await topic.recordsStored(), 0);
+    return topic;
+  }
+
+  private constructor(name: string, topicId: Uuid, partitions: number, admin: Admin) {
+    this.name = name;
+    this.topicId = topicId;
+    this.partitions = partitions;
+    this.#admin = admin;
+  }
+
+  /** By ListOffsets, over all partitions. */
+  async recordsStored(): Promise<number> {
+    const asked = Array.from({ length: this.partitions }, (_, partition) => ({ topic: this.name, partition }));
+    const earliest = await this.#admin.listOffsets(asked.map((one) => ({ ...one, at: 'earliest' })));
+    const latest = await this.#admin.listOffsets(asked.map((one) => ({ ...one, at: 'latest' })));
+    const sum = (offsets: readonly { offset: number }[]): number => offsets.reduce((total, { offset }) => total + offset, 0);
+    return sum(latest) - sum(earliest);
+  }
+
+  /** A figure counts only when what was acknowledged is there. */
+  async assertStored(recordsAcknowledged: number): Promise<void> {
+    assert.equal(await this.recordsStored(), recordsAcknowledged, 'records stored beside records acknowledged');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#admin.deleteTopics([this.name]);
+    await this.#admin.close();
+    await sleep(200); // the files go in the background
+  }
+}
+
+let topicsMade = 0;
+
+export async function newProducerIds(port: number, count: number): Promise<{ producerId: number; producerEpoch: number }[]> {
+  const ids = [];
+  for (let index = 0; index < count; index++) {
+    const { producerId, producerEpoch, errorCode } = await ask(port, InitProducerId, 4, {
+      transactionalId: null,
+      transactionTimeoutMs: 60_000,
+    });
+    assert.equal(errorCode, 0);
+    ids.push({ producerId: Number(producerId), producerEpoch });
+  }
+  return ids;
+}
