@@ -40,7 +40,7 @@ import {
 } from '@ottla/protocol';
 import { MemoryFiles, nodeRuntime, SeededRandom } from '@ottla/runtime';
 import { type Kafka, startKafka } from '@ottla/testing';
-import { Connection } from '../interop/same-answers/connection.ts';
+import { Connection } from '../interop/targets/connection.ts';
 import { inventedFrame, type World } from './inventor.ts';
 import { bodyMutations, framingMutations, withSize } from './mutations.ts';
 import { WatchedLogger } from './watched-logger.ts';

@@ -24,7 +24,7 @@ againstEachTarget(
   (bench) => {
     const tool = async (name: string, ...words: string[]) => {
       const { mainClass, args } = toolCommand(name, words, bench.node.bootstrap);
-      const { status, stdout, stderr } = await bench.client('java').call('tool', { class: mainClass, args }, 60_000);
+      const { status, stdout, stderr } = await bench.client('java').call('tool', { class: mainClass, args });
       assert.equal(status, 0, `${name} ${words.join(' ')}\n${stdout}${stderr}`);
       const lines = (stdout + stderr).split('\n').filter((line) => complaint.test(line));
       assert.deepEqual(lines, [], `${name} ${words.join(' ')}`);

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { kcat, parseJsonLines } from './clients/kcat.ts';
 import { expectOf, freshTopic } from './expectations.ts';
+import { eventually } from './processes.ts';
 import { nodeId } from './targets/node.ts';
 
 expectOf('kcat', (bench) => {
@@ -23,9 +24,8 @@ expectOf('kcat', (bench) => {
 
   test('kcat -L of a topic that does not exist creates it, as automatic creation is on', async () => {
     const made = async () => JSON.parse((await run(['-L', '-J', '-t', 'kcat-made-by-asking'])).stdout).topics[0];
-    let topic = await made();
-    for (let i = 0; i < 20 && topic.partitions.length === 0; i++) topic = await made();
-    assert.equal(topic.partitions.length, 1);
+    await eventually('made', async () => (await made()).partitions.length > 0);
+    assert.equal((await made()).partitions.length, 1);
   });
 
   test('kcat -P -K writes keyed lines, and -C -f formats them', async () => {

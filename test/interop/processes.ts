@@ -78,7 +78,11 @@ export async function freePort(): Promise<number> {
 }
 
 /** Polls until the condition gives something truthy; the error of the last attempt explains a timeout. */
-export async function eventually<T>(what: string, condition: () => T | Promise<T>, timeoutMs = 60_000): Promise<T> {
+export async function eventually<T>(
+  what: string,
+  condition: () => T | Promise<T>,
+  { timeoutMs = 60_000, pauseMs = 50 } = {},
+): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {
     let failure: unknown;
@@ -89,6 +93,6 @@ export async function eventually<T>(what: string, condition: () => T | Promise<T
       failure = error;
     }
     if (Date.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: failure });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }

@@ -42,12 +42,12 @@ describe('same answers', { skip: both ? false : 'needs both targets' }, () => {
   }
 
   async function compare({ name, run }: Scenario): Promise<void> {
-    await Promise.all(
-      probes.map(async (probe) => {
-        probe.begin(name);
-        await run(probe);
-      }),
-    );
+    const runs = probes.map(async (probe) => {
+      probe.begin(name);
+      await run(probe);
+    });
+    await Promise.allSettled(runs); // the next scenario must not find one of them still at work
+    await Promise.all(runs);
     const [kafka, ottla] = probes.map((probe) => probe.take());
     assert.ok(kafka!.length > 0, 'nothing was asked');
     const differences = differencesOf(kafka!, ottla!).filter((difference) => !isKnown(difference));

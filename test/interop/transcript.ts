@@ -53,6 +53,7 @@ async function perform(step: Step, java: Client, node: TargetNode): Promise<stri
     if (name === 'poll') assert.equal(((await java.call('poll', args as never)) as unknown[]).length, args['count']);
     else if (name === 'assignment')
       await eventually('an assignment', async () => ((await java.call('assignment', args as never)) as unknown[]).length > 0);
+    else if (name === 'partitions') await eventually('partitions', () => java.call('partitions', args as never));
     else await java.call(name as Operation, args as never);
     return [];
   }
@@ -66,8 +67,9 @@ async function perform(step: Step, java: Client, node: TargetNode): Promise<stri
   const command = toolCommand(name!, words, node.bootstrap);
   const stdin = step.input.map((line) => `${line}\n`).join('');
   const { status, stdout, stderr } = toolsAlone.includes(name!)
-    ? spawnSync('java', programCommand(command.mainClass, command.args), { input: stdin, encoding: 'utf8', timeout: 90_000 })
-    : await java.call('tool', { class: command.mainClass, args: command.args, stdin }, 90_000);
+    ? spawnSync('java', programCommand(command.mainClass, command.args), { input: stdin, encoding: 'utf8', timeout: 120_000 })
+    : await java.call('tool', { class: command.mainClass, args: command.args, stdin });
+  if (words.some((word) => /^--(create|alter|delete|add|remove|upgrade|downgrade|unregister)/.test(word))) await node.settled();
   const lines = [...visible(stdout), ...visible(stderr)]
     .filter(isNotNoise)
     .map((line) => withoutWhatVaries(inOneOrder(line), node));

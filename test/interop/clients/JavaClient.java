@@ -183,7 +183,7 @@ public class JavaClient {
       else if (start.isObject()) consumer.seek(place, consumer.offsetsForTimes(Map.of(place, start.get("timestamp").asLong())).get(place).offset());
       else consumer.seek(place, start.asLong());
       List<Object> found = new ArrayList<>();
-      long deadline = System.nanoTime() + Duration.ofSeconds(15).toNanos();
+      long deadline = System.nanoTime() + Duration.ofSeconds(60).toNanos();
       while (found.size() < args.get("count").asInt() && System.nanoTime() < deadline) {
         for (var record : consumer.poll(Duration.ofMillis(200))) if (found.size() < args.get("count").asInt()) found.add(plain(record));
       }
@@ -277,7 +277,7 @@ public class JavaClient {
     Object commit() throws Exception {
       CompletableFuture<Void> done = new CompletableFuture<>();
       commits.add(done);
-      return done.get(15, TimeUnit.SECONDS);
+      return done.get(60, TimeUnit.SECONDS);
     }
 
     Object assignment() {
@@ -288,7 +288,7 @@ public class JavaClient {
 
     Object leave() throws Exception {
       leaving = true;
-      thread.join(15000);
+      thread.join(60000);
       return null;
     }
   }

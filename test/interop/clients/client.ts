@@ -145,7 +145,7 @@ export class WorkerClient implements Client {
   call<Name extends Operation>(
     name: Name,
     args: Operations[Name]['args'],
-    timeoutMs = 90_000,
+    timeoutMs = 120_000,
   ): Promise<Operations[Name]['result']> {
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {

@@ -20,11 +20,11 @@ admin = AdminClient({"bootstrap.servers": BOOTSTRAP})
 
 
 def one(futures):
-    return next(iter(futures.values())).result(15)
+    return next(iter(futures.values())).result(60)
 
 
 def cluster():
-    answer = admin.describe_cluster().result(15)
+    answer = admin.describe_cluster().result(60)
     brokers = [{"id": n.id, "host": n.host, "port": n.port} for n in answer.nodes]
     return {"clusterId": answer.cluster_id, "controllerId": answer.controller.id, "brokers": brokers}
 
@@ -46,8 +46,8 @@ def set_topic_config(topic, name, value):
 def offsets(topic):
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused"})
     try:
-        count = len(consumer.list_topics(topic, 15).topics[topic].partitions)
-        pairs = [consumer.get_watermark_offsets(TopicPartition(topic, p), 15) for p in range(count)]
+        count = len(consumer.list_topics(topic, 60).topics[topic].partitions)
+        pairs = [consumer.get_watermark_offsets(TopicPartition(topic, p), 60) for p in range(count)]
         return {"earliest": [low for low, _ in pairs], "latest": [high for _, high in pairs]}
     finally:
         consumer.close()
@@ -76,7 +76,7 @@ def produce(topic, records, codec="none", acks="all", idempotent=False):
             on_delivery=lambda error, _: error and failures.append(error),
             **options,
         )
-    if producer.flush(60) > 0:
+    if producer.flush(150) > 0:
         raise TimeoutError("flush")
     if failures:
         raise KafkaException(failures[0])
@@ -103,13 +103,13 @@ def read(topic, partition, start, count):
     consumer = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False})
     try:
         if start == "earliest":
-            start = consumer.get_watermark_offsets(TopicPartition(topic, partition), 15)[0]
+            start = consumer.get_watermark_offsets(TopicPartition(topic, partition), 60)[0]
         elif isinstance(start, dict):
-            start = consumer.offsets_for_times([TopicPartition(topic, partition, start["timestamp"])], 15)[0].offset
+            start = consumer.offsets_for_times([TopicPartition(topic, partition, start["timestamp"])], 60)[0].offset
         consumer.assign([TopicPartition(topic, partition, start)])
         found = []
         while len(found) < count:
-            batch = consumer.consume(count - len(found), 15)
+            batch = consumer.consume(count - len(found), 60)
             if not batch:
                 break
             found += [good(m) for m in batch]
@@ -172,8 +172,8 @@ serve(
         "cluster": cluster,
         "createTopic": create_topic,
         "deleteTopic": lambda topic: one(admin.delete_topics([topic])),
-        "topics": lambda: sorted(admin.list_topics(timeout=15).topics),
-        "partitions": lambda topic: len(admin.list_topics(topic, 15).topics[topic].partitions),
+        "topics": lambda: sorted(admin.list_topics(timeout=60).topics),
+        "partitions": lambda topic: len(admin.list_topics(topic, 60).topics[topic].partitions),
         "addPartitions": lambda topic, total: one(admin.create_partitions([NewPartitions(topic, total)])),
         "topicConfig": topic_config,
         "setTopicConfig": set_topic_config,
@@ -186,7 +186,7 @@ serve(
         "read": read,
         "committed": committed,
         "setGroupOffset": set_group_offset,
-        "groups": lambda: sorted(g.group_id for g in admin.list_consumer_groups().result(15).valid),
+        "groups": lambda: sorted(g.group_id for g in admin.list_consumer_groups().result(60).valid),
         "describeGroup": describe_group,
         "deleteGroup": lambda group: one(admin.delete_consumer_groups([group])),
         **group_operations(join),

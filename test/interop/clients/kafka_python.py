@@ -93,7 +93,7 @@ def produce(topic, records, codec="none", acks="all", idempotent=False):
         ]
         producer.flush()
         for future in sent:
-            future.get(15)
+            future.get(60)
     finally:
         producer.close()
 

@@ -5,7 +5,7 @@ import { end, start } from '../processes.ts';
 import type { Client, Operation, Operations, ReadRecord, Start } from './client.ts';
 
 /** Runs kcat to its end with this standard input; throws with its complaint when it fails. */
-export function kcat(args: readonly string[], input = '', timeoutMs = 20_000): Promise<{ stdout: string; stderr: string }> {
+export function kcat(args: readonly string[], input = '', timeoutMs = 60_000): Promise<{ stdout: string; stderr: string }> {
   return new Promise((resolve, reject) => {
     const child = spawn('kcat', args, { stdio: ['pipe', 'pipe', 'pipe'], timeout: timeoutMs });
     let stdout = '';
@@ -161,7 +161,7 @@ class KcatMember {
   }
 
   leave(): Promise<void> {
-    return end(this.#child, 'SIGINT', 10_000);
+    return end(this.#child, 'SIGINT', 60_000);
   }
 
   /** "% Group g rebalanced (memberid m): assigned: t [0], t [1]" and "...: revoked: ...". */

@@ -84,7 +84,7 @@ class GroupMember:
         done = threading.Event()
         with self._condition:
             self._wishes.append(done)
-        if not done.wait(15):
+        if not done.wait(60):
             raise self._failure or TimeoutError("commit")
 
     def assignment(self):
@@ -95,7 +95,7 @@ class GroupMember:
 
     def leave(self):
         self._leaving = True
-        self._thread.join(15)
+        self._thread.join(60)
         if self._failure:
             raise self._failure
 

@@ -1,6 +1,27 @@
 /** Asks one broker, and writes down what it answered, so that two brokers' transcripts can be laid side by side. */
-import { type Api, Reader, readResponseHeader, type Writable, Writer, writeRequestHeader } from '@ottla/protocol';
-import { Connection } from './connection.ts';
+import {
+  AlterClientQuotas,
+  AlterConfigs,
+  AlterPartitionReassignments,
+  AlterUserScramCredentials,
+  type Api,
+  CreatePartitions,
+  CreateTopics,
+  DeleteTopics,
+  ElectLeaders,
+  IncrementalAlterConfigs,
+  ListPartitionReassignments,
+  Metadata,
+  Reader,
+  readResponseHeader,
+  UnregisterBroker,
+  UpdateFeatures,
+  type Writable,
+  Writer,
+  writeRequestHeader,
+} from '@ottla/protocol';
+import { Connection } from '../targets/connection.ts';
+import { metadataSettled } from '../targets/settled.ts';
 import { isUnwritable, type Plain, plain, type Surroundings, versionsOf } from './plain.ts';
 
 export type Entry = { readonly label: string; readonly outcome: Plain };
@@ -18,7 +39,26 @@ type AskOptions = {
   readonly patienceMs?: number;
 };
 
-const PATIENCE_MS = 8_000;
+/** Only what is expected to be silent waits that long. */
+const PATIENCE_MS = 60_000;
+
+/** What a broker passes on to its controller. All else it answers from what it has heard of the metadata log so far. */
+const answeredByTheController: ReadonlySet<number> = new Set(
+  [
+    AlterClientQuotas,
+    AlterConfigs,
+    AlterPartitionReassignments,
+    AlterUserScramCredentials,
+    CreatePartitions,
+    CreateTopics,
+    DeleteTopics,
+    ElectLeaders,
+    IncrementalAlterConfigs,
+    ListPartitionReassignments,
+    UnregisterBroker,
+    UpdateFeatures,
+  ].map(({ apiKey }) => apiKey),
+);
 
 export class Probe {
   readonly idNames = new Map<string | number, string>();
@@ -27,6 +67,8 @@ export class Probe {
   readonly #opened: Connection[] = [];
   #own: Connection | undefined;
   #correlationId = 0;
+  /** Whether the broker may not have heard yet of something that its controller has answered. */
+  #isBehind = false;
   #scenario = '';
 
   constructor(target: Target) {
@@ -65,9 +107,38 @@ export class Probe {
       if (isUnwritable(error)) return null;
       throw new Error(`cannot write ${label}`, { cause: error });
     }
+    if (answeredByTheController.has(api.apiKey)) this.#isBehind = true;
+    else await this.#settle();
     const connection = options.on ?? (await this.#ownConnection());
     connection.writeFrame(frame);
     return this.receive(what, api, version, { ...options, on: connection });
+  }
+
+  async #settle(): Promise<void> {
+    if (!this.#isBehind) return;
+    await metadataSettled(this.target.port);
+    this.#isBehind = false;
+  }
+
+  /**
+   * Sends a request that is not answered when all goes well, and ends the connection when it does not. A second request behind it
+   * tells the two apart: a connection's requests are handled in their order.
+   */
+  async askWithoutAnswer<Request, Response>(
+    what: string,
+    api: Api<Request, Response>,
+    version: number,
+    request: Writable<Request>,
+  ): Promise<void> {
+    await this.#settle();
+    const connection = await this.connect();
+    connection.writeFrame(this.frameOf(api, version, request));
+    connection.writeFrame(this.frameOf(Metadata, 1, { topics: [] }));
+    const reply = await connection.reply(PATIENCE_MS);
+    const isSecond = reply.kind === 'answer' && Buffer.from(reply.frame).readInt32BE(0) === this.#correlationId;
+    const shown = reply.kind !== 'answer' ? reply.kind : isSecond ? 'unanswered' : Buffer.from(reply.frame).toString('hex');
+    this.note(`${api.name} v${version}: ${what}`, `<${shown}>`);
+    connection.close();
   }
 
   /** Waits for the answer to a request that was sent before, on the connection given. */
@@ -124,7 +195,7 @@ export class Probe {
   }
 
   /** Sends bytes as they are on a connection of their own; only whether an answer came, and its bytes, is written down. */
-  async sendRaw(what: string, bytes: Uint8Array, patienceMs = 2_000): Promise<void> {
+  async sendRaw(what: string, bytes: Uint8Array, patienceMs = PATIENCE_MS): Promise<void> {
     const connection = await this.connect();
     connection.write(bytes);
     const reply = await connection.reply(patienceMs);

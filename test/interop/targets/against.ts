@@ -1,5 +1,5 @@
 import { after, before, describe } from 'node:test';
-import type { Client, LibraryName } from '../clients/client.ts';
+import type { Client, LibraryName, Operation } from '../clients/client.ts';
 import { connectClient } from '../clients/connect.ts';
 import { TargetNode, targets } from './node.ts';
 
@@ -37,7 +37,7 @@ export function againstEachTarget(
         },
         client(library) {
           let client = clients.get(library);
-          if (!client) clients.set(library, (client = connectClient(library, this.node.bootstrap)));
+          if (!client) clients.set(library, (client = settling(connectClient(library, this.node.bootstrap), this.node)));
           return client;
         },
         async forget(library) {
@@ -47,4 +47,18 @@ export function againstEachTarget(
       });
     });
   }
+}
+
+const changingMetadata: readonly Operation[] = ['createTopic', 'deleteTopic', 'addPartitions', 'setTopicConfig'];
+
+/** A client whose changes of metadata are done when the broker acts on them, and not only when the controller has agreed. */
+function settling(client: Client, node: TargetNode): Client {
+  return {
+    async call(name, args, timeoutMs) {
+      const result = await client.call(name, args, timeoutMs);
+      if (changingMetadata.includes(name)) await node.settled();
+      return result;
+    },
+    close: () => client.close(),
+  };
 }

@@ -11,6 +11,7 @@ import process from 'node:process';
 import { rootDirectory } from '../home.ts';
 import { programCommand, serverCommand } from '../kafka/kafka.ts';
 import { end, eventually, freePort, run, start } from '../processes.ts';
+import { metadataSettled } from './settled.ts';
 
 export type TargetName = 'ottla' | 'kafka';
 
@@ -36,6 +37,17 @@ export class TargetNode {
 
   /** Formats a fresh data directory, starts a node on it and waits until it answers. */
   static async create(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
+    for (let attempts = 5; ; attempts--) {
+      try {
+        return await TargetNode.#createOnce(target, properties);
+      } catch (error) {
+        // Somebody else may have taken a port between our choice and the node's use of it.
+        if (attempts === 1 || !/EADDRINUSE|Address already in use/.test(String(error))) throw error;
+      }
+    }
+  }
+
+  static async #createOnce(target: TargetName, properties: Readonly<Record<string, string>>): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
     const node = new TargetNode(target, directory, await freePort(), await freePort());
     try {
@@ -79,11 +91,16 @@ export class TargetNode {
         if (child.exitCode !== null) throw new Error(`${this.target} ended with status ${child.exitCode}`);
         return this.#knowsItself();
       },
-      60_000,
+      { timeoutMs: 120_000 },
     ).catch((error) => {
       child.kill('SIGKILL');
       throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
     });
+  }
+
+  /** Resolves when the broker acts on all the metadata that was changed before. */
+  settled(): Promise<void> {
+    return metadataSettled(this.port);
   }
 
   /** The command line that starts the node; for Kafka the one given. */
@@ -93,7 +110,7 @@ export class TargetNode {
 
   /** As an operator stops it: SIGTERM, and it ends by itself. */
   async stop(): Promise<void> {
-    if (this.#child) await end(this.#child, 'SIGTERM', 30_000);
+    if (this.#child) await end(this.#child, 'SIGTERM', 90_000);
   }
 
   async kill(): Promise<void> {

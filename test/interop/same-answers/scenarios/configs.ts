@@ -225,17 +225,6 @@ export const configScenarios: readonly Scenario[] = [
         ['log.retention.ms', '1234567'],
       ]);
       await ask('default broker', broker, '', [['message.max.bytes', '1234567']]);
-      for (let tries = 0; tries < 100; tries++) {
-        const seen = await probe.ask(
-          'wait',
-          DescribeConfigs,
-          4,
-          { resources: [{ resourceType: broker, resourceName: '', configurationKeys: ['message.max.bytes'] }] },
-          { quiet: true },
-        );
-        if (seen!.results[0]!.configs.length > 0) break;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
       const describe = (what: string, resourceType: number, resourceName: string, keys: string[] | null) =>
         probe.ask(`${what} afterwards`, DescribeConfigs, 4, {
           resources: [{ resourceType, resourceName, configurationKeys: keys }],

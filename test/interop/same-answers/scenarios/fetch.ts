@@ -181,7 +181,7 @@ export const fetchScenarios: readonly Scenario[] = [
       const waiter = await probe.connect();
       const wait = (what: string, minBytes: number) => {
         waiter.writeFrame(
-          probe.frameOf(Fetch, 16, fetchOf(16, { name: 'fw', topicId }, [from(0)], { minBytes, maxWaitMs: 4000 })),
+          probe.frameOf(Fetch, 16, fetchOf(16, { name: 'fw', topicId }, [from(0)], { minBytes, maxWaitMs: 30_000 })),
         );
         return probe.receive(what, Fetch, 16, { on: waiter });
       };

@@ -15,7 +15,8 @@ import {
   type Writable,
   writeSubscription,
 } from '@ottla/protocol';
-import type { Connection } from '../connection.ts';
+import { eventually } from '../../processes.ts';
+import type { Connection } from '../../targets/connection.ts';
 import { versionsOf } from '../plain.ts';
 import type { Probe } from '../probe.ts';
 import { makeTopic, type Scenario, unknownId } from './scenario.ts';
@@ -24,8 +25,8 @@ const nowhere = new Uint8Array([0]);
 
 const joining = (groupId: string, rest: Writable<JoinGroupRequest> = {}): Writable<JoinGroupRequest> => ({
   groupId,
-  sessionTimeoutMs: 10_000,
-  rebalanceTimeoutMs: 10_000,
+  sessionTimeoutMs: 300_000,
+  rebalanceTimeoutMs: 300_000,
   protocolType: 'probes',
   protocols: [{ name: 'one', metadata: new Uint8Array([1]) }],
   ...rest,
@@ -75,13 +76,20 @@ async function stable(
 }
 
 export async function coordinatorReady(probe: Probe): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
+  await eventually('the coordinator is ready', async () => {
     const found = await probe.ask('find', FindCoordinator, 4, { keyType: 0, coordinatorKeys: ['g'] }, { quiet: true });
     const list = await probe.ask('list', ListGroups, 4, {}, { quiet: true });
     const fetched = await probe.ask('fetch', OffsetFetch, 7, { groupId: 'g', topics: null }, { quiet: true });
-    if (found!.coordinators[0]!.errorCode === 0 && list!.errorCode === 0 && fetched!.errorCode === 0) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+    return found!.coordinators[0]!.errorCode === 0 && list!.errorCode === 0 && fetched!.errorCode === 0;
+  });
+}
+
+/** Waits until a group is in such a state. */
+async function groupState(probe: Probe, groupId: string, isIt: (state: string) => boolean): Promise<void> {
+  await eventually(`the state of ${groupId}`, async () => {
+    const answer = await probe.ask('state', DescribeGroups, 5, { groups: [groupId] }, { quiet: true });
+    return isIt(answer!.groups[0]!.groupState);
+  });
 }
 
 export const groupScenarios: readonly Scenario[] = [
@@ -224,7 +232,7 @@ export const groupScenarios: readonly Scenario[] = [
       probe.name(id, 'the second');
       await beat('with a pending member');
       const joined = probe.ask('the second joins', JoinGroup, 9, joining(groupId, { memberId: id }), { on: second });
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await groupState(probe, groupId, (state) => state === 'PreparingRebalance');
       await beat('while preparing');
       await sync('while preparing', {});
       await probe.ask('describe while preparing', DescribeGroups, 5, { groups: [groupId] });
@@ -498,26 +506,26 @@ export const groupScenarios: readonly Scenario[] = [
     name: 'members that fall silent',
     async run(probe) {
       await coordinatorReady(probe);
-      const later = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
       const stateOf = async (what: string, groupId: string) => {
         const answer = await probe.ask('state', DescribeGroups, 5, { groups: [groupId] }, { quiet: true });
         const { groupState, members, protocolData, protocolType } = answer!.groups[0]!;
         probe.note(what, { groupState, members: members.length, protocolData, protocolType });
       };
       const short = { sessionTimeoutMs: 1000, rebalanceTimeoutMs: 1000 };
-      const gone = await stable(probe, 'silent', short);
-      await join(probe, 'unsynced', 'who never syncs', { ...short, sessionTimeoutMs: 10_000 });
       const pending = await probe.ask('pending', JoinGroup, 9, joining('pending', short), { quiet: true });
+      const gone = await stable(probe, 'silent', short);
+      await join(probe, 'unsynced', 'who never syncs', { ...short, sessionTimeoutMs: 300_000 });
       const kept = await stable(probe, 'kept', { ...short, groupInstanceId: 'instance' });
       // One member of two does not come back to a rebalance.
-      const first = await stable(probe, 'pair', { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 1000 });
+      const first = await stable(probe, 'pair', { rebalanceTimeoutMs: 3000 });
       const second = await probe.connect();
-      const joined = join(probe, 'pair', 'the newcomer', { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 1000 }, second);
-      await later(100);
-      await stateOf('while they are there', 'silent');
+      const joined = join(probe, 'pair', 'the newcomer', { rebalanceTimeoutMs: 3000 }, second);
+      await groupState(probe, 'pair', (state) => state === 'PreparingRebalance');
       await stateOf('while one is awaited', 'pair');
       probe.note('the newcomer', { generation: (await joined).generationId, members: (await joined).members.length });
-      await later(1500);
+      // Time has run out for the first of them before it did for those that came later.
+      for (const groupId of ['kept', 'unsynced', 'silent'])
+        await groupState(probe, groupId, (state) => state !== 'Stable' && state !== 'CompletingRebalance');
       await stateOf('after its session', 'silent');
       await stateOf('after the rebalance timeout', 'unsynced');
       await stateOf('after a pending join', 'pending');

@@ -68,7 +68,7 @@ export const largeScenarios: readonly Scenario[] = [
         13,
         {
           acks: -1,
-          timeoutMs: 1000,
+          timeoutMs: 30_000,
           topicData: [{ topicId, partitionData: partitions.map((index) => ({ index, records: batch(['x']) })) }],
         },
         quiet,
@@ -126,8 +126,8 @@ export const largeScenarios: readonly Scenario[] = [
       );
       const joining = {
         groupId: 'heavy',
-        sessionTimeoutMs: 10_000,
-        rebalanceTimeoutMs: 10_000,
+        sessionTimeoutMs: 60_000,
+        rebalanceTimeoutMs: 60_000,
         protocolType: 'p',
         protocols: [{ name: 'p', metadata: new Uint8Array(2 << 20) }],
       };

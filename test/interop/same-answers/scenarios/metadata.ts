@@ -6,6 +6,7 @@ import {
   Metadata,
   type Writable,
 } from '@ottla/protocol';
+import { eventually } from '../../processes.ts';
 import { makeTopic, type Scenario, unknownId } from './scenario.ts';
 
 const longName = 'x'.repeat(250);
@@ -87,19 +88,11 @@ export const metadataScenarios: readonly Scenario[] = [
   {
     name: 'automatic creation',
     async run(probe) {
-      const created = async (name: string): Promise<void> => {
-        for (let tries = 0; tries < 100; tries++) {
-          const answer = await probe.ask(
-            'wait',
-            Metadata,
-            12,
-            { topics: [{ name }], allowAutoTopicCreation: false },
-            { quiet: true },
-          );
-          if (answer!.topics[0]!.errorCode === 0) return;
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-      };
+      const created = (name: string): Promise<boolean> =>
+        eventually(`${name} is created`, async () => {
+          const asked = { topics: [{ name }], allowAutoTopicCreation: false };
+          return (await probe.ask('wait', Metadata, 12, asked, { quiet: true }))!.topics[0]!.errorCode === 0;
+        });
       await probe.ask('of a topic', Metadata, 12, { topics: [{ name: 'auto-1' }] }, { quiet: true });
       await created('auto-1');
       await probe.ask('done', Metadata, 12, { topics: [{ name: 'auto-1' }] });

@@ -7,7 +7,8 @@ import {
   ListOffsets,
   Produce,
 } from '@ottla/protocol';
-import type { Connection } from '../connection.ts';
+import { eventually } from '../../processes.ts';
+import type { Connection } from '../../targets/connection.ts';
 import { versionsOf } from '../plain.ts';
 import type { Probe } from '../probe.ts';
 import { altered, batch, broken, buildBatch, buildLegacyMessageSet, records, someTime } from './batches.ts';
@@ -42,7 +43,7 @@ function producer(probe: Probe, topic: string, topicId: string) {
       {
         ...(on ? { on } : {}),
         ...(clientId === undefined ? {} : { clientId }),
-        ...(acks === 0 ? { patienceMs: 300 } : patienceMs ? { patienceMs } : {}),
+        ...(patienceMs ? { patienceMs } : {}),
       },
     );
 }
@@ -57,18 +58,12 @@ async function readBack(probe: Probe, topicId: string): Promise<void> {
 }
 
 /** Never 0, which a lucky first producer would get, and which would be hard to tell from other zeros. */
-async function newProducerId(probe: Probe): Promise<number> {
-  for (;;) {
-    const answer = await probe.ask(
-      'id',
-      InitProducerId,
-      4,
-      { transactionalId: null, transactionTimeoutMs: 60_000 },
-      { quiet: true },
-    );
-    if (answer!.errorCode === 0 && answer!.producerId > 0) return answer!.producerId;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+function newProducerId(probe: Probe): Promise<number> {
+  return eventually('a producer id', async () => {
+    const asked = { transactionalId: null, transactionTimeoutMs: 60_000 };
+    const answer = await probe.ask('id', InitProducerId, 4, asked, { quiet: true });
+    return answer!.errorCode === 0 ? answer!.producerId : 0;
+  });
 }
 
 const recordCountAt = 57;
@@ -88,12 +83,17 @@ export const produceScenarios: readonly Scenario[] = [
         await send(`acks ${acks}`, batch(['a']), { acks });
         await send(`acks ${acks}`, batch(['a']), { acks, version: 3 });
       }
-      await send('acks 0', batch(['zero']), { acks: 0, on: await probe.connect() });
-      await send('acks 0 to an unknown partition', batch(['zero']), { acks: 0, partition: 9, on: await probe.connect() });
-      await send(
+      const withoutAnswer = (what: string, data: Uint8Array, index = 0) =>
+        probe.askWithoutAnswer(what, Produce, 13, {
+          acks: 0,
+          timeoutMs: 5000,
+          topicData: [{ topicId, partitionData: [{ index, records: data }] }],
+        });
+      await withoutAnswer('acks 0', batch(['zero']));
+      await withoutAnswer('acks 0 to an unknown partition', batch(['zero']), 9);
+      await withoutAnswer(
         'acks 0 with a bad crc',
         broken(batch(['zero']), (bytes) => bytes.writeInt32BE(1, 17)),
-        { acks: 0, on: await probe.connect() },
       );
       for (const partition of [2, -1, 2147483647]) {
         await send(`partition ${partition}`, batch(['a']), { partition });
@@ -477,12 +477,10 @@ export const produceScenarios: readonly Scenario[] = [
       const topicId = await makeTopic(probe, 'live');
       const send = producer(probe, 'live', topicId);
       const quietly = { version: 13, acks: 1 };
-      const setting = async (resourceType: number, resourceName: string, name: string, value: string | null) => {
-        await probe.ask('set', IncrementalAlterConfigs, 1, {
+      const setting = (resourceType: number, resourceName: string, name: string, value: string | null) =>
+        probe.ask('set', IncrementalAlterConfigs, 1, {
           resources: [{ resourceType, resourceName, configs: [{ name, configOperation: value === null ? 1 : 0, value }] }],
         });
-        await new Promise((resolve) => setTimeout(resolve, 300));
-      };
       await send('before', batch(['x'.repeat(1000)]), quietly);
       await setting(2, 'live', 'max.message.bytes', '200');
       await send('with a small max.message.bytes', batch(['x'.repeat(1000)]), quietly);

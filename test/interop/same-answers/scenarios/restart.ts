@@ -14,6 +14,7 @@ import {
   OffsetForLeaderEpoch,
   Produce,
 } from '@ottla/protocol';
+import { eventually } from '../../processes.ts';
 import { batch } from './batches.ts';
 import type { Scenario } from './scenario.ts';
 
@@ -30,7 +31,7 @@ export const restartScenarios: readonly Scenario[] = [
   {
     name: 'after a restart',
     async run(probe) {
-      for (let tries = 0; tries < 200; tries++) {
+      await eventually('groups and logs are loaded', async () => {
         const list = await probe.ask('list', ListGroups, 4, {}, { quiet: true });
         const ends = await probe.ask(
           'ends',
@@ -42,9 +43,8 @@ export const restartScenarios: readonly Scenario[] = [
         const listed = new Set(list?.groups.map(({ groupId }) => groupId));
         // A coordinator lists what it has loaded so far, partition by partition.
         const isLoaded = someGroups.every((groupId) => listed.has(groupId));
-        if (isLoaded && ends?.topics.every(({ partitions }) => partitions[0]!.errorCode === 0)) break;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+        return isLoaded && ends?.topics.every(({ partitions }) => partitions[0]!.errorCode === 0);
+      });
       const all = await probe.ask('all topics', Metadata, 12, { topics: null }, { quiet: true });
       probe.note(
         'topics',

@@ -1,5 +1,6 @@
 import type { CreateTopicsRequest } from '@ottla/protocol';
 import { CreateTopics, ListOffsets, Metadata, type Writable } from '@ottla/protocol';
+import { eventually } from '../../processes.ts';
 import type { Probe } from '../probe.ts';
 
 /** Asks one broker; it is run against each, and each gives a transcript. */
@@ -20,18 +21,15 @@ export async function makeTopic(
   const settings = Object.entries(configs).map(([name, value]) => ({ name, value }));
   const topic = { name, numPartitions: partitions, replicationFactor: 1, configs: [forEver, ...settings] };
   await probe.ask('make', CreateTopics, 7, { topics: [topic] }, { quiet: true });
-  for (;;) {
+  return eventually(`${name} is led`, async () => {
     const answer = await probe.ask('made', Metadata, 12, { topics: [{ name }], allowAutoTopicCreation: false }, { quiet: true });
     const made = answer!.topics[0]!;
     const of = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, timestamp: -1 }));
-    // A broker may hear of its leadership a little after it tells others.
     const ends = await probe.ask('led', ListOffsets, 7, { replicaId: -1, topics: [{ name, partitions: of }] }, { quiet: true });
-    if (made.errorCode === 0 && ends!.topics[0]!.partitions.every(({ errorCode }) => errorCode === 0)) {
-      probe.name(made.topicId, `id of ${name}`);
-      return made.topicId;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+    if (made.errorCode !== 0 || ends!.topics[0]!.partitions.some(({ errorCode }) => errorCode !== 0)) return null;
+    probe.name(made.topicId, `id of ${name}`);
+    return made.topicId;
+  });
 }
 
 export const topicsOf = (
