@@ -3,8 +3,6 @@ import type { AppendOrigin } from './append-origin.ts';
 import type { DecompressionBudget } from './decompression-budget.ts';
 import type { LogConfig } from './log-config.ts';
 import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
-import { type ProducerChanges, prepareProducers } from './producer-changes.ts';
-import type { ProducerStates } from './producer-states.ts';
 import { UnexpectedOffsetError } from './unexpected-offset-error.ts';
 
 export type AppendOptions = {
@@ -22,28 +20,23 @@ export type AppendOptions = {
   readonly decompression?: DecompressionBudget | undefined;
 };
 
-/** What an append will do, decided before anything is done. */
-export type AppendPlan = {
-  readonly firstOffset: number;
-  readonly stamped: StampedBatch;
-  readonly batches: number;
-  readonly producers: ProducerChanges;
-};
+/** What an append will write. */
+export type AppendPlan = StampedBatch & { readonly firstOffset: number; readonly batches: number };
 
 export type AppendPlanContext = {
   readonly config: LogConfig;
   readonly partitionName: string;
-  readonly logEndOffset: number;
-  readonly producers: ProducerStates;
+  /** Of the batch that comes next. */
+  readonly nextOffset: number;
   readonly nowMs: number;
 };
 
 /** Undefined when there is no whole batch. Throws what `Log.append` throws. */
 export function planAppend(records: Uint8Array, options: AppendOptions, context: AppendPlanContext): AppendPlan | undefined {
-  const { origin, leaderEpoch, apiVersion, transactionVersion2, expectSequenceZero, decompression } = options;
-  const { config, partitionName, logEndOffset, nowMs } = context;
+  const { origin, leaderEpoch, apiVersion, decompression } = options;
+  const { config, partitionName, nextOffset, nowMs } = context;
   if (apiVersion !== undefined && origin === 'client') checkProduceRecords(records, apiVersion);
-  const rules = { origin, leaderEpoch, config, partitionName, nextOffset: logEndOffset, nowMs, decompression };
+  const rules = { origin, leaderEpoch, config, partitionName, nextOffset, nowMs, decompression };
   const analyzed = analyzeRecords(options.mayModify === false ? records.slice() : records, rules);
   if (analyzed.batches === 0) return undefined;
 
@@ -55,26 +48,18 @@ export function planAppend(records: Uint8Array, options: AppendOptions, context:
       `Message batch size is ${stamped.bytes.length} bytes in append to partition ${partitionName}, which exceeds the maximum configured segment size of ${config.segmentBytes}.`,
     );
   }
-  return {
-    firstOffset: assignsOffsets ? logEndOffset : analyzed.firstOffset,
-    stamped,
-    batches: analyzed.batches,
-    producers: prepareProducers(context.producers, stamped.bytes, {
-      origin,
-      partitionName,
-      transactionVersion2,
-      expectSequenceZero,
-    }),
-  };
+  const { bytes, lastOffset, maxTimestamp, logAppendTimeMs } = stamped;
+  const firstOffset = assignsOffsets ? nextOffset : analyzed.firstOffset;
+  return { bytes, firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, batches: analyzed.batches };
 }
 
 /** Offsets are the leader's. */
-function asGiven(analyzed: AnalyzedRecords, { partitionName, logEndOffset }: AppendPlanContext): StampedBatch {
+function asGiven(analyzed: AnalyzedRecords, { partitionName, nextOffset }: AppendPlanContext): StampedBatch {
   const { bytes, firstOffset, lastOffset, isAscending, maxTimestamp } = analyzed;
   if (!isAscending) throw new KafkaError('CORRUPT_MESSAGE', `Out of order offsets found in append to ${partitionName}`);
-  if (firstOffset < logEndOffset) {
+  if (firstOffset < nextOffset) {
     throw new UnexpectedOffsetError(
-      `Unexpected offset in append to ${partitionName}: first offset ${firstOffset} is less than the next offset ${logEndOffset}`,
+      `Unexpected offset in append to ${partitionName}: first offset ${firstOffset} is less than the next offset ${nextOffset}`,
       { firstOffset, lastOffset },
     );
   }

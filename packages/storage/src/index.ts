@@ -14,11 +14,11 @@ export { type DecompressionBudget, decompressionBudget } from './decompression-b
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
 export {
   type ActiveProducer,
-  type AppendResult,
   Log,
   type LogOptions,
   type SegmentInfo,
 } from './log.ts';
+export type { AppendResult } from './log-appender.ts';
 export { defaultLogCleanerConfig, LogCleaner, type LogCleanerConfig, type LogCleanerOptions } from './log-cleaner.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
 export { type DirectoryLock, directoryLockName, lockDirectory } from './log-directory.ts';

@@ -2,7 +2,7 @@
  * Which leader epoch began at which offset, for fencing and for finding where two replicas part (KIP-101, KIP-320).
  * Kept in `leader-epoch-checkpoint`: lines `epoch startOffset`, both ascending.
  */
-import type { Files } from '@ottla/runtime';
+import { type Files, IoError } from '@ottla/runtime';
 import { checkpointNumber, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 
@@ -72,6 +72,17 @@ export class LeaderEpochCache {
     }
     this.#entries.push({ epoch, startOffset });
     this.#write();
+  }
+
+  /** Goes back to `entries`: the batches of later epochs could not be written. */
+  restore(entries: readonly EpochEntry[]): void {
+    this.#entries = entries.slice();
+    try {
+      this.#write();
+    } catch (error) {
+      // The disk is failing, and the error that led here says so. What the file has too much lies behind the log's end.
+      if (!(error instanceof IoError)) throw error;
+    }
   }
 
   /** -1 when no epoch covers it. */

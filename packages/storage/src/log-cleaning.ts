@@ -174,7 +174,7 @@ export class LogCleaning {
     for (const batch of this.#batchesOf(source, 0)) {
       const bytes = cleanBatch(batch, round, segment);
       // The batch lies in a buffer that is used again, but it is written at once.
-      if (bytes) cleaned.append(bytes);
+      if (bytes) cleaned.append([bytes]);
       yield* this.#worked(batch, batch.length + (bytes?.length ?? 0));
     }
   }

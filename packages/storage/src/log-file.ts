@@ -10,6 +10,8 @@ export class LogFile {
   #size: number;
   #file: File | undefined;
   #preallocated = false;
+  /** Behind `#size` may lie what is left of a write that failed. */
+  #isTorn = false;
 
   private constructor(files: Files, path: string, size: number) {
     this.#files = files;
@@ -51,26 +53,33 @@ export class LogFile {
     return this.#opened().read(available < target.length ? target.subarray(0, available) : target, position);
   }
 
-  /** When it throws, nothing was appended. */
-  append(bytes: Uint8Array): void {
+  /** In one write. When it throws, nothing was appended. */
+  append(parts: readonly Uint8Array[]): void {
     const file = this.#opened();
+    if (this.#isTorn) this.#cut(file);
     try {
-      file.write(bytes, this.#size);
+      file.writeAll(parts, this.#size);
     } catch (error) {
-      this.#cutTornWrite(file);
+      this.#isTorn = true;
+      this.#cutTorn(file);
       throw error;
     }
-    this.#size += bytes.length;
+    for (const part of parts) this.#size += part.length;
   }
 
   /** A clean stop would otherwise leave half a batch at the end of the file for the next start to trip over. */
-  #cutTornWrite(file: File): void {
+  #cutTorn(file: File): void {
     try {
-      file.truncate(this.#size);
-      this.#preallocated = false;
+      this.#cut(file);
     } catch {
-      // The disk is failing, and the write's own error says so.
+      // The disk is failing, and the write's own error says so. It is tried again before the next write.
     }
+  }
+
+  #cut(file: File): void {
+    file.truncate(this.#size);
+    this.#preallocated = false;
+    this.#isTorn = false;
   }
 
   truncate(size: number): void {
@@ -78,13 +87,12 @@ export class LogFile {
     this.#opened().truncate(size);
     this.#size = size;
     this.#preallocated = false;
+    this.#isTorn = false;
   }
 
-  /** Cuts off what was preallocated and not used. */
+  /** Cuts off what was preallocated and not used, and what is left of a write that failed. */
   trim(): void {
-    if (!this.#preallocated) return;
-    this.#opened().truncate(this.#size);
-    this.#preallocated = false;
+    if (this.#preallocated || this.#isTorn) this.#cut(this.#opened());
   }
 
   sync(): void {

@@ -1,7 +1,8 @@
-import { BatchView, KafkaError, type Uuid } from '@ottla/protocol';
+import { KafkaError, type Uuid } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
-import { type AppendOptions, planAppend } from './append-plan.ts';
+import type { AppendOptions } from './append-plan.ts';
 import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
+import { type AppendResult, LogAppender } from './log-appender.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogFlusher } from './log-flusher.ts';
 import { type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
@@ -17,11 +18,9 @@ import {
   type TimestampAndOffset,
 } from './log-reader.ts';
 import { expiredSegments, type RetentionReason, retentionReasons } from './log-retention.ts';
-import type { StampedBatch } from './log-validator.ts';
 import { partitionDirectoryName } from './partition-directory.ts';
 import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
-import { applyProducers } from './producer-changes.ts';
-import { firstOffsetOf, lastOffsetOf, lastSequenceOf, type ProducedBatch } from './producer-entry.ts';
+import { lastOffsetOf, lastSequenceOf } from './producer-entry.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { RetiredFiles } from './retired-files.ts';
@@ -45,19 +44,6 @@ export type LogOptions = {
   readonly logStartOffset?: number;
   /** producer.id.expiration.ms. Default one day. */
   readonly producerIdExpirationMs?: number;
-};
-
-export type AppendResult = {
-  /** Of the batch, or of the one that it repeats; -1 when there was no whole batch. */
-  readonly firstOffset: number;
-  readonly lastOffset: number;
-  readonly maxTimestamp: number;
-  /** -1 unless the topic stamps records with the time of their append. */
-  readonly logAppendTimeMs: number;
-  readonly logStartOffset: number;
-  /** Nothing was written: the batch is one of the last five of its producer. */
-  readonly duplicate: boolean;
-  readonly batches: number;
 };
 
 /** As DescribeProducers shows it. */
@@ -100,8 +86,8 @@ export class Log {
   readonly #producers: ProducerStates;
   readonly #retired: RetiredFiles;
   readonly #flusher: LogFlusher;
+  readonly #appender: LogAppender;
   #logStartOffset: number;
-  #logEndOffset: number;
   #highWatermark: number | undefined;
   #segmentsVersion = 0;
   #firstDirtyOffset: number | undefined;
@@ -145,8 +131,8 @@ export class Log {
     this.#producers = loaded.producers;
     this.#retired = new RetiredFiles(options.runtime.files);
     this.#logStartOffset = loaded.logStartOffset;
-    this.#logEndOffset = loaded.logEndOffset;
     const { files, clock } = options.runtime;
+    this.#appender = new LogAppender({ ...loaded, log: this, clock });
     this.#flusher = new LogFlusher({ ...loaded, files, clock, directory: options.directory });
   }
 
@@ -164,7 +150,7 @@ export class Log {
 
   /** Exclusive: what the next record gets. */
   get logEndOffset(): number {
-    return this.#logEndOffset;
+    return this.#appender.logEndOffset;
   }
 
   /** Everything below is flushed. */
@@ -174,7 +160,7 @@ export class Log {
 
   /** Up to where read_committed readers may go: the first open or unreplicated transaction, else the high watermark. */
   get lastStableOffset(): number {
-    if (this.#highWatermark === undefined) return this.#producers.firstOpenOffset ?? this.#logEndOffset;
+    if (this.#highWatermark === undefined) return this.#producers.firstOpenOffset ?? this.logEndOffset;
     return Math.min(this.#producers.firstUnstableOffset ?? this.#highWatermark, this.#highWatermark);
   }
 
@@ -269,75 +255,55 @@ export class Log {
    * or follower any number, as they are.
    * Throws CORRUPT_MESSAGE, INVALID_RECORD and INVALID_TIMESTAMP (RecordValidationError names the records), MESSAGE_TOO_LARGE,
    * RECORD_LIST_TOO_LARGE, UNSUPPORTED_COMPRESSION_TYPE, OUT_OF_ORDER_SEQUENCE_NUMBER, INVALID_PRODUCER_EPOCH, INVALID_TXN_STATE,
-   * TRANSACTION_COORDINATOR_FENCED; nothing has changed then.
+   * TRANSACTION_COORDINATOR_FENCED, and IoError; nothing has changed then.
    */
   append(records: Uint8Array, options: AppendOptions): AppendResult {
     this.#ensureOpen();
-    const nowMs = this.#runtime.clock.nowMs();
-    const plan = planAppend(records, options, {
-      config: this.#config,
-      partitionName: this.name,
-      logEndOffset: this.#logEndOffset,
-      producers: this.#producers,
-      nowMs,
-    });
-    if (!plan) return this.#result({ firstOffset: -1, lastOffset: -1, maxTimestamp: -1, logAppendTimeMs: -1 }, 0);
-    const { stamped, firstOffset, batches, producers } = plan;
-    if (producers.duplicate) return this.#duplicateResult(producers.duplicate, batches);
-
-    this.#write(stamped, firstOffset, nowMs);
-    applyProducers(this.#producers, producers, { segment: this.#segments.active, endOffset: this.#logEndOffset });
-    if (this.#highWatermark === undefined) this.#producers.onHighWatermark(this.#logEndOffset);
-    if (this.#logEndOffset - this.recoveryPoint >= this.#config.flushMessages) this.flush();
-    return this.#result({ ...stamped, firstOffset }, batches);
+    const result = this.#appender.append(records, options);
+    this.#onAppended();
+    return result;
   }
 
-  #write(stamped: StampedBatch, firstOffset: number, nowMs: number): void {
-    const { bytes, lastOffset, maxTimestamp } = stamped;
-    const full = { bytes: bytes.length, maxTimestamp, lastOffset, nowMs };
-    if (this.#segments.active.isFullFor(full, this.#config)) this.roll(firstOffset);
-    const batch = new BatchView(bytes);
-    for (let start = 0; start < bytes.length; start += batch.length) {
-      const { leaderEpoch } = batch.moveTo(start);
-      if (leaderEpoch >= 0 && leaderEpoch !== this.latestEpoch) this.#epochs.assign(leaderEpoch, batch.baseOffset);
-    }
-    this.#segments.active.append(bytes);
-    this.#logEndOffset = lastOffset + 1;
+  /**
+   * The first half of `append`: checks a client's batch, against what is staged already too, and gives it its offsets, but leaves the
+   * writing to `commitStaged`, which must follow in the same turn. Until then `records` (unless `mayModify` is false) must not change, and
+   * readers do not see the batch. Throws what `append` throws, and what is staged stays so; `commitStaged` throws an IoError again if it cost
+   * the staged batches. A duplicate may repeat a batch that is only staged: an answer waits until `logEndOffset` is behind its `lastOffset`.
+   */
+  stage(records: Uint8Array, options: AppendOptions): AppendResult {
+    this.#ensureOpen();
+    return this.#appender.stage(records, options);
   }
 
-  #result(appended: Omit<StampedBatch, 'bytes'> & { firstOffset: number }, batches: number): AppendResult {
-    const { firstOffset, lastOffset, maxTimestamp, logAppendTimeMs } = appended;
-    return {
-      firstOffset,
-      lastOffset,
-      maxTimestamp,
-      logAppendTimeMs,
-      logStartOffset: this.#logStartOffset,
-      duplicate: false,
-      batches,
-    };
+  /**
+   * Writes what is staged, at once. Throws IoError: the staged batches are not in the log then, except for those below `logEndOffset`, which
+   * were written earlier because a segment was full, or because something else had to happen to the log.
+   */
+  commitStaged(): void {
+    this.#ensureOpen();
+    this.#appender.commitStaged();
+    this.#onAppended();
   }
 
-  #duplicateResult(original: ProducedBatch, batches: number): AppendResult {
-    return {
-      firstOffset: firstOffsetOf(original),
-      lastOffset: original.lastOffset,
-      maxTimestamp: original.timestamp,
-      logAppendTimeMs: original.timestamp,
-      logStartOffset: this.#logStartOffset,
-      duplicate: true,
-      batches,
-    };
+  /** Bytes that wait for `commitStaged`. */
+  get stagedBytes(): number {
+    return this.#appender.stagedBytes;
+  }
+
+  #onAppended(): void {
+    if (this.#highWatermark === undefined) this.#producers.onHighWatermark(this.logEndOffset);
+    if (this.logEndOffset - this.recoveryPoint >= this.#config.flushMessages) this.flush();
   }
 
   /** The epoch of a new leader begins at `startOffset`, before it has written anything. */
   assignLeaderEpoch(epoch: number, startOffset: number): void {
+    this.#appender.settle();
     this.#epochs.assign(epoch, startOffset);
   }
 
   /** Where the largest epoch <= `epoch` ends; (-1, -1) when that is not known. */
   endOffsetForEpoch(epoch: number): EpochEndOffset {
-    return this.#epochs.endOffsetFor(epoch, this.#logEndOffset);
+    return this.#epochs.endOffsetFor(epoch, this.logEndOffset);
   }
 
   /** -1 when no epoch is known there. */
@@ -349,18 +315,18 @@ export class Log {
   read(request: ReadRequest): LogRead {
     this.#ensureOpen();
     this.#checkReadable(request.startOffset);
-    return readSegments(this.#segments, this.#logEndOffset, request);
+    return readSegments(this.#segments, this.logEndOffset, request);
   }
 
   /** How many bytes `read` would return, without reading them; Infinity when waiting cannot add to them. Throws OFFSET_OUT_OF_RANGE. */
   measure(request: ReadRequest): number {
     this.#ensureOpen();
     this.#checkReadable(request.startOffset);
-    return measureSegments(this.#segments, this.#logEndOffset, request);
+    return measureSegments(this.#segments, this.logEndOffset, request);
   }
 
   /** The first record at or after `timestamp`, if it is below `endOffset`. */
-  offsetForTimestamp(timestamp: number, { endOffset = this.#logEndOffset } = {}): TimestampAndOffset | undefined {
+  offsetForTimestamp(timestamp: number, { endOffset = this.logEndOffset } = {}): TimestampAndOffset | undefined {
     this.#ensureOpen();
     const found = findTimestamp(this.#segments, timestamp, this.#logStartOffset);
     return found && found.offset < endOffset ? found : undefined;
@@ -399,7 +365,7 @@ export class Log {
 
   /** Records below are gone for readers; their segments go at the next `deleteOldSegments`. True when it moved. Throws OFFSET_OUT_OF_RANGE. */
   advanceLogStartOffset(offset: number): boolean {
-    const highWatermark = this.#highWatermark ?? this.#logEndOffset;
+    const highWatermark = this.#highWatermark ?? this.logEndOffset;
     if (offset > highWatermark) {
       throw new KafkaError(
         'OFFSET_OUT_OF_RANGE',
@@ -416,12 +382,13 @@ export class Log {
   /** Retention: removes the segments at the beginning that are due, for each reason in Kafka's order. Returns how many. */
   deleteOldSegments({ highWatermark, nowMs }: { highWatermark: number; nowMs: number }): number {
     this.#ensureOpen();
+    this.#appender.settle();
     let deleted = 0;
     for (const reason of retentionReasons(this.#config)) {
       const expired = expiredSegments(this.#segments.all, reason, {
         config: this.#config,
         logStartOffset: this.#logStartOffset,
-        logEndOffset: this.#logEndOffset,
+        logEndOffset: this.logEndOffset,
         highWatermark,
         nowMs,
       });
@@ -447,26 +414,41 @@ export class Log {
   /** Begins a new segment, at the log's end or at the later offset that the next batch has. */
   roll(expectedOffset = 0): void {
     this.#ensureOpen();
-    const baseOffset = Math.max(expectedOffset, this.#logEndOffset);
+    this.#appender.settle();
+    const baseOffset = Math.max(expectedOffset, this.logEndOffset);
     const { active } = this.#segments;
-    if (active.baseOffset === baseOffset) {
-      if (active.sizeBytes > 0) throw new Error(`${this.name} cannot roll at ${baseOffset}: a segment with data begins there`);
+    const replacesActive = active.baseOffset === baseOffset;
+    if (replacesActive && active.sizeBytes > 0) {
+      throw new Error(`${this.name} cannot roll at ${baseOffset}: a segment with data begins there`);
+    }
+    if (!replacesActive) active.becomeInactive();
+    const next = this.#createSegment(baseOffset, replacesActive);
+    if (replacesActive) {
       this.#segments.remove([active]);
       active.close();
-    } else {
-      active.becomeInactive();
     }
-    this.#segments.add(Segment.create(this.#segmentOptions(baseOffset)));
+    this.#segments.add(next);
     this.#producers.advanceTo(baseOffset);
     this.#producers.takeSnapshot();
+  }
+
+  /** When it throws, no new files are left behind: the active segment may yet grow over the offset at which they begin. */
+  #createSegment(baseOffset: number, replacesActive: boolean): Segment {
+    try {
+      return Segment.create(this.#segmentOptions(baseOffset));
+    } catch (error) {
+      if (!replacesActive) Segment.removeFiles(this.#runtime.files, this.directory, baseOffset);
+      throw error;
+    }
   }
 
   /** Drops everything from the batch that holds `offset` on. False when there was nothing to drop. */
   truncateTo(offset: number): boolean {
     this.#ensureOpen();
-    if (offset >= this.#logEndOffset) {
+    this.#appender.settle();
+    if (offset >= this.logEndOffset) {
       // As leader it may have opened an epoch that it never wrote in.
-      this.#epochs.truncateFromEnd(this.#logEndOffset);
+      this.#epochs.truncateFromEnd(this.logEndOffset);
       return false;
     }
     if (offset < this.#segments.first.baseOffset) {
@@ -489,6 +471,7 @@ export class Log {
   /** Drops everything; the next record gets `offset`. */
   truncateFullyAndStartAt(offset: number): void {
     this.#ensureOpen();
+    this.#appender.settle();
     const nowMs = this.#runtime.clock.nowMs();
     this.#retire(this.#segments.all.slice(), nowMs);
     this.#segments.add(Segment.create(this.#segmentOptions(offset)));
@@ -500,7 +483,7 @@ export class Log {
   }
 
   #endAt(offset: number): void {
-    this.#logEndOffset = offset;
+    this.#appender.endAt(offset);
     this.#segmentsVersion++;
     if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
@@ -511,7 +494,7 @@ export class Log {
     rebuildProducerStates(this.#producers, this.#segments, {
       partitionName: this.name,
       logStartOffset: this.#logStartOffset,
-      endOffset: this.#logEndOffset,
+      endOffset: this.logEndOffset,
       nowMs,
       trustMissingSnapshots: false,
     });
@@ -520,13 +503,13 @@ export class Log {
   /** Durable when it returns. */
   flush(): void {
     this.#ensureOpen();
-    this.#flusher.flush(this.#logEndOffset);
+    this.#flusher.flush(this.logEndOffset);
   }
 
   /** What is in the log now is durable when it resolves; the device is waited for off the event loop. */
   flushLater(): Promise<void> {
     this.#ensureOpen();
-    return this.#flusher.flushLater(this.#logEndOffset);
+    return this.#flusher.flushLater(this.logEndOffset);
   }
 
   get hasUnflushedRolledSegments(): boolean {
@@ -541,7 +524,7 @@ export class Log {
 
   /** Whether flush.ms asks for a flush by now. */
   isFlushDue(nowMs: number): boolean {
-    return this.recoveryPoint < this.#logEndOffset && nowMs - this.#flusher.flushedAtMs >= this.#config.flushMs;
+    return this.recoveryPoint < this.logEndOffset && nowMs - this.#flusher.flushedAtMs >= this.#config.flushMs;
   }
 
   /** Periodic work: index entries go to their files, and files whose delay is over go away. */
@@ -559,15 +542,17 @@ export class Log {
   /** Leaves the files as a clean stop should: snapshot, trimmed indexes, all flushed. It cannot be used afterwards. */
   close(): void {
     if (this.#isClosed) return;
+    this.#appender.settle();
     this.#producers.takeSnapshot();
     this.#segments.active.becomeInactive();
-    this.#flusher.flushLast(this.#logEndOffset);
+    this.#flusher.flushLast(this.logEndOffset);
     this.abandon();
   }
 
   /** Lets go of the files as they are: the directory is going away, or its disk failed. */
   abandon(): void {
     this.#isClosed = true;
+    this.#appender.drop();
     this.#flusher.stop();
     for (const segment of this.#segments.all) segment.close();
   }

@@ -23,8 +23,12 @@ export class OffsetIndex {
     return { ...options, entryBytes };
   }
 
+  get freeEntries(): number {
+    return this.file.maxEntries - this.file.count;
+  }
+
   get isFull(): boolean {
-    return this.file.count >= this.file.maxEntries;
+    return this.freeEntries <= 0;
   }
 
   /** Position of the last indexed batch; 0 when there is none. */

@@ -3,10 +3,13 @@ import type { AppendOrigin } from './append-origin.ts';
 import { readEndTransactionMarker } from './end-transaction-marker.ts';
 import {
   addProducedBatch,
+  duplicateOf,
   emptyProducerEntry,
   enterProducerEpoch,
   isNextSequence,
   lastSequenceOf,
+  maxCachedBatches,
+  type ProducedBatch,
   type ProducerEntry,
 } from './producer-entry.ts';
 
@@ -29,35 +32,47 @@ export type ProducerAppendOptions = {
   readonly expectSequenceZero?: boolean;
 };
 
-/** What one append would change of one producer. Nothing is changed before `ProducerStates.update` takes it over. */
+/** What batches that are not written yet will change of one producer. Nothing is changed before `ProducerStates.update` takes it over. */
 export class ProducerAppend {
   readonly current: ProducerEntry;
   /** As `current` will be, but for the batches: here are only the new ones. */
   readonly updated: ProducerEntry;
   readonly startedTransactions: number[] = [];
-  readonly #options: ProducerAppendOptions;
 
-  constructor(current: ProducerEntry, options: ProducerAppendOptions) {
+  constructor(current: ProducerEntry) {
     this.current = current;
     this.updated = { ...emptyProducerEntry(current.producerId), ...current, batches: [] };
-    this.#options = options;
+  }
+
+  /** The batch that a client repeats with `batch`, written or not. */
+  duplicateOf(batch: BatchView): ProducedBatch | undefined {
+    const { current, updated } = this;
+    const repeated = duplicateOf(updated, batch);
+    if (repeated || current.producerEpoch !== updated.producerEpoch) return repeated;
+    return duplicateOf(current, batch, maxCachedBatches - updated.batches.length);
   }
 
   /**
    * Returns the transaction that the batch ends. Throws INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER,
-   * INVALID_TXN_STATE and TRANSACTION_COORDINATOR_FENCED; on a follower only INVALID_TXN_STATE.
+   * INVALID_TXN_STATE and TRANSACTION_COORDINATOR_FENCED; on a follower only INVALID_TXN_STATE. Then the batch has left no trace.
    */
-  add(batch: BatchView): CompletedTransaction | undefined {
-    if (batch.isControl) return this.#addMarker(batch);
-    this.#addData(batch);
+  add(batch: BatchView, options: ProducerAppendOptions): CompletedTransaction | undefined {
+    if (batch.isControl) return this.#addMarker(batch, options);
+    this.#addData(batch, options);
     return undefined;
   }
 
-  #addData(batch: BatchView): void {
+  #addData(batch: BatchView, options: ProducerAppendOptions): void {
     const { updated } = this;
     const { producerEpoch, baseOffset, lastOffset, isTransactional } = batch;
-    this.#checkEpoch(producerEpoch, baseOffset, false);
-    if (this.#options.origin === 'client') this.#checkSequence(producerEpoch, batch.baseSequence, baseOffset);
+    this.#checkEpoch(producerEpoch, baseOffset, options, false);
+    if (options.origin === 'client') this.#checkSequence(batch, options);
+    if (updated.transactionFirstOffset >= 0 && !isTransactional) {
+      throw new KafkaError(
+        'INVALID_TXN_STATE',
+        `Expected transactional write from producer ${updated.producerId} at offset ${baseOffset} in partition ${options.partitionName}`,
+      );
+    }
 
     enterProducerEpoch(updated, producerEpoch);
     updated.lastTimestamp = batch.maxTimestamp;
@@ -67,25 +82,19 @@ export class ProducerAppend {
       offsetDelta: lastOffset - baseOffset,
       timestamp: updated.lastTimestamp,
     });
-    if (updated.transactionFirstOffset >= 0 && !isTransactional) {
-      throw new KafkaError(
-        'INVALID_TXN_STATE',
-        `Expected transactional write from producer ${updated.producerId} at offset ${baseOffset} in partition ${this.#options.partitionName}`,
-      );
-    }
     if (updated.transactionFirstOffset < 0 && isTransactional) {
       updated.transactionFirstOffset = baseOffset;
       this.startedTransactions.push(baseOffset);
     }
   }
 
-  #addMarker(batch: BatchView): CompletedTransaction | undefined {
+  #addMarker(batch: BatchView, options: ProducerAppendOptions): CompletedTransaction | undefined {
     const marker = readEndTransactionMarker(batch);
     if (!marker) return undefined;
     const { updated } = this;
     const offset = batch.baseOffset;
-    this.#checkEpoch(batch.producerEpoch, offset, true);
-    this.#checkCoordinatorEpoch(marker.coordinatorEpoch);
+    this.#checkEpoch(batch.producerEpoch, offset, options, true);
+    this.#checkCoordinatorEpoch(marker.coordinatorEpoch, options);
 
     const firstOffset = updated.transactionFirstOffset;
     enterProducerEpoch(updated, batch.producerEpoch);
@@ -97,38 +106,38 @@ export class ProducerAppend {
     return { producerId: updated.producerId, firstOffset, lastOffset: offset, isAborted: marker.type === 'abort' };
   }
 
-  #checkEpoch(producerEpoch: number, offset: number, isMarker: boolean): void {
+  #checkEpoch(producerEpoch: number, offset: number, options: ProducerAppendOptions, isMarker: boolean): void {
     const { updated } = this;
-    if (this.#options.origin === 'replication') return;
+    if (options.origin === 'replication') return;
     const isStale =
-      isMarker && this.#options.transactionVersion2
+      isMarker && options.transactionVersion2
         ? producerEpoch < updated.producerEpoch ||
           (producerEpoch === updated.producerEpoch && updated.transactionFirstOffset >= 0)
         : producerEpoch < updated.producerEpoch;
     if (!isStale) return;
     throw new KafkaError(
       'INVALID_PRODUCER_EPOCH',
-      `Epoch of producer ${updated.producerId} at offset ${offset} in ${this.#options.partitionName} is ${producerEpoch}, which is smaller than the last seen epoch ${updated.producerEpoch}`,
+      `Epoch of producer ${updated.producerId} at offset ${offset} in ${options.partitionName} is ${producerEpoch}, which is smaller than the last seen epoch ${updated.producerEpoch}`,
     );
   }
 
-  #checkSequence(producerEpoch: number, firstSequence: number, offset: number): void {
+  #checkSequence(batch: BatchView, { partitionName, expectSequenceZero }: ProducerAppendOptions): void {
     const { current, updated } = this;
-    const { partitionName } = this.#options;
-    const who = `producer ${updated.producerId} at offset ${offset} in partition ${partitionName}`;
-    if (this.#options.expectSequenceZero && firstSequence !== 0 && current.batches.length === 0) {
+    const { producerEpoch, baseSequence: firstSequence } = batch;
+    const who = () => `producer ${updated.producerId} at offset ${batch.baseOffset} in partition ${partitionName}`;
+    if (expectSequenceZero && firstSequence !== 0 && current.batches.length === 0 && updated.batches.length === 0) {
       throw outOfOrder(
-        `Invalid sequence number for ${who}: ${firstSequence} (incoming seq. number), expected 0: nothing is known of the producer`,
+        `Invalid sequence number for ${who()}: ${firstSequence} (incoming seq. number), expected 0: nothing is known of the producer`,
       );
     }
     if (producerEpoch !== updated.producerEpoch) {
       if (firstSequence === 0 || updated.producerEpoch < 0) return;
       throw outOfOrder(
-        `Invalid sequence number for new epoch of ${who}: ${producerEpoch} (request epoch), ${firstSequence} (seq. number), ${updated.producerEpoch} (current producer epoch)`,
+        `Invalid sequence number for new epoch of ${who()}: ${producerEpoch} (request epoch), ${firstSequence} (seq. number), ${updated.producerEpoch} (current producer epoch)`,
       );
     }
     // The producer's records may all have been deleted: then any sequence has to be taken.
-    if (current.producerEpoch < 0) return;
+    if (updated.producerEpoch < 0) return;
     const lastSequence =
       updated.batches.length > 0
         ? lastSequenceOf(updated)
@@ -137,16 +146,16 @@ export class ProducerAppend {
           : -1;
     if (isNextSequence(lastSequence, firstSequence)) return;
     throw outOfOrder(
-      `Out of order sequence number for ${who}: ${firstSequence} (incoming seq. number), ${lastSequence} (current end sequence number)`,
+      `Out of order sequence number for ${who()}: ${firstSequence} (incoming seq. number), ${lastSequence} (current end sequence number)`,
     );
   }
 
-  #checkCoordinatorEpoch(coordinatorEpoch: number): void {
+  #checkCoordinatorEpoch(coordinatorEpoch: number, { origin, partitionName }: ProducerAppendOptions): void {
     const { updated } = this;
-    if (coordinatorEpoch >= updated.coordinatorEpoch || this.#options.origin === 'replication') return;
+    if (coordinatorEpoch >= updated.coordinatorEpoch || origin === 'replication') return;
     throw new KafkaError(
       'TRANSACTION_COORDINATOR_FENCED',
-      `Invalid coordinator epoch for producer ${updated.producerId} in ${this.#options.partitionName}: ${coordinatorEpoch} (zombie), ${updated.coordinatorEpoch} (current)`,
+      `Invalid coordinator epoch for producer ${updated.producerId} in ${partitionName}: ${coordinatorEpoch} (zombie), ${updated.coordinatorEpoch} (current)`,
     );
   }
 }

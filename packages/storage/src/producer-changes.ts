@@ -4,43 +4,53 @@ import type { ProducedBatch } from './producer-entry.ts';
 import type { ProducerStates } from './producer-states.ts';
 import type { Segment } from './segment.ts';
 
-/** What an append does to the producers; most appends change none or one. */
-export type ProducerChanges = {
-  readonly appends: ReadonlyMap<number, ProducerAppend> | undefined;
-  readonly completed: readonly CompletedTransaction[] | undefined;
-  /** The batch is a repetition of this one: nothing is to be written. */
-  readonly duplicate: ProducedBatch | undefined;
-};
+/**
+ * What the batches that are not written yet will do to the producers: each is checked against the states and against what those
+ * before it change. Forgotten with `clear`, true with `apply`.
+ */
+export class ProducerChanges {
+  readonly #producers: ProducerStates;
+  readonly #appends = new Map<number, ProducerAppend>();
+  readonly #completed: CompletedTransaction[] = [];
 
-/** Checks the batches one after the other, each against what those before it change. Throws what `ProducerAppend.add` throws. */
-export function prepareProducers(producers: ProducerStates, bytes: Uint8Array, options: ProducerAppendOptions): ProducerChanges {
-  let appends: Map<number, ProducerAppend> | undefined;
-  let completed: CompletedTransaction[] | undefined;
-  const batch = new BatchView(bytes);
-  for (let start = 0; start < bytes.length; start += batch.length) {
-    const { producerId } = batch.moveTo(start);
-    if (producerId < 0) continue;
-    const duplicate = options.origin === 'client' ? producers.duplicateOf(batch) : undefined;
-    if (duplicate) return { appends: undefined, completed: undefined, duplicate };
-    appends ??= new Map();
-    let append = appends.get(producerId);
-    if (!append) appends.set(producerId, (append = producers.prepare(producerId, options)));
-    const ended = append.add(batch);
-    if (ended) (completed ??= []).push(ended);
+  constructor(producers: ProducerStates) {
+    this.#producers = producers;
   }
-  return { appends, completed, duplicate: undefined };
-}
 
-/** Takes the changes over once their batches are in `segment`. */
-export function applyProducers(
-  producers: ProducerStates,
-  { appends, completed }: ProducerChanges,
-  { segment, endOffset }: { segment: Segment; endOffset: number },
-): void {
-  if (appends) for (const append of appends.values()) producers.update(append);
-  for (const transaction of completed ?? []) {
-    if (transaction.isAborted) segment.appendAborted(transaction, producers.lastStableOffsetAfter(transaction));
-    producers.complete(transaction);
+  /**
+   * Takes the batches in `bytes` up, one after the other; or none, when the first of a client repeats a batch, which it returns.
+   * Throws what `ProducerAppend.add` throws: of several batches those before the one at fault have then been taken up.
+   */
+  add(bytes: Uint8Array, options: ProducerAppendOptions): ProducedBatch | undefined {
+    const batch = new BatchView(bytes);
+    for (let start = 0; start < bytes.length; start += batch.length) {
+      const { producerId } = batch.moveTo(start);
+      if (producerId < 0) continue;
+      const append = this.#appends.get(producerId) ?? this.#producers.prepare(producerId);
+      const duplicate = options.origin === 'client' ? append.duplicateOf(batch) : undefined;
+      if (duplicate) return duplicate;
+      const ended = append.add(batch, options);
+      this.#appends.set(producerId, append);
+      if (ended) this.#completed.push(ended);
+    }
+    return undefined;
   }
-  producers.advanceTo(endOffset);
+
+  /** The batches were not written after all. */
+  clear(): void {
+    if (this.#appends.size > 0) this.#appends.clear();
+    this.#completed.length = 0;
+  }
+
+  /** The batches are in `segment`. */
+  apply(segment: Segment, endOffset: number): void {
+    const producers = this.#producers;
+    for (const append of this.#appends.values()) producers.update(append);
+    for (const transaction of this.#completed) {
+      if (transaction.isAborted) segment.appendAborted(transaction, producers.lastStableOffsetAfter(transaction));
+      producers.complete(transaction);
+    }
+    producers.advanceTo(endOffset);
+    this.clear();
+  }
 }

@@ -50,11 +50,16 @@ function firstSequenceOf({ lastSequence, offsetDelta }: ProducedBatch): number {
   return sequence < 0 && lastSequence >= 0 ? sequence + maxSequence + 1 : sequence;
 }
 
-/** The cached batch that this one repeats. */
-export function duplicateOf(entry: ProducerEntry, batch: BatchView): ProducedBatch | undefined {
+/** Which of the last `newest` cached batches this one repeats. */
+export function duplicateOf(entry: ProducerEntry, batch: BatchView, newest = maxCachedBatches): ProducedBatch | undefined {
   if (batch.producerEpoch !== entry.producerEpoch) return undefined;
   const { baseSequence, lastSequence } = batch;
-  return entry.batches.find((known) => known.lastSequence === lastSequence && firstSequenceOf(known) === baseSequence);
+  const { batches } = entry;
+  for (let index = Math.max(0, batches.length - newest); index < batches.length; index++) {
+    const known = batches[index]!;
+    if (known.lastSequence === lastSequence && firstSequenceOf(known) === baseSequence) return known;
+  }
+  return undefined;
 }
 
 /** A higher epoch starts from nothing: its sequences begin at 0 again. */

@@ -1,15 +1,7 @@
-import type { BatchView } from '@ottla/protocol';
 import type { Files, Logger } from '@ottla/runtime';
 import { CorruptFileError } from './corrupt-file-error.ts';
-import { type CompletedTransaction, ProducerAppend, type ProducerAppendOptions } from './producer-append.ts';
-import {
-  addProducedBatch,
-  duplicateOf,
-  emptyProducerEntry,
-  enterProducerEpoch,
-  type ProducedBatch,
-  type ProducerEntry,
-} from './producer-entry.ts';
+import { type CompletedTransaction, ProducerAppend } from './producer-append.ts';
+import { addProducedBatch, emptyProducerEntry, enterProducerEpoch, type ProducerEntry } from './producer-entry.ts';
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producer-snapshot.ts';
 import { deletedSuffix, parseSegmentFileName, segmentFileName } from './segment-files.ts';
 
@@ -73,19 +65,13 @@ export class ProducerStates {
     return smallestKey(this.#openTransactions);
   }
 
-  /** The batch that a client repeats with `batch`. */
-  duplicateOf(batch: BatchView): ProducedBatch | undefined {
-    const entry = this.#producers.get(batch.producerId);
-    return entry && duplicateOf(entry, batch);
-  }
-
   hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
     const entry = this.#producers.get(producerId);
     return entry !== undefined && entry.producerEpoch === producerEpoch && entry.transactionFirstOffset >= 0;
   }
 
-  prepare(producerId: number, options: ProducerAppendOptions): ProducerAppend {
-    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId), options);
+  prepare(producerId: number): ProducerAppend {
+    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId));
   }
 
   update({ current, updated, startedTransactions }: ProducerAppend): void {

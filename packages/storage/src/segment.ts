@@ -1,5 +1,5 @@
 import { BatchView, KafkaError } from '@ottla/protocol';
-import type { Files, Logger } from '@ottla/runtime';
+import { type Files, IoError, type Logger } from '@ottla/runtime';
 import { BatchHeaders, wholeBatches } from './batch-headers.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 import { IndexFile, type IndexFileOptions } from './index-file.ts';
@@ -80,6 +80,17 @@ export class Segment {
     return segment;
   }
 
+  /** Undoes a `create` that failed, as far as the disk lets it. */
+  static removeFiles(files: Files, directory: string, baseOffset: number): void {
+    for (const suffix of ['.log', '.index', '.timeindex'] as const) {
+      try {
+        files.remove(`${directory}/${segmentFileName(baseOffset, suffix)}`);
+      } catch (error) {
+        if (!(error instanceof IoError)) throw error;
+      }
+    }
+  }
+
   /** From its files. Throws CorruptFileError when an index cannot be one; a missing index reads as empty. */
   static open(options: SegmentOptions): Segment {
     const log = LogFile.open(options.files, pathOf(options, '.log'));
@@ -101,18 +112,19 @@ export class Segment {
     return this.latest.timestamp >= 0 ? this.latest.timestamp : this.log.modifiedMs;
   }
 
-  /** Appends whole batches, which are in their final form. */
-  append(bytes: Uint8Array): void {
+  /** Appends whole batches, which are in their final form, in one write. When it throws, nothing was appended. */
+  append(parts: readonly Uint8Array[]): void {
     if (!this.#isActive) this.#becomeActive();
     let position = this.log.size;
-    const end = position + bytes.length;
-    this.log.append(bytes);
-    const batch = new BatchView(bytes);
-    for (let start = 0; position < end; ) {
-      const { length } = batch.moveTo(start);
-      this.#index(batch, position);
-      start += length;
-      position += length;
+    this.log.append(parts);
+    for (const bytes of parts) {
+      const batch = new BatchView(bytes);
+      for (let start = 0; start < bytes.length; ) {
+        const { length } = batch.moveTo(start);
+        this.#index(batch, position);
+        start += length;
+        position += length;
+      }
     }
   }
 
@@ -140,6 +152,11 @@ export class Segment {
       this.timeIndex.isFull ||
       append.lastOffset - this.baseOffset > maxRelativeOffset
     );
+  }
+
+  /** Whether `batches` more can come before an index is full. */
+  hasIndexRoomFor(batches: number): boolean {
+    return this.offsetIndex.freeEntries > batches && this.timeIndex.freeEntries > batches;
   }
 
   /** Measured by record time, so that a replica which catches up rolls where its leader did. */

@@ -28,8 +28,12 @@ export class TimeIndex {
   }
 
   /** One slot is held back for the entry that closing adds. */
+  get freeEntries(): number {
+    return this.file.maxEntries - 1 - this.file.count;
+  }
+
   get isFull(): boolean {
-    return this.file.count >= this.file.maxEntries - 1;
+    return this.freeEntries <= 0;
   }
 
   /** (-1, base offset) when there is none. */
