@@ -106,11 +106,23 @@ test('a wait ends with its connection, and leaves nothing behind', async () => {
   assert.deepEqual([partition.reads, partition.watchers.size, timers.size, closers.size], [0, 0, 0, 0]);
 });
 
-test('answers are short while clients have yet to take very many bytes', () => {
+test('answers get shorter the more bytes clients have yet to take', () => {
   const { partition, connection, fetch } = setUp();
   partition.append(50 << 20);
   const bytes = () => (fetch(1) as { records: Uint8Array }[])[0]!.records.length;
   assert.equal(bytes(), 50 << 20);
-  connection.queuedByAll = 600 << 20;
-  assert.equal(bytes(), 1 << 20);
+  connection.queuedByAll = 64 << 20;
+  assert.equal(bytes(), 32 << 20);
+  connection.queuedByAll = 128 << 20;
+  assert.equal(bytes(), 256 << 10);
+  connection.queuedByAll = 300 << 20;
+  assert.equal(bytes(), 32 << 10);
+});
+
+test('a hundred readers that take nothing hold less than two budgets', () => {
+  const { partition, connection, fetch } = setUp();
+  partition.append(50 << 20);
+  for (let reader = 0; reader < 100; reader++)
+    connection.queuedByAll += (fetch(1) as { records: Uint8Array }[])[0]!.records.length;
+  assert.ok(connection.queuedByAll < 160 << 20, `${connection.queuedByAll} bytes`);
 });

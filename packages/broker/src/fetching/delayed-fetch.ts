@@ -12,9 +12,13 @@ export type FetchSurroundings = {
   readonly connection: { readonly queuedByAll: number; onClosed(callback: () => void): () => void };
 };
 
-/** Answers are copies in memory: while clients have yet to take this much, they get less at a time. */
-const plentyQueuedBytes = 512 * 1024 * 1024;
-const shortAnswerBytes = 1024 * 1024;
+/**
+ * Answers are copies in memory. One may take half of what clients that have yet to take theirs leave of this; beyond it answers stay short, and
+ * beyond its double thousands of slow readers hold little more than a batch each.
+ */
+const queuedBytesBudget = 128 * 1024 * 1024;
+const shortAnswerBytes = 256 * 1024;
+const shortestAnswerBytes = 32 * 1024;
 
 /**
  * Reads now, or waits until `minBytes` are there, something needs the reader's attention, or `maxWaitMs` have passed.
@@ -28,7 +32,7 @@ export function readOrWait(
   { minBytes, maxWaitMs }: FetchPatience,
 ): PartitionData[] | Promise<() => PartitionData[]> {
   const read = () => {
-    const maxBytes = connection.queuedByAll > plentyQueuedBytes ? Math.min(rules.maxBytes, shortAnswerBytes) : rules.maxBytes;
+    const maxBytes = Math.min(rules.maxBytes, answerBytesWhile(connection.queuedByAll));
     return readPartitions(partitions, asked, { ...rules, maxBytes });
   };
   if (maxWaitMs <= 0 || asked.length === 0 || minBytes <= 0) return read();
@@ -55,4 +59,9 @@ export function readOrWait(
     });
     stops.push(connection.onClosed(finish));
   });
+}
+
+function answerBytesWhile(queuedBytes: number): number {
+  if (queuedBytes > 2 * queuedBytesBudget) return shortestAnswerBytes;
+  return Math.max(shortAnswerBytes, (queuedBytesBudget - queuedBytes) / 2);
 }
