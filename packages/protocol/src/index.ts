@@ -86,6 +86,7 @@ export { javaStringHash, murmur2, partitionForGroup, partitionForKey } from './r
 export { recompressBatch } from './records/recompress-batch.ts';
 export type { DecodedRecord, RecordHeader, RecordToWrite } from './records/record.ts';
 export { RecordCursor, type RecordSectionContext } from './records/record-cursor.ts';
+export { type WalkRules, walkRecords } from './records/walk-records.ts';
 export { xxh3 } from './records/xxh3.ts';
 export { xxh32 } from './records/xxh32.ts';
 export * from './records-of/index.ts';

@@ -1,8 +1,9 @@
-import { KafkaError } from '@ottla/protocol';
+import { BatchView, KafkaError } from '@ottla/protocol';
 import type { AppendOrigin } from './append-origin.ts';
 import type { DecompressionBudget } from './decompression-budget.ts';
 import type { LogConfig } from './log-config.ts';
 import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
+import { plainBatch } from './plain-batch.ts';
 import { UnexpectedOffsetError } from './unexpected-offset-error.ts';
 
 export type AppendOptions = {
@@ -21,7 +22,12 @@ export type AppendOptions = {
 };
 
 /** What an append will write. */
-export type AppendPlan = StampedBatch & { readonly firstOffset: number; readonly batches: number };
+export type AppendPlan = StampedBatch & {
+  /** A view on `bytes`, which may hold more batches: to be moved over them. */
+  readonly view: BatchView;
+  readonly firstOffset: number;
+  readonly batches: number;
+};
 
 export type AppendPlanContext = {
   readonly config: LogConfig;
@@ -35,9 +41,17 @@ export type AppendPlanContext = {
 export function planAppend(records: Uint8Array, options: AppendOptions, context: AppendPlanContext): AppendPlan | undefined {
   const { origin, leaderEpoch, apiVersion, decompression } = options;
   const { config, partitionName, nextOffset, nowMs } = context;
+  const given = options.mayModify === false ? records.slice() : records;
+  const plain = origin === 'client' && records.length <= config.segmentBytes ? plainBatch(given, config, nowMs) : undefined;
+  if (plain) {
+    plain.baseOffset = nextOffset;
+    plain.leaderEpoch = leaderEpoch;
+    const { lastOffset, maxTimestamp } = plain;
+    return { bytes: given, view: plain, firstOffset: nextOffset, lastOffset, maxTimestamp, logAppendTimeMs: -1, batches: 1 };
+  }
   if (apiVersion !== undefined && origin === 'client') checkProduceRecords(records, apiVersion);
   const rules = { origin, leaderEpoch, config, partitionName, nextOffset, nowMs, decompression };
-  const analyzed = analyzeRecords(options.mayModify === false ? records.slice() : records, rules);
+  const analyzed = analyzeRecords(given, rules);
   if (analyzed.batches === 0) return undefined;
 
   const assignsOffsets = origin === 'client' || origin === 'coordinator';
@@ -50,7 +64,7 @@ export function planAppend(records: Uint8Array, options: AppendOptions, context:
   }
   const { bytes, lastOffset, maxTimestamp, logAppendTimeMs } = stamped;
   const firstOffset = assignsOffsets ? nextOffset : analyzed.firstOffset;
-  return { bytes, firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, batches: analyzed.batches };
+  return { bytes, view: new BatchView(bytes), firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, batches: analyzed.batches };
 }
 
 /** Offsets are the leader's. */

@@ -1,4 +1,3 @@
-import { BatchView } from '@ottla/protocol';
 import type { Clock } from '@ottla/runtime';
 import { type AppendOptions, type AppendPlan, planAppend } from './append-plan.ts';
 import type { EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
@@ -59,7 +58,7 @@ export class LogAppender {
   constructor(options: LogAppenderOptions) {
     this.#options = options;
     this.#logEndOffset = options.logEndOffset;
-    this.#changes = new ProducerChanges(options.producers);
+    this.#changes = new ProducerChanges(options.producers, options.log.name);
   }
 
   /** Exclusive: one after the last record that is written. */
@@ -140,10 +139,10 @@ export class LogAppender {
       return this.#result({ firstOffset: -1, lastOffset: -1, maxTimestamp: -1, logAppendTimeMs: -1, batches: 0 });
     }
     const needsRoll = this.#needsRoll(plan, nowMs);
-    const duplicate = this.#changes.add(plan.bytes, { ...options, partitionName: log.name });
+    const duplicate = this.#changes.add(plan.view, options);
     if (duplicate) return this.#duplicateResult(duplicate, plan.batches);
     if (needsRoll) this.#roll(plan.firstOffset);
-    this.#staged.add(plan);
+    this.#staged.add(plan.view, plan.lastOffset);
     return this.#result(plan);
   }
 
@@ -177,7 +176,7 @@ export class LogAppender {
     const { active } = segments;
     const epochsBefore = this.#assignEpochs();
     try {
-      active.append(staged.parts);
+      active.append(staged);
     } catch (error) {
       this.#writesAlone = true;
       if (epochsBefore) epochs.restore(epochsBefore);
@@ -192,9 +191,8 @@ export class LogAppender {
   #assignEpochs(): readonly EpochEntry[] | undefined {
     const { epochs } = this.#options;
     let before: readonly EpochEntry[] | undefined;
-    for (const bytes of this.#staged.parts) {
-      const batch = new BatchView(bytes);
-      for (let start = 0; start < bytes.length; start += batch.length) {
+    for (const batch of this.#staged.views) {
+      for (let start = 0; start < batch.buffer.length; start += batch.length) {
         const { leaderEpoch } = batch.moveTo(start);
         if (leaderEpoch < 0 || leaderEpoch === epochs.latest?.epoch) continue;
         before ??= epochs.entries.slice();
@@ -204,7 +202,7 @@ export class LogAppender {
     return before;
   }
 
-  #result({ firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, batches }: Omit<AppendPlan, 'bytes'>): AppendResult {
+  #result({ firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, batches }: Omit<AppendPlan, 'bytes' | 'view'>): AppendResult {
     const { logStartOffset } = this.#options.log;
     return { firstOffset, lastOffset, maxTimestamp, logAppendTimeMs, logStartOffset, duplicate: false, batches };
   }

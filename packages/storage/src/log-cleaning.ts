@@ -1,4 +1,4 @@
-import type { BatchView } from '@ottla/protocol';
+import { BatchView } from '@ottla/protocol';
 import type { Files, Random } from '@ottla/runtime';
 import { type CleaningRound, cleanBatch } from './batch-cleaner.ts';
 import { wholeBatches } from './batch-headers.ts';
@@ -174,7 +174,7 @@ export class LogCleaning {
     for (const batch of this.#batchesOf(source, 0)) {
       const bytes = cleanBatch(batch, round, segment);
       // The batch lies in a buffer that is used again, but it is written at once.
-      if (bytes) cleaned.append([bytes]);
+      if (bytes) cleaned.append({ parts: [bytes], views: [new BatchView(bytes)] });
       yield* this.#worked(batch, batch.length + (bytes?.length ?? 0));
     }
   }

@@ -67,6 +67,8 @@ test('a log is an array under append, truncate, roll, delete and reopen', () => 
       const appended = (values: readonly string[], firstOffset: number) => {
         assert.equal(firstOffset, model.endOffset);
         model.values.push(...values.map((value, index): [number, string] => [firstOffset + index, value]));
+        // They take the place of what a truncation may have dropped.
+        for (const index of values.keys()) producerAt.delete(firstOffset + index);
         model.endOffset += values.length;
       };
       const perform = (action: Step) => {

@@ -4,7 +4,6 @@ import { readEndTransactionMarker } from './end-transaction-marker.ts';
 import {
   addProducedBatch,
   duplicateOf,
-  emptyProducerEntry,
   enterProducerEpoch,
   isNextSequence,
   lastSequenceOf,
@@ -24,8 +23,6 @@ export type CompletedTransaction = {
 
 export type ProducerAppendOptions = {
   readonly origin: AppendOrigin;
-  /** For messages: `topic-partition`. */
-  readonly partitionName: string;
   /** transaction.version 2: a marker must carry a higher epoch than the data (KIP-890). */
   readonly transactionVersion2?: boolean;
   /** Transactions v2: a producer nothing is known of must begin at sequence 0. */
@@ -39,9 +36,14 @@ export class ProducerAppend {
   readonly updated: ProducerEntry;
   readonly startedTransactions: number[] = [];
 
-  constructor(current: ProducerEntry) {
+  /** For messages: `topic-partition`. */
+  readonly #partitionName: string;
+
+  constructor(current: ProducerEntry, partitionName: string) {
+    const { producerId, producerEpoch, coordinatorEpoch, lastTimestamp, transactionFirstOffset } = current;
     this.current = current;
-    this.updated = { ...emptyProducerEntry(current.producerId), ...current, batches: [] };
+    this.updated = { producerId, producerEpoch, coordinatorEpoch, lastTimestamp, transactionFirstOffset, batches: [] };
+    this.#partitionName = partitionName;
   }
 
   /** The batch that a client repeats with `batch`, written or not. */
@@ -70,7 +72,7 @@ export class ProducerAppend {
     if (updated.transactionFirstOffset >= 0 && !isTransactional) {
       throw new KafkaError(
         'INVALID_TXN_STATE',
-        `Expected transactional write from producer ${updated.producerId} at offset ${baseOffset} in partition ${options.partitionName}`,
+        `Expected transactional write from producer ${updated.producerId} at offset ${baseOffset} in partition ${this.#partitionName}`,
       );
     }
 
@@ -117,14 +119,14 @@ export class ProducerAppend {
     if (!isStale) return;
     throw new KafkaError(
       'INVALID_PRODUCER_EPOCH',
-      `Epoch of producer ${updated.producerId} at offset ${offset} in ${options.partitionName} is ${producerEpoch}, which is smaller than the last seen epoch ${updated.producerEpoch}`,
+      `Epoch of producer ${updated.producerId} at offset ${offset} in ${this.#partitionName} is ${producerEpoch}, which is smaller than the last seen epoch ${updated.producerEpoch}`,
     );
   }
 
-  #checkSequence(batch: BatchView, { partitionName, expectSequenceZero }: ProducerAppendOptions): void {
+  #checkSequence(batch: BatchView, { expectSequenceZero }: ProducerAppendOptions): void {
     const { current, updated } = this;
     const { producerEpoch, baseSequence: firstSequence } = batch;
-    const who = () => `producer ${updated.producerId} at offset ${batch.baseOffset} in partition ${partitionName}`;
+    const who = () => `producer ${updated.producerId} at offset ${batch.baseOffset} in partition ${this.#partitionName}`;
     if (expectSequenceZero && firstSequence !== 0 && current.batches.length === 0 && updated.batches.length === 0) {
       throw outOfOrder(
         `Invalid sequence number for ${who()}: ${firstSequence} (incoming seq. number), expected 0: nothing is known of the producer`,
@@ -150,12 +152,12 @@ export class ProducerAppend {
     );
   }
 
-  #checkCoordinatorEpoch(coordinatorEpoch: number, { origin, partitionName }: ProducerAppendOptions): void {
+  #checkCoordinatorEpoch(coordinatorEpoch: number, { origin }: ProducerAppendOptions): void {
     const { updated } = this;
     if (coordinatorEpoch >= updated.coordinatorEpoch || origin === 'replication') return;
     throw new KafkaError(
       'TRANSACTION_COORDINATOR_FENCED',
-      `Invalid coordinator epoch for producer ${updated.producerId} in ${partitionName}: ${coordinatorEpoch} (zombie), ${updated.coordinatorEpoch} (current)`,
+      `Invalid coordinator epoch for producer ${updated.producerId} in ${this.#partitionName}: ${coordinatorEpoch} (zombie), ${updated.coordinatorEpoch} (current)`,
     );
   }
 }

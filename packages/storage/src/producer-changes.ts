@@ -1,4 +1,4 @@
-import { BatchView } from '@ottla/protocol';
+import type { BatchView } from '@ottla/protocol';
 import type { CompletedTransaction, ProducerAppend, ProducerAppendOptions } from './producer-append.ts';
 import type { ProducedBatch } from './producer-entry.ts';
 import type { ProducerStates } from './producer-states.ts';
@@ -10,23 +10,24 @@ import type { Segment } from './segment.ts';
  */
 export class ProducerChanges {
   readonly #producers: ProducerStates;
+  readonly #partitionName: string;
   readonly #appends = new Map<number, ProducerAppend>();
   readonly #completed: CompletedTransaction[] = [];
 
-  constructor(producers: ProducerStates) {
+  constructor(producers: ProducerStates, partitionName: string) {
     this.#producers = producers;
+    this.#partitionName = partitionName;
   }
 
   /**
-   * Takes the batches in `bytes` up, one after the other; or none, when the first of a client repeats a batch, which it returns.
+   * Takes the batches in the buffer of `batch` up, one after the other; or none, when the first of a client repeats a batch, which it returns.
    * Throws what `ProducerAppend.add` throws: of several batches those before the one at fault have then been taken up.
    */
-  add(bytes: Uint8Array, options: ProducerAppendOptions): ProducedBatch | undefined {
-    const batch = new BatchView(bytes);
-    for (let start = 0; start < bytes.length; start += batch.length) {
+  add(batch: BatchView, options: ProducerAppendOptions): ProducedBatch | undefined {
+    for (let start = 0; start < batch.buffer.length; start += batch.length) {
       const { producerId } = batch.moveTo(start);
       if (producerId < 0) continue;
-      const append = this.#appends.get(producerId) ?? this.#producers.prepare(producerId);
+      const append = this.#appends.get(producerId) ?? this.#producers.prepare(producerId, this.#partitionName);
       const duplicate = options.origin === 'client' ? append.duplicateOf(batch) : undefined;
       if (duplicate) return duplicate;
       const ended = append.add(batch, options);

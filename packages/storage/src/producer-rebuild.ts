@@ -54,8 +54,8 @@ export function replayProducer(
   let completed: CompletedTransaction | undefined;
   const { producerId } = batch;
   if (producerId >= 0) {
-    const append = producers.prepare(producerId);
-    completed = append.add(batch, { origin: 'replication', partitionName });
+    const append = producers.prepare(producerId, partitionName);
+    completed = append.add(batch, { origin: 'replication' });
     producers.update(append);
     if (completed) producers.complete(completed);
   }

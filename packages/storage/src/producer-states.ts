@@ -70,8 +70,8 @@ export class ProducerStates {
     return entry !== undefined && entry.producerEpoch === producerEpoch && entry.transactionFirstOffset >= 0;
   }
 
-  prepare(producerId: number): ProducerAppend {
-    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId));
+  prepare(producerId: number, partitionName: string): ProducerAppend {
+    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId), partitionName);
   }
 
   update({ current, updated, startedTransactions }: ProducerAppend): void {
@@ -80,7 +80,7 @@ export class ProducerStates {
     current.coordinatorEpoch = updated.coordinatorEpoch;
     current.lastTimestamp = updated.lastTimestamp;
     current.transactionFirstOffset = updated.transactionFirstOffset;
-    this.#producers.set(current.producerId, current);
+    if (this.#producers.get(current.producerId) !== current) this.#producers.set(current.producerId, current);
     for (const firstOffset of startedTransactions) this.#openTransactions.set(firstOffset, current.producerId);
   }
 

@@ -1,4 +1,4 @@
-import { BatchView, KafkaError } from '@ottla/protocol';
+import { type BatchView, KafkaError } from '@ottla/protocol';
 import { type Files, IoError, type Logger } from '@ottla/runtime';
 import { BatchHeaders, wholeBatches } from './batch-headers.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
@@ -112,14 +112,13 @@ export class Segment {
     return this.latest.timestamp >= 0 ? this.latest.timestamp : this.log.modifiedMs;
   }
 
-  /** Appends whole batches, which are in their final form, in one write. When it throws, nothing was appended. */
-  append(parts: readonly Uint8Array[]): void {
+  /** Appends whole batches, which are in their final form, in one write: parts, and a view on each. When it throws, nothing was appended. */
+  append({ parts, views }: { readonly parts: readonly Uint8Array[]; readonly views: readonly BatchView[] }): void {
     if (!this.#isActive) this.#becomeActive();
     let position = this.log.size;
     this.log.append(parts);
-    for (const bytes of parts) {
-      const batch = new BatchView(bytes);
-      for (let start = 0; start < bytes.length; ) {
+    for (const batch of views) {
+      for (let start = 0; start < batch.buffer.length; ) {
         const { length } = batch.moveTo(start);
         this.#index(batch, position);
         start += length;

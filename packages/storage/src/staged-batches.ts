@@ -1,9 +1,11 @@
-import type { StampedBatch } from './log-validator.ts';
+import type { BatchView } from '@ottla/protocol';
 
-/** Batches in their final form that wait for one write. It holds on to the bytes that it was given, which must not change meanwhile. */
+/** Batches in their final form that wait for one write. It holds on to their bytes, which must not change meanwhile. */
 export class StagedBatches {
   /** In the order of their offsets; each holds whole batches. */
   readonly parts: Uint8Array[] = [];
+  /** A view on each part, to be moved over its batches. */
+  readonly views: BatchView[] = [];
   /** Of all parts. */
   bytes = 0;
   /** Exclusive, of the last part. */
@@ -13,14 +15,16 @@ export class StagedBatches {
     return this.parts.length;
   }
 
-  add({ bytes, lastOffset }: StampedBatch): void {
-    this.parts.push(bytes);
-    this.bytes += bytes.length;
+  add(view: BatchView, lastOffset: number): void {
+    this.parts.push(view.buffer);
+    this.views.push(view);
+    this.bytes += view.buffer.length;
     this.endOffset = lastOffset + 1;
   }
 
   clear(): void {
     this.parts.length = 0;
+    this.views.length = 0;
     this.bytes = 0;
   }
 }

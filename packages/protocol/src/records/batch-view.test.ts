@@ -7,11 +7,12 @@ import { BatchBuilder, buildBatch } from './batch-builder.ts';
 import { BatchView, sequenceAfter } from './batch-view.ts';
 import { batchesOf, batchLengthAt, lengthOfWholeBatches } from './batches-of.ts';
 import { type CompressionCodec, compress, compressionCodecs } from './compression.ts';
-import { inspectRecords } from './inspect-records.ts';
+import { inspectRecords, type RecordsInspection } from './inspect-records.ts';
 import { buildLegacyMessageSet } from './legacy-message.ts';
 import { recompressBatch } from './recompress-batch.ts';
 import type { RecordToWrite } from './record.ts';
 import { writeVarint } from './varints.ts';
+import { walkRecords } from './walk-records.ts';
 
 const bytesOrNull = fc.option(fc.uint8Array({ maxLength: 300 }), { nil: null });
 const record = fc.record(
@@ -339,6 +340,51 @@ test('inspecting reports count, order, the greatest timestamp and the records at
     assert.deepEqual([...again.records()], [...batch.records()]);
   }
   assert.equal(inspectRecords(one(buildBatch({ records: [{ offset: 1 }] }))).isConsecutive, false);
+});
+
+test('what the short way through the records passes, inspecting passes too, with the same greatest timestamp', () => {
+  const walked = { ordinary: 0, refused: 0 };
+  const times = fc.oneof(
+    fc.constant(1_700_000_000_000),
+    fc.integer({ min: 1_700_000_000_000, max: 1_700_000_050_000 }),
+    fc.constant(-1),
+  );
+  const records = fc.array(record, { minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(
+      records,
+      fc.array(times, { minLength: 8, maxLength: 8 }),
+      fc.boolean(),
+      fc.option(fc.tuple(fc.nat(400), fc.nat(255))),
+      fc.boolean(),
+      (given, at, areClose, change, requireKeys) => {
+        const bytes = buildBatch({ records: given.map((one, index) => (areClose ? { ...one, timestamp: at[index]! } : one)) });
+        if (change) bytes[61 + (change[0] % (bytes.length - 61))] = change[1];
+        const batch = one(bytes);
+        const base = batch.baseTimestamp;
+        const [earliestTimestamp, latestTimestamp] = [base - 20_000, base + 30_000];
+        const rules = { count: batch.recordsCount, smallestDelta: -20_000, largestDelta: 30_000, requireKeys };
+        const greatestDelta = walkRecords(bytes, 61, rules);
+        let inspection: RecordsInspection | undefined;
+        try {
+          inspection = inspectRecords(batch, { earliestTimestamp, latestTimestamp, requireKeys });
+        } catch (error) {
+          assert.ok(error instanceof KafkaError);
+        }
+        const isFine = inspection !== undefined && inspection.offending === 0;
+        if (greatestDelta === undefined) {
+          walked.refused++;
+          if (!change) assert.ok(!isFine || given.some(({ timestamp }, index) => (areClose ? at[index] : timestamp) === -1));
+          return;
+        }
+        walked.ordinary++;
+        assert.ok(isFine);
+        if (base + greatestDelta >= 0) assert.equal(base + greatestDelta, inspection!.maxTimestamp);
+      },
+    ),
+    { numRuns: 3000 },
+  );
+  assert.ok(walked.ordinary > 300 && walked.refused > 300, JSON.stringify(walked));
 });
 
 test('inspecting counts the records at fault, and names no more than it is asked to', () => {
