@@ -64,9 +64,9 @@ export class BrokerSettings {
     };
   }
 
-  /** What `listener.name.<listener>.max.connections` says; undefined where nothing does, or nothing that can be read. */
-  maxConnectionsOf(listenerName: string): number | undefined {
-    const name = `listener.name.${listenerName.toLowerCase()}.max.connections`;
+  /** What `listener.name.<listener>.<config>` says; undefined where nothing does, or nothing that can be read. */
+  limitOfListener(listenerName: string, config: 'max.connections' | 'max.connection.creation.rate'): number | undefined {
+    const name = `listener.name.${listenerName.toLowerCase()}.${config}`;
     const { static: fromFile, dynamicDefault, dynamicBroker } = this.layers;
     const text = (dynamicBroker.get(name) ?? dynamicDefault.get(name) ?? fromFile.get(name))?.trim();
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;

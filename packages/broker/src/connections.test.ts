@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Fetch, Metadata } from '@ottla/protocol';
+import { AlterClientQuotas, Fetch, Metadata } from '@ottla/protocol';
 import { TestNode, valuesIn } from './testing-node.ts';
 
 const CLUSTER = { type: 4, name: '' };
@@ -90,6 +90,60 @@ test('a listener may have a limit of its own', async () => {
   assert.equal(opened, false);
   assert.equal(await first.configure(THIS_BROKER, { 'listener.name.plaintext.max.connections': '2' }), 'NONE');
   await node.run(second);
+  await node.stop();
+});
+
+/** Rates are taken over a second. */
+const shortWindows = { 'quota.window.num': '2', 'quota.window.size.seconds': '1' };
+
+test('beyond max.connection.creation.rate the next connection is taken later, but not those of other brokers', async () => {
+  const node = await TestNode.start({
+    settings: { 'max.connection.creation.rate': '1', ...shortWindows, 'inter.broker.listener.name': 'INTERNAL', ...twoListeners },
+  });
+  const first = await node.connect();
+  const opens = () => {
+    const state = { opened: false };
+    const opening = node.dial().then(() => (state.opened = true));
+    return { state, opening };
+  };
+  const second = opens();
+  await node.advance(500);
+  assert.equal(second.state.opened, false);
+  const broker = await node.connect({ port: 9094 });
+  assert.equal((await broker.ask(Metadata, { topics: [] })).clusterId, node.server.clusterId);
+  await node.advance(1_000);
+  assert.equal(second.state.opened, true);
+
+  assert.equal(await first.configure(CLUSTER, { 'max.connection.creation.rate': '1000' }), 'NONE');
+  const third = opens();
+  await node.advance(100);
+  assert.equal(third.state.opened, true);
+  assert.equal(await first.configure(THIS_BROKER, { 'listener.name.plaintext.max.connection.creation.rate': '1' }), 'NONE');
+  const fourth = opens();
+  await node.advance(100);
+  assert.equal(fourth.state.opened, false);
+  await node.run(fourth.opening);
+  await node.stop();
+});
+
+test('the quota of new connections holds for the address that has one, and for the others where there is a default', async () => {
+  const node = await TestNode.start({ settings: shortWindows });
+  const admin = await node.connect({ host: '10.0.0.1' });
+  const limit = (entityName: string | null, value: number) =>
+    admin.ask(AlterClientQuotas, {
+      entries: [{ entity: [{ entityType: 'ip', entityName }], ops: [{ key: 'connection_creation_rate', value, remove: false }] }],
+      validateOnly: false,
+    });
+  const { entries } = await limit('10.0.0.7', 1);
+  assert.equal(entries[0]!.errorCode, 0);
+  await node.connect({ host: '10.0.0.7' });
+  await assert.rejects(node.connect({ host: '10.0.0.7' }), /closed/);
+  for (let count = 0; count < 3; count++) await node.connect({ host: '10.0.0.8' });
+  await limit(null, 1);
+  await node.connect({ host: '10.0.0.9' });
+  await assert.rejects(node.connect({ host: '10.0.0.9' }), /closed/);
+  await node.advance(2_000);
+  await node.connect({ host: '10.0.0.7' });
   await node.stop();
 });
 

@@ -1,7 +1,20 @@
-import { type ParsedBrokerConfig, parseConnectionOverrides, resolveListeners, securityProtocolIds } from '@ottla/metadata';
-import { acceptConnections, ConnectionQuota, type RequestHandler, type ServerListener } from '@ottla/network';
+import {
+  type MetadataImage,
+  type ParsedBrokerConfig,
+  parseConnectionOverrides,
+  resolveListeners,
+  securityProtocolIds,
+} from '@ottla/metadata';
+import {
+  acceptConnections,
+  ConnectionQuota,
+  type ConnectionQuotaLimits,
+  type RequestHandler,
+  type ServerListener,
+} from '@ottla/network';
 import type { Runtime } from '@ottla/runtime';
 import type { BrokerSettings } from './broker-settings.ts';
+import type { ClusterMetadata } from './cluster-metadata.ts';
 
 /** What a node tells others of where it listens. */
 export type RegisteredEndpoint = {
@@ -15,6 +28,8 @@ type ListenOptions = {
   readonly runtime: Runtime;
   readonly parsed: ParsedBrokerConfig;
   readonly settings: BrokerSettings;
+  /** Of the quotas of addresses, as they are now. */
+  readonly metadata: ClusterMetadata;
   readonly onBrokerRequest: RequestHandler;
   readonly onControllerRequest: RequestHandler;
 };
@@ -26,22 +41,38 @@ export class NodeListeners {
   readonly #parsed: ParsedBrokerConfig;
 
   /** Rejects with IoError (EADDRINUSE …); then nothing stays open. */
-  static async open({ runtime, parsed, settings, onBrokerRequest, onControllerRequest }: ListenOptions): Promise<NodeListeners> {
+  static async open({
+    runtime,
+    parsed,
+    settings,
+    metadata,
+    onBrokerRequest,
+    onControllerRequest,
+  }: ListenOptions): Promise<NodeListeners> {
     const { config, properties } = parsed;
     const { brokerListeners, controllerListeners, interBrokerListenerName } = resolveListeners(config, properties);
-    const limits = (): ConnectionQuota['limits'] => ({
+    const listenerNames = [...brokerListeners, ...controllerListeners].map(({ name }) => name);
+    const perListener = (config: 'max.connections' | 'max.connection.creation.rate') =>
+      new Map(
+        listenerNames.flatMap((name) => {
+          const limit = settings.limitOfListener(name, config);
+          return limit === undefined ? [] : [[name, limit]];
+        }),
+      );
+    const limits = (): ConnectionQuotaLimits => ({
       maxConnections: settings.get('max.connections'),
       maxConnectionsPerIp: settings.get('max.connections.per.ip'),
       maxConnectionsPerIpOverrides: parseConnectionOverrides(settings.get('max.connections.per.ip.overrides')),
-      maxConnectionsPerListener: new Map(
-        [...brokerListeners, ...controllerListeners].flatMap(({ name }) => {
-          const limit = settings.maxConnectionsOf(name);
-          return limit === undefined ? [] : [[name, limit]];
-        }),
-      ),
+      maxConnectionsPerListener: perListener('max.connections'),
+      maxCreationRate: settings.get('max.connection.creation.rate'),
+      maxCreationRatePerListener: perListener('max.connection.creation.rate'),
+      creationRateOfIp: (ip) => connectionCreationRate(metadata.image, ip),
       protectedListener: interBrokerListenerName,
     });
-    const quota = new ConnectionQuota(limits());
+    const quota = new ConnectionQuota(limits(), {
+      samples: config['quota.window.num'],
+      windowMs: config['quota.window.size.seconds'] * 1000,
+    });
     settings.onChange(() => void (quota.limits = limits()));
     const open: ServerListener[] = [];
     const listen = async (
@@ -107,4 +138,11 @@ export class NodeListeners {
   async close(graceMs = 0): Promise<void> {
     await Promise.all([...this.broker, ...this.controller].map((listener) => listener.close(graceMs)));
   }
+}
+
+/** The quota of the address, or of all that have none of their own; undefined where neither is set (KIP-612). */
+function connectionCreationRate({ clientQuotas }: MetadataImage, ip: string): number | undefined {
+  const rateOf = (entityName: string | null) =>
+    clientQuotas.of([{ entityType: 'ip', entityName }]).get('connection_creation_rate');
+  return rateOf(ip) ?? rateOf(null);
 }

@@ -126,6 +126,7 @@ export class BrokerServer {
         runtime: { ...runtime, logger: loggers.logger('network') },
         parsed,
         settings,
+        metadata,
         onBrokerRequest: dispatch('broker'),
         onControllerRequest: dispatch('controller'),
       });

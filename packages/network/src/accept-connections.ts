@@ -50,8 +50,15 @@ export class ServerListener {
   readonly #quota: ConnectionQuota;
   readonly #connections = new Set<ServerConnection>();
   readonly #queued = { bytes: 0 };
-  /** Accepted but not read from: the quota has no room for them yet. */
+  /** Accepted but not read from: the quota has no room for them yet. In the order in which they came. */
   readonly #waiting = new Set<Socket>();
+  /** Of those that wait, the one that the quota knows to have come. */
+  #arrived: Socket | undefined;
+  #isAdmitting = false;
+  /** Runs while connections come too fast: until then none is let in. */
+  #pause: Timer | undefined;
+  /** Came too fast from one address, and are closed when their time is over. */
+  readonly #closingLate = new Map<Socket, Timer>();
   #listener: Listener | undefined;
   #nextConnectionId = 0;
   #idleSweep: Timer | undefined;
@@ -88,8 +95,14 @@ export class ServerListener {
     this.#idleSweep?.cancel();
     this.#quota.leave(this);
     await this.#listener?.close();
+    this.#pause?.cancel();
     for (const socket of this.#waiting) socket.destroy();
     this.#waiting.clear();
+    for (const [socket, timer] of this.#closingLate) {
+      timer.cancel();
+      socket.destroy();
+    }
+    this.#closingLate.clear();
     for (const connection of this.#connections) connection.end();
     if (this.#connections.size === 0) return;
     await new Promise<void>((resolve) => {
@@ -105,17 +118,11 @@ export class ServerListener {
 
   /** For the quota. */
   roomMayHaveCome(): void {
-    for (const socket of this.#waiting) {
-      const outcome = this.#quota.open(this.listenerName, socket.remote.host);
-      if (outcome === 'wait') return;
-      this.#waiting.delete(socket);
-      if (outcome === 'refused') {
-        this.#refuse(socket);
-      } else {
-        this.#open(socket);
-        socket.resume();
-      }
-    }
+    // Letting one in may close another, which makes room: the loop below comes to that.
+    if (this.#isAdmitting) return;
+    this.#isAdmitting = true;
+    for (const socket of this.#waiting) if (!this.#admit(socket)) break;
+    this.#isAdmitting = false;
   }
 
   /** For the quota. */
@@ -132,20 +139,63 @@ export class ServerListener {
       socket.destroy();
       return;
     }
-    const outcome = this.#quota.open(this.listenerName, socket.remote.host);
-    if (outcome === 'opened') this.#open(socket);
-    else if (outcome === 'refused') this.#refuse(socket);
-    else this.#wait(socket);
+    socket.pause();
+    socket.onClose = () => this.#waiting.delete(socket);
+    this.#waiting.add(socket);
+    this.roomMayHaveCome();
+    if (this.#waiting.has(socket) && this.#waiting.size > this.#limits.maxWaitingConnections) {
+      this.#waiting.delete(socket);
+      this.#refuse(socket);
+    }
   }
 
-  #wait(socket: Socket): void {
-    if (this.#waiting.size >= this.#limits.maxWaitingConnections) {
+  /** Whether the connection need wait no longer: it was let in, or turned away. */
+  #admit(socket: Socket): boolean {
+    if (!this.#mayTry(socket)) return false;
+    const outcome = this.#quota.open(this.listenerName, socket.remote.host, this.#options.clock.monotonicMs());
+    if (outcome === 'wait') return false;
+    this.#waiting.delete(socket);
+    this.#arrived = undefined;
+    if (outcome === 'opened') {
+      this.#open(socket);
+      socket.resume();
+    } else if (outcome === 'refused') this.#refuse(socket);
+    else this.#closeLate(socket, outcome.tooFastMs);
+    return true;
+  }
+
+  /** No connection is let in while they come too fast; each counts once, when its turn has come. */
+  #mayTry(socket: Socket): boolean {
+    if (!this.#pause && this.#arrived !== socket) {
+      this.#arrived = socket;
+      const throttleMs = this.#quota.arrived(this.listenerName, this.#options.clock.monotonicMs());
+      if (throttleMs > 0) {
+        this.#pause = this.#options.timers.after(throttleMs, () => {
+          this.#pause = undefined;
+          this.roomMayHaveCome();
+        });
+      }
+    }
+    return this.#pause === undefined;
+  }
+
+  #closeLate(socket: Socket, afterMs: number): void {
+    if (this.#closingLate.size >= this.#limits.maxWaitingConnections) {
       this.#refuse(socket);
       return;
     }
-    this.#waiting.add(socket);
-    socket.pause();
-    socket.onClose = () => this.#waiting.delete(socket);
+    const { timers, logger } = this.#options;
+    logger.debug('connections come too fast from one address', { listener: this.listenerName, remote: socket.remote.host });
+    const forget = (): void => {
+      this.#closingLate.get(socket)?.cancel();
+      this.#closingLate.delete(socket);
+    };
+    const close = (): void => {
+      forget();
+      socket.destroy();
+    };
+    this.#closingLate.set(socket, timers.after(afterMs, close));
+    socket.onClose = forget;
   }
 
   #refuse(socket: Socket): void {

@@ -39,7 +39,13 @@ export const networkConfigs = defineConfigs({
     honoured: true,
     doc: 'Where this node accepts connections: NAME://host:port, separated by commas. Without a host: all interfaces.',
   }),
-  'max.connection.creation.rate': int({ default: 2_147_483_647, min: 0, dynamic: 'cluster-wide' }),
+  'max.connection.creation.rate': int({
+    default: 2_147_483_647,
+    min: 0,
+    dynamic: 'cluster-wide',
+    honoured: true,
+    doc: 'New connections a second; beyond it the next one is taken later. With listener.name.<name> before it, of one listener.',
+  }),
   'max.connections': int({
     default: 2_147_483_647,
     min: 0,
