@@ -1,6 +1,7 @@
 import type { LateResponse, ResponseParts, ServerConnection } from '@ottla/network';
 import {
   KafkaError,
+  Produce,
   Reader,
   type RequestHead,
   readRequestHeader,
@@ -28,7 +29,9 @@ export class RequestDispatcher {
   }
 
   dispatch(frame: Uint8Array, connection: ServerConnection): ResponseParts | null | Promise<ResponseParts | LateResponse | null> {
-    const reader = new Reader(frame);
+    // Handlers keep parts of what they are asked; only the produce handler, with its large requests, is done with them in time.
+    const isProduce = frame.length > 1 && ((frame[0]! << 8) | frame[1]!) === Produce.apiKey;
+    const reader = new Reader(isProduce ? frame : Buffer.from(frame));
     const header = readRequestHeader(reader);
     const handler = this.#handlers.get(header.apiKey);
     if (!handler) throw new KafkaError('INVALID_REQUEST', `API key ${header.apiKey} is not served on this listener`);

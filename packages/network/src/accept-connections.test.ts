@@ -21,7 +21,7 @@ const worlds: Record<string, (body: (runtime: Runtime) => Promise<void>) => Prom
 };
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
-const echo: RequestHandler = (frame) => [frame];
+const echo: RequestHandler = (frame) => [new Uint8Array(frame)];
 
 function listen(runtime: Runtime, options: Partial<AcceptOptions>) {
   const address = { host: '127.0.0.1', port: 0 };
@@ -42,6 +42,7 @@ class RawClient {
     socket.onData = (chunk) => {
       this.#cutter.feed(chunk);
       for (let frame = this.#cutter.next(); frame; frame = this.#cutter.next()) this.answers.push(text(frame));
+      this.#cutter.keep();
       this.#wake();
     };
     socket.onClose = (error) => {
@@ -84,7 +85,7 @@ class Manual {
   readonly #failures = new Map<string, (error: Error) => void>();
   #waiting: (() => void)[] = [];
 
-  readonly onRequest: RequestHandler = (frame, connection) => {
+  readonly onRequest = (frame: Uint8Array, connection: ServerConnection): Promise<Uint8Array[] | null> => {
     const request = text(frame);
     this.requests.push(request);
     this.connections.push(connection);
@@ -135,8 +136,10 @@ for (const [where, run] of Object.entries(worlds)) {
         let writes = 0;
         const network = counting(runtime, () => writes++);
         const waiting: (() => void)[] = [];
-        const onRequest: RequestHandler = (frame) =>
-          text(frame) === 'now' ? [frame] : new Promise((resolve) => waiting.push(() => resolve([frame])));
+        const onRequest: RequestHandler = (frame) => {
+          const answer = [new Uint8Array(frame)];
+          return text(frame) === 'now' ? answer : new Promise((resolve) => waiting.push(() => resolve(answer)));
+        };
         const server = await listen(runtime, { network, onRequest });
         const client = await RawClient.connect(runtime, server);
         client.send('now');
@@ -248,7 +251,8 @@ for (const [where, run] of Object.entries(worlds)) {
 
     test('closes connections that are idle, and not those that are not', () =>
       run(async (runtime) => {
-        const onRequest: RequestHandler = async (frame) => {
+        const onRequest: RequestHandler = async (taken) => {
+          const frame = new Uint8Array(taken);
           if (text(frame) === 'slow') await sleep(runtime.timers, 150);
           return [frame];
         };
@@ -268,7 +272,7 @@ for (const [where, run] of Object.entries(worlds)) {
       run(async (runtime) => {
         const onRequest: RequestHandler = (frame, connection) => {
           if (text(frame) === 'throttle') connection.throttle(40);
-          return [frame];
+          return [new Uint8Array(frame)];
         };
         const server = await listen(runtime, { onRequest });
         const client = await RawClient.connect(runtime, server);
@@ -413,7 +417,8 @@ for (const [where, run] of Object.entries(worlds)) {
 
     test('when closing, lets requests in flight answer within the grace, and then closes', () =>
       run(async (runtime) => {
-        const onRequest: RequestHandler = async (frame) => {
+        const onRequest: RequestHandler = async (taken) => {
+          const frame = new Uint8Array(taken);
           await sleep(runtime.timers, text(frame) === 'short' ? 20 : 1000);
           return [frame];
         };
@@ -487,7 +492,7 @@ for (const [where, run] of Object.entries(worlds)) {
       run(async (runtime) => {
         const onRequest: RequestHandler = (frame) =>
           text(frame) === 'ok'
-            ? [frame]
+            ? [new Uint8Array(frame)]
             : Promise.resolve(() => {
                 throw new Error('as it should');
               });

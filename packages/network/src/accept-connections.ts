@@ -1,5 +1,6 @@
 import type { Address, Clock, Listener, Logger, Network, Socket, Timer, Timers } from '@ottla/runtime';
 import { ConnectionQuota } from './connection-quota.ts';
+import { FrameBuffers } from './frame-buffers.ts';
 import { type ConnectionLimits, type RequestHandler, ServerConnection } from './server-connection.ts';
 
 export type ListenerLimits = ConnectionLimits & {
@@ -31,6 +32,8 @@ export type AcceptOptions = {
   /** Shared by the listeners of a broker; without one nothing is limited. */
   readonly quota?: ConnectionQuota;
   readonly onRequest: RequestHandler;
+  /** Called after the requests at hand were given to `onRequest`, before the bytes of their frames are used again. */
+  readonly onRequestsTaken?: (connection: ServerConnection) => void;
   readonly onOpen?: (connection: ServerConnection) => void;
   /** Once per opened connection; `error` is present if its end was not orderly. */
   readonly onClose?: (connection: ServerConnection, error?: Error) => void;
@@ -50,6 +53,7 @@ export class ServerListener {
   readonly #quota: ConnectionQuota;
   readonly #connections = new Set<ServerConnection>();
   readonly #queued = { bytes: 0 };
+  readonly #frameBuffers = new FrameBuffers();
   /** Accepted but not read from: the quota has no room for them yet. In the order in which they came. */
   readonly #waiting = new Set<Socket>();
   /** Of those that wait, the one that the quota knows to have come. */
@@ -208,15 +212,17 @@ export class ServerListener {
   }
 
   #open(socket: Socket): void {
-    const { clock, timers, logger, onRequest, onOpen } = this.#options;
+    const { clock, timers, logger, onRequest, onRequestsTaken = nothing, onOpen } = this.#options;
     const connection = new ServerConnection(this.#nextConnectionId++, this.listenerName, socket, {
       clock,
       timers,
       logger,
       limits: this.#limits,
       onRequest,
+      onRequestsTaken,
       onClose: (closed, error) => this.#closed(closed, error),
       queued: this.#queued,
+      frameBuffers: this.#frameBuffers,
     });
     this.#connections.add(connection);
     logger.debug('connection opened', { listener: this.listenerName, remote: `${socket.remote.host}:${socket.remote.port}` });
@@ -258,3 +264,5 @@ export class ServerListener {
 }
 
 const idleSweepsPerPeriod = 100;
+
+function nothing(): void {}

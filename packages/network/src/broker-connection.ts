@@ -209,6 +209,7 @@ export class BrokerConnection {
     this.#cutter.feed(chunk);
     try {
       for (let frame = this.#cutter.next(); frame && !this.#closed; frame = this.#cutter.next()) this.#answered(frame);
+      this.#cutter.keep();
     } catch (error) {
       this.#close(error as Error);
     }

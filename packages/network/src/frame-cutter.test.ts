@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { FrameCutter, FrameSizeError, packFrames } from './index.ts';
+import { FrameBuffers, FrameCutter, FrameSizeError, packFrames } from './index.ts';
 
 const joined = (frames: readonly Uint8Array[]) => Buffer.concat(packFrames(frames.map((frame) => [frame])));
 
@@ -10,6 +10,29 @@ function cut(cutter: FrameCutter, chunks: Iterable<Uint8Array>): Uint8Array[] {
   for (const chunk of chunks) {
     cutter.feed(chunk);
     for (let frame = cutter.next(); frame; frame = cutter.next()) frames.push(frame);
+    cutter.keep();
+  }
+  return frames;
+}
+
+/** Takes up to `atOnce` frames between two calls of keep, and overwrites what it must not look at any more. */
+function cutViews(cutter: FrameCutter, chunks: Iterable<Uint8Array>, atOnce: number): Buffer[] {
+  const frames: Buffer[] = [];
+  for (const chunk of chunks) {
+    cutter.feed(chunk);
+    for (let isUsedUp = false; !isUsedUp; ) {
+      const views: Uint8Array[] = [];
+      while (views.length < atOnce && !isUsedUp) {
+        const frame = cutter.next();
+        if (frame) views.push(frame);
+        else isUsedUp = true;
+      }
+      // All views of one round are valid together, until its end.
+      frames.push(...views.map((view) => Buffer.from(view)));
+      for (const view of views) view.fill(0xdb);
+      cutter.keep();
+      chunk.fill(0xdb);
+    }
   }
   return frames;
 }
@@ -38,26 +61,73 @@ test('however a stream is cut into chunks, the same frames come out', () => {
   );
 });
 
+test('views are whole until the next keep, however many are taken before it, and what is kept is not overwritten', () => {
+  const frame = fc.oneof(fc.uint8Array({ maxLength: 50 }), fc.uint8Array({ minLength: 5000, maxLength: 20_000, size: 'max' }));
+  const sizes = fc.array(fc.oneof(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 20_000 })), {
+    minLength: 1,
+    maxLength: 8,
+  });
+  const buffers = new FrameBuffers();
+  fc.assert(
+    fc.property(fc.array(frame, { maxLength: 6 }), sizes, fc.integer({ min: 1, max: 3 }), (frames, sizes, atOnce) => {
+      const result = cutViews(new FrameCutter(1 << 20, buffers), inPieces(joined(frames), sizes), atOnce);
+      assert.deepEqual(
+        result.map((bytes) => bytes.toString('hex')),
+        frames.map((bytes) => Buffer.from(bytes).toString('hex')),
+      );
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test('a buffer serves one frame after the other, and many frames do not make it keep more than its bound', () => {
+  const buffers = new FrameBuffers({ maxIdleBytes: 100_000 });
+  const cutter = new FrameCutter(1 << 20, buffers);
+  const stream = joined(Array.from({ length: 50 }, (_, index) => Buffer.alloc(5000, index)));
+  const spans = new Set<ArrayBufferLike>();
+  for (const chunk of inPieces(stream, [3000])) {
+    cutter.feed(chunk);
+    for (let frame = cutter.next(); frame; frame = cutter.next()) {
+      assert.ok(frame.every((byte) => byte === frame![0]));
+      if (frame.buffer !== chunk.buffer) spans.add(frame.buffer);
+    }
+    cutter.keep();
+  }
+  assert.ok(spans.size <= 3, `${spans.size} buffers`);
+  const leased = [10, 20_000, 50_000, 90_000].map((bytes) => buffers.lease(bytes));
+  assert.deepEqual(
+    leased.map(({ length }) => length),
+    [4096, 32_768, 65_536, 131_072],
+  );
+  for (const buffer of leased) buffers.giveBack(buffer);
+  assert.ok(buffers.idleBytes > 0 && buffers.idleBytes <= 100_000);
+});
+
 test('parts large and small are packed in order', () => {
   const part = fc.oneof(fc.uint8Array({ maxLength: 10 }), fc.uint8Array({ minLength: 4096, maxLength: 5000 }));
   fc.assert(
     fc.property(fc.array(fc.array(part, { maxLength: 4 }), { maxLength: 4 }), (frames) => {
       const whole = frames.map((parts) => Buffer.concat(parts));
       const cutAgain = cut(new FrameCutter(1 << 20), [Buffer.concat(packFrames(frames))]);
-      assert.deepEqual(cutAgain.map(String), whole.map(String));
+      assert.deepEqual(
+        cutAgain.map((bytes) => Buffer.from(bytes).toString('hex')),
+        whole.map((bytes) => bytes.toString('hex')),
+      );
       for (const large of frames.flat().filter((part) => part.length >= 4096)) assert.ok(packFrames(frames).includes(large));
     }),
   );
 });
 
-test('a frame inside one chunk is a view on it', () => {
+test('a frame inside one chunk is a view on it, or has memory of its own for who keeps frames', () => {
   const stream = joined([Buffer.from('abc'), Buffer.from('defg')]);
-  const frames = cut(new FrameCutter(100), [stream]);
-  assert.deepEqual(
-    frames.map((frame) => Buffer.from(frame).toString()),
-    ['abc', 'defg'],
-  );
-  for (const frame of frames) assert.equal(frame.buffer, stream.buffer);
+  for (const buffers of [new FrameBuffers(), undefined]) {
+    const frames = cut(new FrameCutter(100, buffers), [stream]);
+    assert.deepEqual(
+      frames.map((frame) => Buffer.from(frame).toString()),
+      ['abc', 'defg'],
+    );
+    for (const frame of frames) assert.equal(frame.buffer === stream.buffer, buffers !== undefined);
+  }
 });
 
 test('a negative or too large size is refused; the largest allowed is not', () => {

@@ -1,29 +1,38 @@
+import type { FrameBuffers } from './frame-buffers.ts';
+
 /**
  * Cuts a byte stream into frames:
  *
  *   int32 size, big-endian, of what follows
  *   size bytes
  *
- * A frame that lies inside one chunk is a view on it; one that spans chunks is gathered into a buffer of its own, which never
- * grows beyond a few times what has really arrived, whatever size was claimed.
+ * Chunks are given to it one at a time and are the giver's again after `keep`. A frame that spans chunks is gathered in a buffer which
+ * never grows beyond a few times what has really arrived, whatever size was claimed.
  */
 export class FrameCutter {
   /** Larger frames are refused; may be raised once the peer is authenticated. */
   maxFrameBytes: number;
+  readonly #buffers: FrameBuffers | undefined;
   #chunk: Uint8Array = nothing;
   #offset = 0;
+  /** The chunk is a copy of ours, of what was not taken from an earlier one. */
+  #isKept = false;
   /** The size's bytes so far, most significant first. */
   #size = 0;
   #sizeBytes = 0;
   /** Present while a frame spans chunks: `#gathered` of its `#size` bytes are in. */
   #gathering: Uint8Array | undefined;
   #gathered = 0;
+  /** The buffer of the gathered frame that was given out since the last `keep`. */
+  #given: Uint8Array | undefined;
 
-  constructor(maxFrameBytes: number) {
+  /** With `buffers`, frames are views that are valid until `keep`. Without, each has memory of its own, for the receiver to keep. */
+  constructor(maxFrameBytes: number, buffers?: FrameBuffers) {
     this.maxFrameBytes = maxFrameBytes;
+    this.#buffers = buffers;
   }
 
-  /** Takes over the chunk. All frames of the previous one must have been taken. */
+  /** A chunk, which must not change until `keep`. All frames of the previous one must have been taken. */
   feed(chunk: Uint8Array): void {
     if (this.#offset < this.#chunk.length) throw new Error('a chunk came before the last one was used up');
     this.#chunk = chunk;
@@ -32,34 +41,59 @@ export class FrameCutter {
 
   /** The next frame, without its size, or undefined until more is fed. Throws FrameSizeError; the stream is of no use afterwards. */
   next(): Uint8Array | undefined {
-    if (this.#sizeBytes < sizeLength && !this.#readSize()) return this.#starve();
+    if (this.#sizeBytes < sizeLength && !this.#readSize()) return undefined;
+    const start = this.#offset;
     const wanted = this.#size - this.#gathered;
-    const available = this.#chunk.length - this.#offset;
-    if (available < wanted) {
-      if (available > 0) this.#gather(available);
-      return this.#starve();
-    }
+    if (this.#chunk.length - start < wanted) return undefined;
     let frame: Uint8Array;
     if (this.#gathering) {
       this.#gather(wanted);
-      frame = this.#gathering;
+      frame = this.#gathering.subarray(0, this.#size);
+      this.#given = this.#gathering;
       this.#gathering = undefined;
       this.#gathered = 0;
     } else {
-      frame = this.#chunk.subarray(this.#offset, this.#offset + wanted);
-      this.#offset += wanted;
+      this.#offset = start + wanted;
+      frame = this.#chunk.subarray(start, this.#offset);
+      if (!this.#buffers) frame = new Uint8Array(frame);
     }
     this.#sizeBytes = 0;
     this.#size = 0;
     return frame;
   }
 
+  /** Lets go of the chunk and of the frames given out: what is left of the chunk is copied, be it a frame's beginning or whole frames. */
+  keep(): void {
+    if (this.#given) this.#buffers?.giveBack(this.#given);
+    this.#given = undefined;
+    const left = this.#chunk.length - this.#offset;
+    if (left > 0 && this.#sizeBytes < sizeLength) {
+      if (!this.#isKept) this.#keepRest(left);
+      return;
+    }
+    if (left > 0) this.#gather(left);
+    if (this.#isKept) this.#buffers?.giveBack(new Uint8Array(this.#chunk.buffer));
+    this.#chunk = nothing;
+    this.#offset = 0;
+    this.#isKept = false;
+  }
+
+  #keepRest(left: number): void {
+    const kept = this.#lease(left).subarray(0, left);
+    kept.set(this.#chunk.subarray(this.#offset));
+    this.#chunk = kept;
+    this.#offset = 0;
+    this.#isKept = true;
+  }
+
   #readSize(): boolean {
     while (this.#offset < this.#chunk.length) {
       this.#size = (this.#size << 8) | this.#chunk[this.#offset++]!;
       if (++this.#sizeBytes < sizeLength) continue;
-      if (this.#size < 0 || this.#size > this.maxFrameBytes) throw new FrameSizeError(this.#size, this.maxFrameBytes);
-      return true;
+      if (this.#size >= 0 && this.#size <= this.maxFrameBytes) return true;
+      this.#chunk = nothing;
+      this.#offset = 0;
+      throw new FrameSizeError(this.#size, this.maxFrameBytes);
     }
     return false;
   }
@@ -69,8 +103,11 @@ export class FrameCutter {
     const end = this.#gathered + length;
     const held = this.#gathering?.length ?? 0;
     if (end > held) {
-      const grown = Buffer.allocUnsafeSlow(Math.min(this.#size, Math.max(end * growth, smallestGathering)));
-      if (this.#gathering) grown.set(this.#gathering.subarray(0, this.#gathered));
+      const grown = this.#lease(Math.min(this.#size, Math.max(end * growth, smallestGathering)));
+      if (this.#gathering) {
+        grown.set(this.#gathering.subarray(0, this.#gathered));
+        this.#buffers?.giveBack(this.#gathering);
+      }
       this.#gathering = grown;
     }
     this.#gathering!.set(this.#chunk.subarray(this.#offset, this.#offset + length), this.#gathered);
@@ -78,11 +115,8 @@ export class FrameCutter {
     this.#gathered = end;
   }
 
-  /** Lets go of the used-up chunk. */
-  #starve(): undefined {
-    this.#chunk = nothing;
-    this.#offset = 0;
-    return undefined;
+  #lease(length: number): Uint8Array {
+    return this.#buffers?.lease(length) ?? new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
   }
 }
 

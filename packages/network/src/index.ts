@@ -8,6 +8,8 @@ export {
 export { ApiRanges } from './api-ranges.ts';
 export { BrokerConnection, type BrokerConnectionOptions, type SendOptions } from './broker-connection.ts';
 export { ConnectionQuota, type ConnectionQuotaLimits } from './connection-quota.ts';
+export type { LateResponse, Reply, ResponseParts } from './exchanges.ts';
+export { FrameBuffers } from './frame-buffers.ts';
 export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
 export { type FrameParts, packFrames } from './outgoing-frames.ts';
-export type { ConnectionLimits, LateResponse, RequestHandler, ResponseParts, ServerConnection } from './server-connection.ts';
+export { type ConnectionLimits, REPLIES_LATER, type RequestHandler, type ServerConnection } from './server-connection.ts';

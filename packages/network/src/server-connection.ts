@@ -1,22 +1,23 @@
 import type { Address, Clock, Logger, Socket, Timer, Timers } from '@ottla/runtime';
+import { type Exchange, Exchanges, type LateResponse, type Reply, type ResponseParts } from './exchanges.ts';
+import type { FrameBuffers } from './frame-buffers.ts';
 import { FrameCutter } from './frame-cutter.ts';
-import { type FrameParts, frameBytes, packFrames } from './outgoing-frames.ts';
+import { frameBytes, packFrames } from './outgoing-frames.ts';
 
-/** A response without its size; null where the request wants no answer. */
-export type ResponseParts = FrameParts;
-
-/** Makes a large response once the earlier ones have left and the socket has room, so that a connection keeps one of them at a time. */
-export type LateResponse = () => ResponseParts | null;
+/** Returned by a handler that settles its `Reply` later. */
+export const REPLIES_LATER = Symbol('replies later');
 
 /**
  * Handles one request. Called in arrival order, also while earlier requests still wait for theirs; what it does before its first
- * await is thus in order. The frame is the handler's to keep or change. A throw or rejection closes this connection, after the
- * answers to earlier requests.
+ * await is thus in order. The frame is the handler's to change until `onRequestsTaken` has returned, then its bytes are used again: it
+ * copies what it keeps longer, and no answer refers to them. A throw or rejection closes this connection, after the answers to earlier
+ * requests.
  */
 export type RequestHandler = (
   frame: Uint8Array,
   connection: ServerConnection,
-) => ResponseParts | null | Promise<ResponseParts | LateResponse | null>;
+  reply: Reply,
+) => ResponseParts | null | typeof REPLIES_LATER | Promise<ResponseParts | LateResponse | null>;
 
 export type ConnectionLimits = {
   /** Larger frames close the connection (`socket.request.max.bytes`). */
@@ -35,17 +36,12 @@ type Surroundings = {
   readonly logger: Logger;
   readonly limits: ConnectionLimits;
   readonly onRequest: RequestHandler;
+  readonly onRequestsTaken: (connection: ServerConnection) => void;
   readonly onClose: (connection: ServerConnection, error: Error | undefined) => void;
   /** Bytes of answers that clients of the listener have yet to take. */
   readonly queued: { bytes: number };
-};
-
-/** A request in flight, and its answer once there is one. Those of a connection are linked in arrival order. */
-type Exchange = {
-  outcome: 'pending' | 'answered' | 'failed';
-  answer: ResponseParts | LateResponse | null;
-  readonly requestBytes: number;
-  next: Exchange | undefined;
+  /** For frames that arrive in pieces. */
+  readonly frameBuffers: FrameBuffers;
 };
 
 /** The server's end of a connection. */
@@ -60,15 +56,13 @@ export class ServerConnection {
   readonly #socket: Socket;
   readonly #around: Surroundings;
   readonly #cutter: FrameCutter;
-  #oldest: Exchange | undefined;
-  #newest: Exchange | undefined;
-  #requestsInFlight = 0;
-  #requestBytesInFlight = 0;
-  /** Of answers that wait for an earlier one. */
-  #heldBytes = 0;
+  readonly #exchanges: Exchanges;
   /** Its part of `queued`. */
   #queuedBytes = 0;
   #flushScheduled = false;
+  /** Requests are being taken; answers that become ready meanwhile leave when that is done. */
+  #isTaking = false;
+  #flushWanted = false;
   #paused = false;
   #awaitsDrain = false;
   /** No further request is taken; those in flight are still answered. */
@@ -88,7 +82,8 @@ export class ServerConnection {
     this.local = socket.local;
     this.#socket = socket;
     this.#around = around;
-    this.#cutter = new FrameCutter(around.limits.maxFrameBytes);
+    this.#cutter = new FrameCutter(around.limits.maxFrameBytes, around.frameBuffers);
+    this.#exchanges = new Exchanges((exchange) => this.#settled(exchange));
     this.#lastActiveMs = around.clock.monotonicMs();
     socket.onData = (chunk) => this.#received(chunk);
     socket.onDrain = () => this.#drained();
@@ -100,7 +95,7 @@ export class ServerConnection {
   }
 
   get requestsInFlight(): number {
-    return this.#requestsInFlight;
+    return this.#exchanges.inFlight;
   }
 
   /** Monotonic; of the last bytes in either direction. */
@@ -157,106 +152,102 @@ export class ServerConnection {
     this.#takeRequests();
   }
 
+  /** Takes from the chunk what the limits allow. They count answers as well, so that those given at once make room for more. */
   #takeRequests(): void {
-    while (this.#mayTakeRequest()) {
+    if (this.#isTaking) return;
+    this.#isTaking = true;
+    let isStarved = this.#takeAllowed();
+    while (!isStarved && this.#mayTakeRequest()) isStarved = this.#takeAllowed();
+    this.#cutter.keep();
+    this.#isTaking = false;
+    if (this.#flushWanted) this.#flushSoon();
+    if (isStarved) {
+      if (this.#paused) this.#socket.resume();
+    } else if (!this.#paused && !this.#closed) {
+      this.#socket.pause();
+    }
+    this.#paused = !isStarved;
+  }
+
+  /** True when the chunk has no further request. */
+  #takeAllowed(): boolean {
+    let isStarved = false;
+    let hasTaken = false;
+    while (!isStarved && this.#mayTakeRequest()) {
       let frame: Uint8Array | undefined;
       try {
         frame = this.#cutter.next();
       } catch (error) {
-        this.#failed(this.#begin(0), error);
+        this.#exchanges.begin(0).failed(error);
         break;
       }
-      if (!frame) {
-        if (this.#paused) this.#socket.resume();
-        this.#paused = false;
-        return;
-      }
-      this.#handle(frame);
+      if (frame) this.#handle(frame);
+      else isStarved = true;
+      hasTaken ||= frame !== undefined;
     }
-    if (!this.#paused && !this.#closed) this.#socket.pause();
-    this.#paused = true;
+    if (hasTaken) this.#around.onRequestsTaken(this);
+    // With all answers at hand there is nothing to wait for that could join them in one write.
+    if (this.#flushWanted && this.#exchanges.pending === 0) this.#flush();
+    return isStarved;
   }
 
   #mayTakeRequest(): boolean {
     if (this.#closed || this.#ending || this.#throttle) return false;
     const { maxRequestsInFlight, maxRequestBytesInFlight, maxQueuedBytes } = this.#around.limits;
-    if (this.#requestsInFlight >= maxRequestsInFlight || this.#requestBytesInFlight > maxRequestBytesInFlight) return false;
-    if (this.#heldBytes > maxQueuedBytes) return false;
+    const { inFlight, requestBytes, heldBytes } = this.#exchanges;
+    if (inFlight >= maxRequestsInFlight || requestBytes > maxRequestBytesInFlight || heldBytes > maxQueuedBytes) return false;
     return !this.#isBehind();
   }
 
   #handle(frame: Uint8Array): void {
-    const exchange = this.#begin(frame.length);
+    const exchange = this.#exchanges.begin(frame.length);
     try {
-      const answer = this.#around.onRequest(frame, this);
+      const answer = this.#around.onRequest(frame, this, exchange);
+      if (answer === REPLIES_LATER) return;
       if (answer instanceof Promise) {
         answer.then(
-          (parts) => this.#answered(exchange, parts),
-          (error) => this.#failed(exchange, error),
+          (parts) => exchange.answered(parts),
+          (error) => exchange.failed(error),
         );
       } else {
-        this.#answered(exchange, answer);
+        exchange.answered(answer);
       }
     } catch (error) {
-      this.#failed(exchange, error);
+      exchange.failed(error);
     }
   }
 
-  #begin(requestBytes: number): Exchange {
-    const exchange: Exchange = { outcome: 'pending', answer: null, requestBytes, next: undefined };
-    if (this.#newest) this.#newest.next = exchange;
-    else this.#oldest = exchange;
-    this.#newest = exchange;
-    this.#requestsInFlight++;
-    this.#requestBytesInFlight += requestBytes;
-    return exchange;
-  }
-
-  #answered(exchange: Exchange, answer: ResponseParts | LateResponse | null): void {
-    if (this.#closed) return;
-    exchange.outcome = 'answered';
-    exchange.answer = answer;
-    if (answer && typeof answer !== 'function') this.#heldBytes += frameBytes(answer);
-    if (exchange === this.#oldest) this.#flushSoon();
-  }
-
-  #failed(exchange: Exchange, error: unknown): void {
-    if (this.#closed) return;
-    const { host, port } = this.remote;
-    this.#around.logger.info('closing a connection', { listener: this.listenerName, remote: `${host}:${port}`, error });
-    exchange.outcome = 'failed';
-    this.#ending = true;
-    if (exchange === this.#oldest) this.#flushSoon();
+  #settled(exchange: Exchange): void {
+    if (exchange.outcome === 'failed') {
+      const { host, port } = this.remote;
+      const remote = `${host}:${port}`;
+      this.#around.logger.info('closing a connection', { listener: this.listenerName, remote, error: exchange.error });
+      this.#ending = true;
+    }
+    if (exchange === this.#exchanges.oldest) this.#flushSoon();
   }
 
   /** Once this turn's callbacks and promises are through: all answers that it made ready leave in one write, without delay. */
   #flushSoon(): void {
+    if (this.#isTaking) {
+      this.#flushWanted = true;
+      return;
+    }
+    this.#flushWanted = false;
     if (this.#flushScheduled) return;
     this.#flushScheduled = true;
-    process.nextTick(this.#flush);
+    process.nextTick(this.#flushScheduledNow);
   }
 
-  readonly #flush = (): void => {
+  readonly #flushScheduledNow = (): void => {
     this.#flushScheduled = false;
+    this.#flush();
+  };
+
+  #flush(): void {
+    this.#flushWanted = false;
     if (this.#closed || this.#ended) return;
-    const answers: ResponseParts[] = [];
-    while (this.#oldest?.outcome === 'answered') {
-      let { answer } = this.#oldest;
-      if (typeof answer === 'function') {
-        if (answers.length > 0 || this.#isBehind()) break;
-        try {
-          answer = answer();
-        } catch (error) {
-          this.#failed(this.#oldest, error);
-          break;
-        }
-      } else if (answer) this.#heldBytes -= frameBytes(answer);
-      if (answer) answers.push(answer);
-      this.#requestsInFlight--;
-      this.#requestBytesInFlight -= this.#oldest.requestBytes;
-      this.#oldest = this.#oldest.next;
-    }
-    if (!this.#oldest) this.#newest = undefined;
+    const answers = this.#takeAnswers();
     if (answers.length > 0) {
       this.#lastActiveMs = this.#around.clock.monotonicMs();
       const frames = packFrames(answers);
@@ -265,15 +256,36 @@ export class ServerConnection {
         this.#countQueued(this.#queuedBytes + frameBytes(frames));
       }
     }
-    if (this.#oldest?.outcome === 'failed') {
+    const { oldest } = this.#exchanges;
+    if (oldest?.outcome === 'failed') {
       this.#endSocket();
       return;
     }
     // A late one is next: now, or when the socket has drained.
-    if (this.#oldest?.outcome === 'answered' && !this.#isBehind()) this.#flushSoon();
+    if (oldest?.outcome === 'answered' && !this.#isBehind()) this.#flushSoon();
     this.#endIfAnswered();
     if (this.#paused) this.#takeRequests();
-  };
+  }
+
+  /** The answers whose turn has come. A late one is made only where it goes alone. */
+  #takeAnswers(): ResponseParts[] {
+    const answers: ResponseParts[] = [];
+    for (let { oldest } = this.#exchanges; oldest?.outcome === 'answered'; oldest = this.#exchanges.oldest) {
+      let { answer } = oldest;
+      if (typeof answer === 'function') {
+        if (answers.length > 0 || this.#isBehind()) break;
+        try {
+          answer = answer();
+        } catch (error) {
+          oldest.failedLate(error);
+          break;
+        }
+      }
+      if (answer) answers.push(answer);
+      this.#exchanges.take();
+    }
+    return answers;
+  }
 
   #isBehind(): boolean {
     return this.#awaitsDrain && this.#socket.queuedBytes > this.#around.limits.maxQueuedBytes;
@@ -287,12 +299,12 @@ export class ServerConnection {
   #drained(): void {
     this.#awaitsDrain = false;
     this.#countQueued(0);
-    if (this.#oldest?.outcome === 'answered') this.#flushSoon();
+    if (this.#exchanges.oldest?.outcome === 'answered') this.#flushSoon();
     if (this.#paused) this.#takeRequests();
   }
 
   #endIfAnswered(): void {
-    if (this.#ending && this.#requestsInFlight === 0) this.#endSocket();
+    if (this.#ending && this.#exchanges.inFlight === 0) this.#endSocket();
   }
 
   /** It counts as open until the peer has taken what is queued, or the listener loses patience. */
@@ -305,9 +317,7 @@ export class ServerConnection {
 
   #forgetRequests(): void {
     this.#throttle?.cancel();
-    this.#oldest = undefined;
-    this.#newest = undefined;
-    this.#requestsInFlight = 0;
+    this.#exchanges.forget();
   }
 
   #becomeClosed(error: Error | undefined): void {

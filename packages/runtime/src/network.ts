@@ -4,7 +4,7 @@ export type Address = { readonly host: string; readonly port: number };
 export interface Socket {
   readonly remote: Address;
   readonly local: Address;
-  /** Receives each chunk; the chunk belongs to the receiver from then on. */
+  /** Receives each chunk. Its bytes are valid during the call only: afterwards other chunks, of any socket, come into the same memory. */
   onData: (chunk: Uint8Array) => void;
   /** Called once, after the last data: `error` says why if the end was not orderly. */
   onClose: (error?: Error) => void;

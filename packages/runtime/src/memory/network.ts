@@ -144,6 +144,7 @@ const systemConnectTimeoutMs = 130_000;
 /** What the system takes from a writer beyond what the reader has read, and what Node.js queues before `write` says false. */
 const windowBytes = 64 * 1024;
 const longQueueBytes = 64 * 1024;
+const usedUp = 0xdb;
 
 class MemorySocket implements Socket {
   readonly owner: MemoryNetwork;
@@ -301,6 +302,8 @@ class MemorySocket implements Socket {
       this.#hosts.wires.trace.record(`${way} ${packet.length} bytes ${checksum(packet)}`);
       this.peer.#windowFreed(packet.length);
       this.onData(packet);
+      // The chunk was the owner's during the call only; whoever kept it shall notice.
+      packet.fill(usedUp);
     }
     this.#delivering = false;
   }

@@ -3,13 +3,19 @@ import { IoError } from '../files.ts';
 import type { Address, Listener, Network, Socket } from '../network.ts';
 import { meaningOf } from './system-error.ts';
 
+/** Large enough for a batch of the usual size with several requests behind it, small enough to stay in the processor's cache. */
+const receiveBufferBytes = 128 * 1024;
+
 /** TCP of this machine. */
 export class NodeNetwork implements Network {
+  /** What arrives at any socket lands here: Node.js reads, and calls back, one socket after the other. */
+  readonly #receiveBuffer = new Uint8Array(receiveBufferBytes);
+
   listen(address: Address, onSocket: (socket: Socket) => void): Promise<Listener> {
     return new Promise((resolve, reject) => {
       const server = net.createServer({ noDelay: true, pauseOnConnect: true });
-      server.on('connection', (raw) => {
-        const socket = new NodeSocket(raw);
+      server.on('connection', (accepted) => {
+        const socket = acceptedSocket(accepted, this.#receiveBuffer);
         onSocket(socket);
         socket.start();
       });
@@ -27,7 +33,9 @@ export class NodeNetwork implements Network {
 
   connect(address: Address, options: { timeoutMs?: number } = {}): Promise<Socket> {
     return new Promise((resolve, reject) => {
-      const raw = net.connect({ host: address.host, port: address.port, noDelay: true });
+      const inlet = new Inlet(this.#receiveBuffer);
+      const raw = net.connect({ host: address.host, port: address.port, noDelay: true, onread: inlet });
+      raw.pause();
       const timeout =
         options.timeoutMs === undefined
           ? undefined
@@ -42,7 +50,7 @@ export class NodeNetwork implements Network {
       raw.once('connect', () => {
         clearTimeout(timeout);
         raw.off('error', fail);
-        const socket = new NodeSocket(raw);
+        const socket = new NodeSocket(raw, inlet);
         resolve(socket);
         // The owner's continuation runs as a microtask, before this: it has set its handlers by then.
         setImmediate(() => socket.start());
@@ -68,6 +76,40 @@ class NodeListener implements Listener {
   }
 }
 
+/** Node.js wants to know where a socket's data goes before there is a socket. */
+class Inlet implements net.OnReadOpts {
+  readonly buffer: Uint8Array;
+  socket: NodeSocket | undefined;
+
+  constructor(buffer: Uint8Array) {
+    this.buffer = buffer;
+  }
+
+  readonly callback = (length: number): boolean => {
+    this.socket?.onData(this.buffer.subarray(0, length));
+    return true;
+  };
+}
+
+/** What Node.js has inside a socket: not documented, but its own cluster, TLS and child processes make sockets of it in this way. */
+type SocketHandle = { readStart(): number; readonly onread: unknown };
+type SocketOfHandle = new (
+  options: Omit<net.SocketConstructorOpts, 'handle'> & { handle: SocketHandle; manualStart: boolean },
+) => net.Socket;
+
+/**
+ * Only a socket that this side connects can be told to read into a buffer of ours, so an accepted one's handle moves into a socket that
+ * was told. Where that cannot be done, each chunk comes in memory of its own.
+ */
+function acceptedSocket(accepted: net.Socket, receiveBuffer: Uint8Array): NodeSocket {
+  const owner = accepted as unknown as { _handle?: SocketHandle | null };
+  const handle = owner._handle;
+  if (typeof handle?.readStart !== 'function' || !('onread' in handle)) return new NodeSocket(accepted);
+  const inlet = new Inlet(receiveBuffer);
+  owner._handle = null;
+  return new NodeSocket(new (net.Socket as unknown as SocketOfHandle)({ handle, onread: inlet, manualStart: true }), inlet);
+}
+
 class NodeSocket implements Socket {
   readonly remote: Address;
   readonly local: Address;
@@ -75,12 +117,16 @@ class NodeSocket implements Socket {
   onClose: (error?: Error) => void = ignore;
   onDrain: () => void = ignore;
   readonly #raw: net.Socket;
+  readonly #hasInlet: boolean;
   #error: Error | undefined;
   #started = false;
   #paused = false;
 
-  constructor(raw: net.Socket) {
+  /** Without an inlet it takes the chunks that Node.js makes. */
+  constructor(raw: net.Socket, inlet?: Inlet) {
     this.#raw = raw;
+    this.#hasInlet = inlet !== undefined;
+    if (inlet) inlet.socket = this;
     this.remote = { host: plainHost(raw.remoteAddress), port: raw.remotePort ?? 0 };
     this.local = { host: plainHost(raw.localAddress), port: raw.localPort ?? 0 };
     raw.on('error', (error) => {
@@ -92,7 +138,7 @@ class NodeSocket implements Socket {
 
   start(): void {
     this.#started = true;
-    this.#raw.on('data', (chunk: Buffer) => this.onData(chunk));
+    if (!this.#hasInlet) this.#raw.on('data', (chunk: Buffer) => this.onData(chunk));
     if (this.#paused) this.#raw.pause();
     else this.#raw.resume();
   }
