@@ -118,10 +118,11 @@ export class BrokerServer {
       let dispatchers: Dispatchers | undefined;
       const dispatch =
         (kind: keyof Dispatchers): RequestHandler =>
-        (frame, connection) =>
-          dispatchers
-            ? dispatchers[kind].dispatch(frame, connection)
-            : gate.promise.then((open) => open[kind].dispatch(frame, connection));
+        (frame, connection) => {
+          if (dispatchers) return dispatchers[kind].dispatch(frame, connection);
+          const kept = new Uint8Array(frame);
+          return gate.promise.then((open) => open[kind].dispatch(kept, connection));
+        };
       const listeners = await NodeListeners.open({
         runtime: { ...runtime, logger: loggers.logger('network') },
         parsed,
