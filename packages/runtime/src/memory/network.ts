@@ -244,7 +244,7 @@ class MemorySocket implements Socket {
       const part = this.#queue[0]!;
       let length = Math.min(part.length, windowBytes - this.#windowUsed);
       if (random.chance(fragmentation)) length = 1 + random.below(length);
-      const packet = part.slice(0, length);
+      const packet = new Uint8Array(part.subarray(0, length));
       if (length === part.length) this.#queue.shift();
       else this.#queue[0] = part.subarray(length);
       this.#queuedBytes -= length;
