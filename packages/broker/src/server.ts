@@ -330,6 +330,7 @@ function openLogs(
     runtime,
     configOf: (topic) => settings.log(topic),
     producerIdExpirationMs: config['producer.id.expiration.ms'],
+    tailCacheBytes: config['ottla.tail.cache.bytes'],
     intervals: {
       logFlushOffsetCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
       logFlushStartOffsetCheckpointIntervalMs: config['log.flush.start.offset.checkpoint.interval.ms'],

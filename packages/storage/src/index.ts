@@ -41,5 +41,7 @@ export {
 } from './offset-checkpoint.ts';
 export { type PartitionDirectoryName, parsePartitionDirectoryName, partitionDirectoryName } from './partition-directory.ts';
 export { partitionMetadataName, readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
+export { ReadBuffers, type Release } from './read-buffers.ts';
+export { TailCache } from './tail-cache.ts';
 export type { AbortedTransaction } from './transaction-index.ts';
 export { UnexpectedOffsetError } from './unexpected-offset-error.ts';

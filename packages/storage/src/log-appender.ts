@@ -7,6 +7,7 @@ import { firstOffsetOf, type ProducedBatch } from './producer-entry.ts';
 import type { ProducerStates } from './producer-states.ts';
 import type { Segments } from './segments.ts';
 import { StagedBatches } from './staged-batches.ts';
+import type { LogTail } from './tail-cache.ts';
 
 export type AppendResult = {
   /** Of the batch, or of the one that it repeats; -1 when there was no whole batch. */
@@ -38,6 +39,8 @@ export type LogAppenderOptions = {
   readonly epochs: LeaderEpochCache;
   readonly producers: ProducerStates;
   readonly logEndOffset: number;
+  /** Gets a copy of what is written. */
+  readonly tail: LogTail | undefined;
 };
 
 /**
@@ -172,7 +175,7 @@ export class LogAppender {
   #write(): void {
     const staged = this.#staged;
     if (staged.count === 0) return;
-    const { segments, epochs } = this.#options;
+    const { segments, epochs, tail } = this.#options;
     const { active } = segments;
     const epochsBefore = this.#assignEpochs();
     try {
@@ -183,6 +186,7 @@ export class LogAppender {
       throw error;
     }
     this.#writesAlone = false;
+    tail?.append(staged.views, this.#logEndOffset);
     this.#logEndOffset = staged.endOffset;
     this.#changes.apply(active, staged.endOffset);
   }

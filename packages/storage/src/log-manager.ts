@@ -4,7 +4,9 @@ import { Log } from './log.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, LogDirectoryError } from './log-directory.ts';
 import { type DirectoryFate, fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
+import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
+import { TailCache } from './tail-cache.ts';
 
 /** How often each periodic work is done; the names are those of the broker's configs. */
 export type LogManagerIntervals = {
@@ -33,6 +35,8 @@ export type LogManagerOptions = {
   readonly configOf?: (topic: string) => LogConfig;
   readonly producerIdExpirationMs?: number;
   readonly intervals?: Partial<LogManagerIntervals>;
+  /** What the ends of all logs together may take of memory, for those who read there. Default 64 MiB; below 256 KiB nothing is kept. */
+  readonly tailCacheBytes?: number;
   /** Told to stop while it opens: it lets go of the directories, which then count as not stopped in order. */
   readonly signal?: AbortSignal;
 };
@@ -59,6 +63,7 @@ const memoryReleaseIntervalMs = 300_000;
 /** Opening thousands of logs must not keep the loop from a signal, or from whoever shares the process. */
 const openingSliceMs = 20;
 const progressIntervalMs = 5_000;
+const defaultTailCacheBytes = 64 * 1024 * 1024;
 
 /**
  * All logs of a node. Opening it locks the directories and loads every partition; `runTasks`, called about every second by
@@ -74,6 +79,8 @@ export class LogManager {
   /** Since the last sync. */
   readonly #renamedIn = new Set<LogDirectory>();
   readonly #intervals: LogManagerIntervals;
+  readonly #buffers = new ReadBuffers();
+  readonly #tails: TailCache;
   /** When each periodic work was last done. */
   readonly #doneMs = new Map<string, number>();
   #isClosed = false;
@@ -103,6 +110,7 @@ export class LogManager {
     this.#options = options;
     this.#directories = directories;
     this.#retired = new RetiredFiles(options.runtime.files);
+    this.#tails = new TailCache({ maxBytes: options.tailCacheBytes ?? defaultTailCacheBytes });
     this.#intervals = { ...defaultLogManagerIntervals, ...options.intervals };
     const nowMs = options.runtime.clock.nowMs();
     for (const work of Object.keys(defaultLogManagerIntervals)) this.#doneMs.set(work, nowMs);
@@ -161,6 +169,8 @@ export class LogManager {
       config: config ?? this.#configOf(topic),
       cleanShutdown: true,
       producerIdExpirationMs: this.producerIdExpirationMs,
+      buffers: this.#buffers,
+      tails: this.#tails,
     });
     log.onHighWatermark(log.logStartOffset);
     this.#logs.set(log.name, { log, directory });
@@ -328,6 +338,8 @@ export class LogManager {
       if (twin)
         throw new LogDirectoryError(`${name} is both in ${twin.directory.path} and in ${directory.path}: remove the older one`);
       const log = Log.open({
+        buffers: this.#buffers,
+        tails: this.#tails,
         directory: path,
         topic,
         partition,

@@ -1,5 +1,6 @@
 import { BatchView, KafkaError } from '@ottla/protocol';
 import type { BatchHeaders } from './batch-headers.ts';
+import { type ReadBuffers, type Release, unsharedBytes } from './read-buffers.ts';
 import type { Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
@@ -16,12 +17,12 @@ export type ReadRequest = {
 export type LogRead = {
   /** Batches back to back from the one that holds `startOffset`; the last may be cut at `maxBytes`. */
   readonly records: Uint8Array;
-  /** Of the first batch in `records`; -1 when there is none. */
-  readonly baseOffsetOfFirst: number;
   /** The first batch did not fit in `maxBytes`, so `records` holds a part of it that is of no use. */
   readonly isFirstBatchCut: boolean;
   /** Exclusive bound of the offsets in `records`, for `abortedTransactions`. May be higher than needed. */
   readonly upperBoundOffset: number;
+  /** To be called, if at all, when nobody looks at `records` any more; afterwards they may become anything. */
+  readonly release?: Release | undefined;
 };
 
 export type TimestampAndOffset = {
@@ -33,15 +34,17 @@ export type TimestampAndOffset = {
 
 const noRecords = new Uint8Array(0);
 
+export type ReadSources = { readonly segments: Segments; readonly logEndOffset: number; readonly buffers: ReadBuffers };
+
 /** From the segment that holds the start, or the next with data; never across a segment's end. */
-export function readSegments(segments: Segments, logEndOffset: number, request: ReadRequest): LogRead {
+export function readSegments({ segments, logEndOffset, buffers }: ReadSources, request: ReadRequest): LogRead {
   const located = locate(segments, logEndOffset, request);
-  if (!located)
-    return { records: noRecords, baseOffsetOfFirst: -1, isFirstBatchCut: false, upperBoundOffset: request.startOffset };
+  if (!located) return { records: noRecords, isFirstBatchCut: false, upperBoundOffset: request.startOffset };
   const { segment, next, position, length, isFirstBatchCut } = located;
-  const records = readBytes(segment, position, length);
+  const { buffer, release } = buffers.lease(length);
+  const records = buffer.subarray(0, segment.log.read(buffer.subarray(0, length), position));
   const upperBoundOffset = segment.offsetIndex.offsetAtOrBehind(position + length) ?? next?.baseOffset ?? logEndOffset;
-  return { records, baseOffsetOfFirst: baseOffsetOf(records), isFirstBatchCut, upperBoundOffset };
+  return { records, isFirstBatchCut, upperBoundOffset, release };
 }
 
 /**
@@ -79,16 +82,6 @@ function locate(segments: Segments, logEndOffset: number, request: ReadRequest):
     return { segment, next: segments.at(index + 1), position: first.position, length, isFirstBatchCut };
   }
   return undefined;
-}
-
-function readBytes(segment: Segment, position: number, length: number): Uint8Array {
-  const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer);
-  return bytes.subarray(0, segment.log.read(bytes, position));
-}
-
-/** In the old formats the field holds a batch's last offset. */
-function baseOffsetOf(records: Uint8Array): number {
-  return records.length < 8 ? -1 : new BatchView(records).writtenOffset;
 }
 
 /** The first record at or behind `startOffset` with a timestamp at or after `timestamp`. */
@@ -144,8 +137,8 @@ function firstRecord(batch: BatchView, isIt: (timestamp: number, offset: number)
 }
 
 function wholeBatch(segment: Segment, headers: BatchHeaders): BatchView {
-  const bytes = readBytes(segment, headers.position, headers.batch.length);
-  const batch = new BatchView(bytes);
+  const bytes = unsharedBytes(headers.batch.length);
+  const batch = new BatchView(bytes.subarray(0, segment.log.read(bytes, headers.position)));
   batch.ensureCrc();
   return batch;
 }

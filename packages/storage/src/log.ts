@@ -23,10 +23,12 @@ import { readPartitionMetadata, writePartitionMetadata } from './partition-metad
 import { lastOffsetOf, lastSequenceOf } from './producer-entry.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
+import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
 import { Segment } from './segment.ts';
 import { cleanedSuffix, deletedSuffix, swapSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
+import { LogTail, type TailCache } from './tail-cache.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
 
 export type LogOptions = {
@@ -44,6 +46,9 @@ export type LogOptions = {
   readonly logStartOffset?: number;
   /** producer.id.expiration.ms. Default one day. */
   readonly producerIdExpirationMs?: number;
+  /** Shared with other logs. Default: its own, and no tail in memory. */
+  readonly buffers?: ReadBuffers;
+  readonly tails?: TailCache;
 };
 
 /** As DescribeProducers shows it. */
@@ -87,6 +92,8 @@ export class Log {
   readonly #retired: RetiredFiles;
   readonly #flusher: LogFlusher;
   readonly #appender: LogAppender;
+  readonly #buffers: ReadBuffers;
+  readonly #tail: LogTail | undefined;
   #logStartOffset: number;
   #highWatermark: number | undefined;
   #segmentsVersion = 0;
@@ -132,7 +139,9 @@ export class Log {
     this.#retired = new RetiredFiles(options.runtime.files);
     this.#logStartOffset = loaded.logStartOffset;
     const { files, clock } = options.runtime;
-    this.#appender = new LogAppender({ ...loaded, log: this, clock });
+    this.#buffers = options.buffers ?? new ReadBuffers();
+    this.#tail = options.tails && new LogTail(options.tails);
+    this.#appender = new LogAppender({ ...loaded, log: this, clock, tail: this.#tail });
     this.#flusher = new LogFlusher({ ...loaded, files, clock, directory: options.directory });
   }
 
@@ -235,6 +244,7 @@ export class Log {
     files.syncDirectory(this.directory);
     this.#segmentsVersion++;
     this.#segments.replace(replaced, cleaned);
+    this.#tail?.clear();
     this.#retireFiles(replaced, clock.nowMs(), cleaned.baseOffset);
     cleaned.changeSuffix(swapSuffix, '');
     files.syncDirectory(this.directory);
@@ -315,14 +325,19 @@ export class Log {
   read(request: ReadRequest): LogRead {
     this.#ensureOpen();
     this.#checkReadable(request.startOffset);
-    return readSegments(this.#segments, this.logEndOffset, request);
+    const inMemory = this.#tail?.read(request);
+    if (inMemory) return inMemory;
+    const { logEndOffset } = this;
+    const read = readSegments({ segments: this.#segments, logEndOffset, buffers: this.#buffers }, request);
+    if (read.upperBoundOffset >= logEndOffset) this.#tail?.want();
+    return read;
   }
 
   /** How many bytes `read` would return, without reading them; Infinity when waiting cannot add to them. Throws OFFSET_OUT_OF_RANGE. */
   measure(request: ReadRequest): number {
     this.#ensureOpen();
     this.#checkReadable(request.startOffset);
-    return measureSegments(this.#segments, this.logEndOffset, request);
+    return this.#tail?.measure(request) ?? measureSegments(this.#segments, this.logEndOffset, request);
   }
 
   /** The first record at or after `timestamp`, if it is below `endOffset`. */
@@ -484,6 +499,7 @@ export class Log {
 
   #endAt(offset: number): void {
     this.#appender.endAt(offset);
+    this.#tail?.clear();
     this.#segmentsVersion++;
     if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
@@ -534,8 +550,9 @@ export class Log {
     this.#retired.removeDue(nowMs);
   }
 
-  /** Frees the memory of the indexes of rolled segments; they are read again when somebody asks for old records. */
+  /** Frees what can be read again from the files: the indexes of rolled segments, and the log's end unless it was read since the last time. */
   releaseMemory(): void {
+    this.#tail?.clearIfUnread();
     for (const segment of this.#segments.all) if (segment !== this.#segments.active) segment.unloadIndexes();
   }
 
@@ -553,6 +570,7 @@ export class Log {
   abandon(): void {
     this.#isClosed = true;
     this.#appender.drop();
+    this.#tail?.clear();
     this.#flusher.stop();
     for (const segment of this.#segments.all) segment.close();
   }

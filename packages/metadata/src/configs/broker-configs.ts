@@ -2,6 +2,7 @@ import { groupConfigs } from './broker/group-configs.ts';
 import { logConfigs } from './broker/log-configs.ts';
 import { networkConfigs } from './broker/network-configs.ts';
 import { nodeConfigs } from './broker/node-configs.ts';
+import { ottlaConfigs } from './broker/ottla-configs.ts';
 import { quotaConfigs } from './broker/quota-configs.ts';
 import { remoteConfigs } from './broker/remote-configs.ts';
 import { replicationConfigs } from './broker/replication-configs.ts';
@@ -10,7 +11,7 @@ import { transactionConfigs } from './broker/transaction-configs.ts';
 import { type ConfigValues, defineConfigs } from './define-configs.ts';
 
 /**
- * Every config of Kafka's server.properties, controller and quorum included, by its dotted name. One file per subject holds the entries:
+ * Every config of Kafka's server.properties, controller and quorum included, and Ottla's own, by its dotted name. One file per subject holds the entries:
  * search for the name.
  */
 export const brokerConfigs = defineConfigs({
@@ -23,6 +24,7 @@ export const brokerConfigs = defineConfigs({
   ...securityConfigs,
   ...remoteConfigs,
   ...quotaConfigs,
+  ...ottlaConfigs,
 });
 
 /** Typed values: `config['log.segment.bytes']` is a number. */

@@ -35,7 +35,7 @@ export function configReference(): string {
 
 Every config name of Apache Kafka 4.3.1 is known here: its value is read and checked as Kafka does. What Ottla does not act on yet is
 marked "not yet", and setting it logs a warning. What says "no meaning here" has nothing to act on, by design: setting it changes
-nothing and need not worry anybody. This page is printed by \`packages/metadata/scripts/config-reference.ts\`.
+nothing and need not worry anybody. Names that begin with \`ottla.\` are Ottla's own, and Kafka does not know them. This page is printed by \`packages/metadata/scripts/config-reference.ts\`.
 
 ${parts.join('\n')}`;
 }
