@@ -134,10 +134,9 @@ test('a start that fails, and then cannot clean up either, tells why it failed',
 test('a replica whose disk fails stays offline, and holds up neither its neighbours nor the metadata', async () => {
   const { node, fault } = await withFaults();
   const client = await node.client();
-  fault.of = ({ kind, path }) =>
-    path.startsWith('/data/broken-0/leader-epoch-checkpoint') && kind === 'write' ? 'EIO' : undefined;
+  fault.of = ({ kind, path }) => (path.startsWith('/data/broken-0/') && kind === 'open' ? 'EIO' : undefined);
   await client.createTopic('broken');
-  assert.ok(node.logs.at('error').includes('a replica cannot take over its new state: it stays offline'));
+  assert.ok(node.logs.at('error').includes('a replica could not be opened: it stays offline'));
   assert.equal((await client.produce('broken', ['x'])).error, 'NOT_LEADER_OR_FOLLOWER');
   assert.equal(await client.createTopic('whole'), 'NONE');
   assert.equal((await client.produce('whole', ['x'])).error, 'NONE');

@@ -223,12 +223,15 @@ test('the epoch cache drops what contradicts a new epoch, and survives a restart
   cache.assign(2, 10);
   cache.assign(2, 15);
   cache.assign(4, 20);
+  assert.equal(files.stat('/d/leader-epoch-checkpoint'), undefined);
+  cache.persist(21);
   assert.equal(text(files, '/d/leader-epoch-checkpoint'), '0\n3\n1 0\n2 10\n4 20\n');
   assert.deepEqual(
     [0, 9, 10, 25].map((offset) => cache.epochForOffset(offset)),
     [1, 1, 2, 4],
   );
   cache.assign(3, 12);
+  cache.persist(13);
   assert.deepEqual(LeaderEpochCache.open(files, '/d').entries, [
     { epoch: 1, startOffset: 0 },
     { epoch: 2, startOffset: 10 },

@@ -1,6 +1,10 @@
 /**
  * Which leader epoch began at which offset, for fencing and for finding where two replicas part (KIP-101, KIP-320).
  * Kept in `leader-epoch-checkpoint`: lines `epoch startOffset`, both ascending.
+ *
+ * The file is written behind: whoever moves the log's recovery point calls `persist` before, so that it holds the epochs of what is below. A
+ * start after a crash reads all that lies behind again, and finds the epochs in the batches; what the file says of those offsets may be of a
+ * tail that was cut off since. An epoch in which nothing was written is lost with a restart, as it is in Kafka.
  */
 import { type Files, IoError } from '@ottla/runtime';
 import { checkpointNumber, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
@@ -13,21 +17,27 @@ export type EpochEntry = { readonly epoch: number; readonly startOffset: number 
 /** (-1, -1) when the epoch asked for says nothing. */
 export type EpochEndOffset = { readonly leaderEpoch: number; readonly endOffset: number };
 
+const noEntries: readonly EpochEntry[] = [];
+
 export class LeaderEpochCache {
   readonly #files: Files;
-  readonly #path: string;
-  /** Invariant: epochs and start offsets ascend strictly. */
-  #entries: EpochEntry[];
+  /** Of the partition: its path is made when it is needed, because there are thousands of these. */
+  readonly #directory: string;
+  /** Never changed in place. Invariant: epochs and start offsets ascend strictly. */
+  #entries: readonly EpochEntry[];
+  /** What the file holds; undefined: not known. */
+  #persisted: readonly EpochEntry[] | undefined;
 
-  private constructor(files: Files, path: string, entries: EpochEntry[]) {
+  private constructor(files: Files, directory: string, entries: readonly EpochEntry[], persisted?: readonly EpochEntry[]) {
     this.#files = files;
-    this.#path = path;
+    this.#directory = directory;
     this.#entries = entries;
+    this.#persisted = persisted;
   }
 
   /** Throws CorruptFileError. */
   static open(files: Files, directory: string): LeaderEpochCache {
-    const path = `${directory}/${leaderEpochCheckpointName}`;
+    const path = pathIn(directory);
     const entries: EpochEntry[] = [];
     for (const [epochField, offsetField] of readCheckpoint(files, path, 2)) {
       const entry = { epoch: checkpointNumber(path, epochField!), startOffset: checkpointNumber(path, offsetField!) };
@@ -40,12 +50,17 @@ export class LeaderEpochCache {
       }
       entries.push(entry);
     }
-    return new LeaderEpochCache(files, path, entries);
+    return new LeaderEpochCache(files, directory, entries, entries);
   }
 
-  /** With nothing in it, whatever the file held. */
-  static empty(files: Files, directory: string): LeaderEpochCache {
-    return new LeaderEpochCache(files, `${directory}/${leaderEpochCheckpointName}`, []);
+  /** With nothing in it: there is no file yet. */
+  static create(files: Files, directory: string): LeaderEpochCache {
+    return new LeaderEpochCache(files, directory, noEntries, noEntries);
+  }
+
+  /** With nothing in it, whatever the file holds. */
+  static startOver(files: Files, directory: string): LeaderEpochCache {
+    return new LeaderEpochCache(files, directory, noEntries);
   }
 
   get entries(): readonly EpochEntry[] {
@@ -65,13 +80,8 @@ export class LeaderEpochCache {
     if (epoch < 0 || startOffset < 0) return;
     const { latest } = this;
     if (latest && latest.epoch === epoch && startOffset >= latest.startOffset) return;
-    while (this.#entries.length > 0) {
-      const last = this.#entries.at(-1)!;
-      if (last.epoch < epoch && last.startOffset < startOffset) break;
-      this.#entries.pop();
-    }
-    this.#entries.push({ epoch, startOffset });
-    this.#write();
+    const last = this.#entries.findLastIndex((entry) => entry.epoch < epoch && entry.startOffset < startOffset);
+    this.#entries = [...this.#entries.slice(0, last + 1), { epoch, startOffset }];
   }
 
   /** Goes back to `entries`: the batches of later epochs could not be written. */
@@ -101,10 +111,7 @@ export class LeaderEpochCache {
 
   /** Drops the epochs that begin at or behind `endOffset`. */
   truncateFromEnd(endOffset: number): void {
-    const kept = this.#entries.filter((entry) => entry.startOffset < endOffset);
-    if (kept.length === this.#entries.length) return;
-    this.#entries = kept;
-    this.#write();
+    this.#entries = entriesBelow(endOffset, this.#entries);
   }
 
   /** Drops the epochs before the one that holds `startOffset`, which from now on begins there. */
@@ -112,20 +119,36 @@ export class LeaderEpochCache {
     const holder = this.#entries.findLastIndex((entry) => entry.startOffset <= startOffset);
     if (holder < 0 || (holder === 0 && this.#entries[0]!.startOffset === startOffset)) return;
     this.#entries = [{ epoch: this.#entries[holder]!.epoch, startOffset }, ...this.#entries.slice(holder + 1)];
-    this.#write();
   }
 
   clear(): void {
-    if (this.#entries.length === 0) return;
-    this.#entries = [];
-    this.#write();
+    this.#entries = noEntries;
   }
 
-  #write(): void {
+  /** The epochs that begin below `endOffset` are durable when it returns. Writes nothing when the file says the same of those offsets. */
+  persist(endOffset: number): void {
+    const entries = entriesBelow(endOffset, this.#entries);
+    if (this.#persisted && haveSameEntries(entries, entriesBelow(endOffset, this.#persisted))) return;
     writeCheckpoint(
       this.#files,
-      this.#path,
-      this.#entries.map((entry) => [entry.epoch, entry.startOffset]),
+      pathIn(this.#directory),
+      entries.map((entry) => [entry.epoch, entry.startOffset]),
     );
+    this.#persisted = entries;
   }
+}
+
+const pathIn = (directory: string): string => `${directory}/${leaderEpochCheckpointName}`;
+
+function entriesBelow(endOffset: number, entries: readonly EpochEntry[]): readonly EpochEntry[] {
+  const latest = entries.at(-1);
+  return !latest || latest.startOffset < endOffset ? entries : entries.filter((entry) => entry.startOffset < endOffset);
+}
+
+function haveSameEntries(some: readonly EpochEntry[], others: readonly EpochEntry[]): boolean {
+  if (some === others) return true;
+  return (
+    some.length === others.length &&
+    some.every(({ epoch, startOffset }, at) => epoch === others[at]!.epoch && startOffset === others[at]!.startOffset)
+  );
 }

@@ -1,5 +1,7 @@
 import { dirname } from 'node:path';
 import type { Clock, Files } from '@ottla/runtime';
+import type { LeaderEpochCache } from './leader-epoch-cache.ts';
+import { syncPartitionMetadata } from './partition-metadata.ts';
 import type { ProducerStates } from './producer-states.ts';
 import type { Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
@@ -8,9 +10,8 @@ export type LogFlusherOptions = {
   readonly files: Files;
   readonly clock: Clock;
   readonly directory: string;
-  /** Its name in the log directory has to be made durable with the first flush. */
-  readonly isNewDirectory: boolean;
   readonly segments: Segments;
+  readonly epochs: LeaderEpochCache;
   readonly producers: ProducerStates;
   readonly recoveryPoint: number;
 };
@@ -26,13 +27,14 @@ export class LogFlusher {
   /** Counts truncations, so that a flush under way does not vouch for bytes it has not seen. */
   #truncations = 0;
   #isStopped = false;
-  #isNewDirectory: boolean;
+  /** The directory's name and whose it is. The first flush sees to it, so that what it vouches for is found again. */
+  #isIdentityDurable: boolean;
   #failure: unknown;
 
   constructor(options: LogFlusherOptions) {
     this.#options = options;
     this.#recoveryPoint = options.recoveryPoint;
-    this.#isNewDirectory = options.isNewDirectory;
+    this.#isIdentityDurable = options.recoveryPoint > 0;
     this.#flushedAtMs = options.clock.nowMs();
   }
 
@@ -63,10 +65,14 @@ export class LogFlusher {
     }
   }
 
-  /** Like `flush`, and with the snapshot that closing took: a clean start without one believes that there were no producers. */
+  /**
+   * Like `flush`, and with what a clean start believes: the snapshot that closing took, for without one there were no producers, and the
+   * leader epochs.
+   */
   flushLast(endOffset: number): void {
-    const { files, directory, producers } = this.#options;
+    const { files, directory, epochs, producers } = this.#options;
     this.flush(endOffset);
+    epochs.persist(endOffset);
     if (producers.syncSnapshots()) files.syncDirectory(directory);
   }
 
@@ -103,11 +109,13 @@ export class LogFlusher {
   }
 
   #advanceTo(offset: number): void {
-    const { files, clock, directory, segments, producers } = this.#options;
+    const { files, clock, directory, segments, epochs, producers } = this.#options;
+    epochs.persist(offset);
+    if (!this.#isIdentityDurable) syncPartitionMetadata(files, directory);
     const hasNewNames = producers.syncSnapshots() || segments.active.baseOffset >= this.#recoveryPoint;
-    if (hasNewNames) files.syncDirectory(directory);
-    if (this.#isNewDirectory) files.syncDirectory(dirname(directory));
-    this.#isNewDirectory = false;
+    if (hasNewNames || !this.#isIdentityDurable) files.syncDirectory(directory);
+    if (!this.#isIdentityDurable) files.syncDirectory(dirname(directory));
+    this.#isIdentityDurable = true;
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
     this.#flushedAtMs = clock.nowMs();
   }

@@ -97,7 +97,7 @@ class LogLoader {
       // After a crash the batches read again bring the epochs back; after a clean stop nobody may guess.
       if (!(error instanceof CorruptFileError) || cleanShutdown) throw error;
       logger.warn('leader epochs are rebuilt from the log', { file: error.path, problem: error.message });
-      return LeaderEpochCache.empty(files, directory);
+      return LeaderEpochCache.startOver(files, directory);
     }
   }
 
@@ -135,6 +135,7 @@ class LogLoader {
 
   #recoverFrom(recoveryPoint: number): void {
     const { logger } = this.#options;
+    this.#epochs.truncateFromEnd(recoveryPoint);
     const unflushed = this.#segments.from(recoveryPoint);
     for (const [index, segment] of unflushed.entries()) {
       const truncatedBytes = this.#recoverSegment(segment);

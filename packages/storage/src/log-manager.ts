@@ -157,6 +157,7 @@ export class LogManager {
           `${existing.name} is here with topic id ${existing.topicId}, not ${topicId}`,
         );
       }
+      if (topicId !== undefined && existing.topicId === undefined) existing.assignTopicId(topicId);
       return existing;
     }
     const directory = this.#placeFor(directoryId);
@@ -207,13 +208,13 @@ export class LogManager {
   }
 
   /** A replica that the metadata does not give to this node: out of use, but kept for an operator to look at. */
-  markStray(topic: string, partition: number): boolean {
+  markStray(topic: string, partition: number, { durably = true } = {}): boolean {
     const found = this.#detach(topic, partition, 'stray') !== undefined;
-    if (found) this.syncDirectories();
+    if (found && durably) this.syncDirectories();
     return found;
   }
 
-  /** Makes the new names of deleted logs outlive a crash. */
+  /** Makes the new names of logs that were deleted or set aside outlive a crash. */
   syncDirectories(): void {
     for (const { path } of this.#renamedIn) this.#options.runtime.files.syncDirectory(path);
     this.#renamedIn.clear();

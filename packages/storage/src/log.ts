@@ -1,6 +1,7 @@
 import { KafkaError, type Uuid } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import type { AppendOptions } from './append-plan.ts';
+import { CorruptFileError } from './corrupt-file-error.ts';
 import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
 import { type AppendResult, LogAppender } from './log-appender.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
@@ -103,8 +104,7 @@ export class Log {
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
   static open(options: LogOptions): Log {
     const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
-    const isNewDirectory = runtime.files.stat(directory) === undefined;
-    if (isNewDirectory) runtime.files.makeDirectory(directory);
+    if (!runtime.files.stat(directory)) runtime.files.makeDirectory(directory);
     const topicId = settleTopicId(options);
     const loaded = loadLog({
       files: runtime.files,
@@ -119,13 +119,10 @@ export class Log {
       logStartOffset: options.logStartOffset ?? 0,
       producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
     });
-    return new Log(options, { config, topicId, isNewDirectory, ...loaded });
+    return new Log(options, { config, topicId, ...loaded });
   }
 
-  private constructor(
-    options: LogOptions,
-    loaded: LoadedLog & { config: LogConfig; topicId: Uuid | undefined; isNewDirectory: boolean },
-  ) {
+  private constructor(options: LogOptions, loaded: LoadedLog & { config: LogConfig; topicId: Uuid | undefined }) {
     this.directory = options.directory;
     this.topic = options.topic;
     this.partition = options.partition;
@@ -147,6 +144,12 @@ export class Log {
 
   get topicId(): Uuid | undefined {
     return this.#topicId;
+  }
+
+  /** For a log that knows none. Durable with the next flush. */
+  assignTopicId(topicId: Uuid): void {
+    writePartitionMetadata(this.#runtime.files, this.directory, { topicId });
+    this.#topicId = topicId;
   }
 
   get config(): LogConfig {
@@ -619,8 +622,9 @@ export class Log {
 }
 
 /** The directory's topic id, which must be the expected one if both are known. */
-function settleTopicId({ directory, topic, partition, topicId, runtime }: LogOptions): Uuid | undefined {
-  const stored = readPartitionMetadata(runtime.files, directory)?.topicId;
+function settleTopicId(options: LogOptions): Uuid | undefined {
+  const { directory, topic, partition, topicId, runtime } = options;
+  const stored = storedTopicId(options);
   if (stored !== undefined && topicId !== undefined && stored !== topicId) {
     throw new KafkaError(
       'INCONSISTENT_TOPIC_ID',
@@ -629,4 +633,15 @@ function settleTopicId({ directory, topic, partition, topicId, runtime }: LogOpt
   }
   if (stored === undefined && topicId !== undefined) writePartitionMetadata(runtime.files, directory, { topicId });
   return stored ?? topicId;
+}
+
+/** A loss of power may leave what was never flushed as anything. */
+function storedTopicId({ directory, runtime, cleanShutdown }: LogOptions): Uuid | undefined {
+  try {
+    return readPartitionMetadata(runtime.files, directory)?.topicId;
+  } catch (error) {
+    if (!(error instanceof CorruptFileError) || cleanShutdown) throw error;
+    runtime.logger.warn('a log does not say to which topic it belongs', { file: error.path, problem: error.message });
+    return undefined;
+  }
 }

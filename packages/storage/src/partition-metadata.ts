@@ -22,6 +22,24 @@ export function readPartitionMetadata(files: Files, directory: string): { topicI
   return { topicId: match[1] as Uuid };
 }
 
+/** Durable after `syncPartitionMetadata`: a topic's creation does not wait for the disk once for each of its partitions. */
 export function writePartitionMetadata(files: Files, directory: string, { topicId }: { topicId: Uuid }): void {
-  files.writeFileDurably(`${directory}/${partitionMetadataName}`, `version: 0\ntopic_id: ${topicId}`);
+  const file = files.open(`${directory}/${partitionMetadataName}`, 'truncate');
+  try {
+    file.write(Buffer.from(`version: 0\ntopic_id: ${topicId}`), 0);
+  } finally {
+    file.close();
+  }
+}
+
+/** The directory's own sync is the caller's. */
+export function syncPartitionMetadata(files: Files, directory: string): void {
+  const path = `${directory}/${partitionMetadataName}`;
+  if (!files.stat(path)) return;
+  const file = files.open(path, 'update');
+  try {
+    file.sync();
+  } finally {
+    file.close();
+  }
 }

@@ -1,6 +1,6 @@
 import type { MetadataDelta, MetadataImage, TopicChange } from '@ottla/metadata';
 import type { Logger, Timers } from '@ottla/runtime';
-import type { LogManager } from '@ottla/storage';
+import type { Log, LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
 import { Partition, type PartitionState } from './partition.ts';
 import type { Partitions } from './partitions.ts';
@@ -53,14 +53,28 @@ export class ReplicaPublisher {
     });
   }
 
-  /** At start: everything there is. Logs that belong to no replica of this broker are set aside, as Kafka does. */
+  /** At start: everything there is. */
   publishAll(image: MetadataImage): void {
+    this.#setStraysAside(image);
     for (const topic of image.topics) this.#updatePartitions(topic.id, topic.partitionIndexes(), image);
-    for (const { topic, partition, topicId } of this.#logManager.logs) {
-      if (this.#partitions.get(topic, partition)) continue;
+  }
+
+  /** Logs that are no replica of this broker keep their data, for an operator to look at, but not the place, as in Kafka. */
+  #setStraysAside(image: MetadataImage): void {
+    for (const log of this.#logManager.logs) {
+      if (this.#isReplica(log, image)) continue;
+      const { topic, partition, topicId } = log;
       this.#logger.warn('a log on disk is no replica of this broker: it is set aside as a stray', { topic, partition, topicId });
-      this.#logManager.markStray(topic, partition);
+      this.#logManager.markStray(topic, partition, { durably: false });
     }
+    this.#logManager.syncDirectories();
+  }
+
+  /** What does not say whose it is was never flushed; it may be of an earlier topic of its name, unless there is nothing in it. */
+  #isReplica({ topic, partition, topicId, sizeBytes }: Log, image: MetadataImage): boolean {
+    const { topics } = image;
+    const owner = topicId !== undefined ? topics.byId(topicId) : sizeBytes === 0 ? topics.byName(topic) : undefined;
+    return owner?.name === topic && owner.partition(partition)?.replicas.includes(this.#brokerId) === true;
   }
 
   /** A metadata listener: must come after the settings', whose values it uses. */
