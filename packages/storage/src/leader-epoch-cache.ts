@@ -86,13 +86,8 @@ export class LeaderEpochCache {
 
   /** Goes back to `entries`: the batches of later epochs could not be written. */
   restore(entries: readonly EpochEntry[]): void {
-    this.#entries = entries.slice();
-    try {
-      this.#write();
-    } catch (error) {
-      // The disk is failing, and the error that led here says so. What the file has too much lies behind the log's end.
-      if (!(error instanceof IoError)) throw error;
-    }
+    this.#entries = entries;
+  }
   }
 
   /** -1 when no epoch covers it. */

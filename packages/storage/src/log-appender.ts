@@ -199,7 +199,7 @@ export class LogAppender {
       for (let start = 0; start < batch.buffer.length; start += batch.length) {
         const { leaderEpoch } = batch.moveTo(start);
         if (leaderEpoch < 0 || leaderEpoch === epochs.latest?.epoch) continue;
-        before ??= epochs.entries.slice();
+        before ??= epochs.entries;
         epochs.assign(leaderEpoch, batch.baseOffset);
       }
     }
