@@ -6,7 +6,7 @@
  * start after a crash reads all that lies behind again, and finds the epochs in the batches; what the file says of those offsets may be of a
  * tail that was cut off since. An epoch in which nothing was written is lost with a restart, as it is in Kafka.
  */
-import { type Files, IoError } from '@ottla/runtime';
+import type { Files } from '@ottla/runtime';
 import { checkpointNumber, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 
@@ -87,7 +87,6 @@ export class LeaderEpochCache {
   /** Goes back to `entries`: the batches of later epochs could not be written. */
   restore(entries: readonly EpochEntry[]): void {
     this.#entries = entries;
-  }
   }
 
   /** -1 when no epoch covers it. */
