@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import { dirname } from 'node:path';
 import { type File, type FileStat, type Files, IoError, type OpenMode } from '../files.ts';
+import { type DescriptorHolder, Descriptors } from './descriptors.ts';
 import { type DirectoryLock, lockFile } from './lock.ts';
 import { meaningOf } from './system-error.ts';
 
@@ -14,36 +15,47 @@ const flagsOf: Record<OpenMode, number> = {
 /** One system call moves at most this many bytes; Linux itself stops at 2 GiB - 4 KiB. */
 const longestTransferBytes = 1 << 30;
 
-/** The machine's file system. */
+/** The machine's file system. There may be more open files than the process may have descriptors. */
 export class NodeFiles implements Files {
+  readonly #descriptors: Descriptors;
+
+  constructor(descriptors = new Descriptors()) {
+    this.#descriptors = descriptors;
+  }
+
   open(path: string, mode: OpenMode): File {
-    const fd = attempt('open', path, () => fs.openSync(path, flagsOf[mode], 0o644));
+    this.#descriptors.makeRoom();
+    const fd = this.#attempt('open', path, () => fs.openSync(path, flagsOf[mode], 0o644));
     if (mode === 'read' && fs.fstatSync(fd).isDirectory()) {
       fs.closeSync(fd);
       throw new IoError(`open ${path}: it is a directory`, { code: 'EISDIR', path });
     }
-    return new NodeFile(path, fd);
+    return new NodeFile({ path, fd, isReadOnly: mode === 'read', descriptors: this.#descriptors });
+  }
+
+  #attempt<T>(operation: string, path: string, work: () => T): T {
+    return withDescriptors(this.#descriptors, () => attempt(operation, path, work));
   }
 
   stat(path: string): FileStat | undefined {
-    const stat = attempt('stat', path, () => fs.statSync(path, { throwIfNoEntry: false }));
+    const stat = this.#attempt('stat', path, () => fs.statSync(path, { throwIfNoEntry: false }));
     return stat && { size: stat.size, modifiedMs: stat.mtimeMs, isDirectory: stat.isDirectory() };
   }
 
   list(directory: string): string[] {
-    return attempt('list', directory, () => fs.readdirSync(directory)).sort();
+    return this.#attempt('list', directory, () => fs.readdirSync(directory)).sort();
   }
 
   makeDirectory(path: string): void {
-    attempt('make directory', path, () => makeAll(path));
+    this.#attempt('make directory', path, () => makeAll(path));
   }
 
   rename(from: string, to: string): void {
-    attempt(`rename to ${to}`, from, () => fs.renameSync(from, to));
+    this.#attempt(`rename to ${to}`, from, () => fs.renameSync(from, to));
   }
 
   remove(path: string): void {
-    attempt('remove', path, () => {
+    this.#attempt('remove', path, () => {
       try {
         fs.unlinkSync(path);
       } catch (error) {
@@ -53,11 +65,11 @@ export class NodeFiles implements Files {
   }
 
   removeDirectory(path: string): void {
-    attempt('remove directory', path, () => fs.rmSync(path, { recursive: true, force: true }));
+    this.#attempt('remove directory', path, () => fs.rmSync(path, { recursive: true, force: true }));
   }
 
   readFile(path: string): Uint8Array {
-    const content = attempt('read', path, () => fs.readFileSync(path));
+    const content = this.#attempt('read', path, () => fs.readFileSync(path));
     return new Uint8Array(content.buffer, content.byteOffset, content.byteLength);
   }
 
@@ -77,7 +89,7 @@ export class NodeFiles implements Files {
   syncDirectory(path: string): void {
     // Windows cannot open a directory as a file, and its file systems journal the entries themselves.
     if (process.platform === 'win32') return;
-    attempt('sync directory', path, () => {
+    this.#attempt('sync directory', path, () => {
       const fd = fs.openSync(path, fs.constants.O_RDONLY);
       try {
         fs.fsyncSync(fd);
@@ -88,34 +100,68 @@ export class NodeFiles implements Files {
   }
 
   setModifiedMs(path: string, modifiedMs: number): void {
-    attempt('set the time of', path, () => fs.utimesSync(path, modifiedMs / 1000, modifiedMs / 1000));
+    this.#attempt('set the time of', path, () => fs.utimesSync(path, modifiedMs / 1000, modifiedMs / 1000));
   }
 
   lock(path: string): DirectoryLock {
-    return attempt('lock', path, () => lockFile(path));
+    return this.#attempt('lock', path, () => lockFile(path));
   }
 
   space(path: string): { totalBytes: number; usableBytes: number } {
-    const volume = attempt('stat the volume of', path, () => fs.statfsSync(path));
+    const volume = this.#attempt('stat the volume of', path, () => fs.statfsSync(path));
     return { totalBytes: volume.blocks * volume.bsize, usableBytes: volume.bavail * volume.bsize };
   }
 }
 
-class NodeFile implements File {
+class NodeFile implements File, DescriptorHolder {
   readonly path: string;
-  readonly #fd: number;
+  readonly #isReadOnly: boolean;
+  readonly #descriptors: Descriptors;
+  /** -1 while it does without. */
+  #heldFd: number;
+  wasUsed = false;
   #closed = false;
   /** Calls of syncLater that a pool thread may still be in: the descriptor's number must not be reused under it. */
   #pendingSyncs = 0;
 
-  constructor(path: string, fd: number) {
-    this.path = path;
-    this.#fd = fd;
+  constructor(opened: { path: string; fd: number; isReadOnly: boolean; descriptors: Descriptors }) {
+    this.path = opened.path;
+    this.#heldFd = opened.fd;
+    this.#isReadOnly = opened.isReadOnly;
+    this.#descriptors = opened.descriptors;
+    this.#descriptors.add(this);
+  }
+
+  get isBusy(): boolean {
+    return this.#pendingSyncs > 0;
+  }
+
+  rest(): void {
+    const fd = this.#heldFd;
+    this.#heldFd = -1;
+    try {
+      fs.closeSync(fd);
+    } catch (error) {
+      throw ioError('close', this.path, error);
+    }
+  }
+
+  get #fd(): number {
+    if (this.#closed) throw closedError();
+    this.wasUsed = true;
+    if (this.#heldFd < 0) this.#wake();
+    return this.#heldFd;
+  }
+
+  #wake(): void {
+    const flags = flagsOf[this.#isReadOnly ? 'read' : 'update'];
+    this.#descriptors.makeRoom();
+    this.#heldFd = withDescriptors(this.#descriptors, () => attempt('open', this.path, () => fs.openSync(this.path, flags)));
+    this.#descriptors.add(this);
   }
 
   size(): number {
     try {
-      this.#assertOpen();
       return fs.fstatSync(this.#fd).size;
     } catch (error) {
       throw ioError('stat', this.path, error);
@@ -125,7 +171,6 @@ class NodeFile implements File {
   read(target: Uint8Array, position: number): number {
     let done = 0;
     try {
-      this.#assertOpen();
       while (done < target.length) {
         const wanted = Math.min(target.length - done, longestTransferBytes);
         const count = fs.readSync(this.#fd, target, done, wanted, position + done);
@@ -141,7 +186,6 @@ class NodeFile implements File {
   write(source: Uint8Array, position: number): void {
     let done = 0;
     try {
-      this.#assertOpen();
       while (done < source.length) {
         const wanted = Math.min(source.length - done, longestTransferBytes);
         done += fs.writeSync(this.#fd, source, done, wanted, position + done);
@@ -159,7 +203,6 @@ class NodeFile implements File {
     }
     let written: number;
     try {
-      this.#assertOpen();
       written = fs.writevSync(this.#fd, sources, position);
     } catch (error) {
       throw ioError('write', this.path, error);
@@ -178,7 +221,6 @@ class NodeFile implements File {
 
   truncate(size: number): void {
     try {
-      this.#assertOpen();
       fs.ftruncateSync(this.#fd, size);
     } catch (error) {
       throw ioError('truncate', this.path, error);
@@ -187,7 +229,6 @@ class NodeFile implements File {
 
   sync(): void {
     try {
-      this.#assertOpen();
       fs.fdatasyncSync(this.#fd);
     } catch (error) {
       throw ioError('sync', this.path, error);
@@ -196,11 +237,16 @@ class NodeFile implements File {
 
   syncLater(): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(ioError('sync', this.path, closedError()));
+      let fd: number;
+      try {
+        fd = this.#fd;
+      } catch (error) {
+        return reject(ioError('sync', this.path, error));
+      }
       this.#pendingSyncs++;
-      fs.fdatasync(this.#fd, (error) => {
+      fs.fdatasync(fd, (error) => {
         this.#pendingSyncs--;
-        if (this.#closed && this.#pendingSyncs === 0) fs.closeSync(this.#fd);
+        if (this.#closed && this.#pendingSyncs === 0) fs.closeSync(fd);
         if (error) reject(ioError('sync', this.path, error));
         else resolve();
       });
@@ -210,21 +256,30 @@ class NodeFile implements File {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#pendingSyncs > 0) return;
+    this.#descriptors.delete(this);
+    if (this.#pendingSyncs > 0 || this.#heldFd < 0) return;
     try {
-      fs.closeSync(this.#fd);
+      fs.closeSync(this.#heldFd);
     } catch (error) {
       throw ioError('close', this.path, error);
     }
-  }
-
-  #assertOpen(): void {
-    if (this.#closed) throw closedError();
   }
 }
 
 function closedError(): Error {
   return Object.assign(new Error('the file was closed'), { code: 'EBADF' });
+}
+
+/** The budget is a guess: sockets may have taken more than their share. */
+function withDescriptors<T>(descriptors: Descriptors, work: () => T): T {
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      const isShort = error instanceof IoError && (error.code === 'EMFILE' || error.code === 'ENFILE');
+      if (!isShort || !descriptors.giveBackSome()) throw error;
+    }
+  }
 }
 
 function attempt<T>(operation: string, path: string, work: () => T): T {
