@@ -68,7 +68,9 @@ test('files take half of what the process may have, within reason', () => {
   assert.equal(descriptorBudget(Number.POSITIVE_INFINITY), 16_384);
 });
 
-test('a process that runs out of descriptors all the same takes some back from its files', { skip: process.platform === 'win32' }, () => {
+test('a process that runs out of descriptors all the same takes some back from its files', {
+  skip: process.platform === 'win32',
+}, () => {
   const program = `
     import { NodeFiles } from ${JSON.stringify(join(import.meta.dirname, 'files.ts'))};
     import { Descriptors } from ${JSON.stringify(join(import.meta.dirname, 'descriptors.ts'))};
