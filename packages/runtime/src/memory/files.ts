@@ -3,6 +3,7 @@ import type { File, FileStat, Files, OpenMode } from '../files.ts';
 import { nodeClock } from '../node/clock.ts';
 import type { Timers } from '../timers.ts';
 import { ioError } from './io-error.ts';
+import { NameJournal } from './name-journal.ts';
 import type { SeededRandom } from './random.ts';
 import { Content, contentsIn, Directory, partsOf } from './tree.ts';
 
@@ -34,7 +35,10 @@ export type MemoryFilesOptions = {
   /** Keeps what a power loss would leave, a second copy of everything, so that `crash` can forget the rest. */
   readonly crashes?: {
     readonly random: SeededRandom;
-    /** At a crash each sector written since the last sync survives or not, instead of all being lost. */
+    /**
+     * At a crash each page written since the last sync survives or not or by some of its sectors, and of sizes and names what a
+     * journaling file system may have written down, instead of all being lost.
+     */
     readonly tornWrites?: boolean;
   };
   /** Called before each operation: an error code (`ENOSPC`, `EIO` …) makes it fail. */
@@ -53,6 +57,8 @@ export type MemoryFilesOptions = {
 export class MemoryFiles implements Files {
   readonly #options: MemoryFilesOptions;
   readonly #clock: Clock;
+  /** Present where power losses are simulated. */
+  readonly #journal: NameJournal | undefined;
   #root: Directory;
   #locks = new Set<string>();
   #operations = 0;
@@ -63,6 +69,7 @@ export class MemoryFiles implements Files {
   constructor(options: MemoryFilesOptions = {}) {
     this.#options = options;
     this.#clock = options.clock ?? nodeClock;
+    this.#journal = options.crashes && new NameJournal();
     this.#root = new Directory(this.#clock.nowMs());
   }
 
@@ -74,8 +81,7 @@ export class MemoryFiles implements Files {
     if (!entry) {
       if (mode === 'read' || mode === 'update') throw ioError('open', path, 'ENOENT');
       entry = new Content(this.#clock.nowMs(), this.#options.crashes !== undefined);
-      parent.entries.set(name, entry);
-      parent.modifiedMs = this.#clock.nowMs();
+      this.#link(parent, name, entry);
     } else if (mode === 'truncate') {
       this.#truncate(entry, 0);
     }
@@ -104,8 +110,7 @@ export class MemoryFiles implements Files {
       if (entry instanceof Content) throw ioError('make directory', path, index === parts.length - 1 ? 'EEXIST' : 'ENOTDIR');
       if (!entry) {
         entry = new Directory(this.#clock.nowMs());
-        directory.entries.set(part, entry);
-        directory.modifiedMs = this.#clock.nowMs();
+        this.#link(directory, part, entry);
       }
       directory = entry;
     }
@@ -130,6 +135,10 @@ export class MemoryFiles implements Files {
     }
     source.parent.entries.delete(source.name);
     target.parent.entries.set(target.name, moved);
+    this.#journal?.record(
+      { directory: source.parent, name: source.name, entry: undefined },
+      { directory: target.parent, name: target.name, entry: moved },
+    );
     source.parent.modifiedMs = target.parent.modifiedMs = this.#clock.nowMs();
     if (replaced instanceof Content) this.#unlink(replaced);
   }
@@ -140,8 +149,7 @@ export class MemoryFiles implements Files {
     if (!entry) return;
     if (entry instanceof Directory) throw ioError('remove', path, 'EISDIR');
     const { parent, name } = this.#parentOf(path, 'remove');
-    parent.entries.delete(name);
-    parent.modifiedMs = this.#clock.nowMs();
+    this.#removeName(parent, name);
     this.#unlink(entry);
   }
 
@@ -150,8 +158,8 @@ export class MemoryFiles implements Files {
     const entry = this.#find(path);
     if (!entry) return;
     const { parent, name } = this.#parentOf(path, 'remove');
-    parent.entries.delete(name);
-    parent.modifiedMs = this.#clock.nowMs();
+    if (entry instanceof Directory) this.#empty(entry);
+    this.#removeName(parent, name);
     for (const content of contentsIn(entry)) this.#unlink(content);
   }
 
@@ -181,8 +189,7 @@ export class MemoryFiles implements Files {
 
   syncDirectory(path: string): void {
     this.#begin('syncDirectory', path);
-    const directory = this.#directory(path, 'sync directory');
-    if (this.#options.crashes) directory.syncedEntries = new Map(directory.entries);
+    this.#journal?.sync(this.#directory(path, 'sync directory'));
   }
 
   setModifiedMs(path: string, modifiedMs: number): void {
@@ -225,6 +232,7 @@ export class MemoryFiles implements Files {
     const crashes = this.#options.crashes;
     if (!crashes) throw new Error('this MemoryFiles was made without `crashes`, so it does not know what was synced');
     this.kill();
+    this.#journal!.crash(crashes.tornWrites ? crashes.random : undefined);
     const survived = new Map<Content, Content>();
     const survivor = (content: Content): Content => {
       let after = survived.get(content);
@@ -253,7 +261,12 @@ export class MemoryFiles implements Files {
     const lacking = content.linked ? this.#usedBytes + growth - capacity : 0;
     const fitting = lacking > 0 ? source.subarray(0, Math.max(0, source.length - lacking)) : source;
     this.#resize(content, Math.max(content.bytes.size, fitting.length > 0 ? position + fitting.length : 0));
-    content.unsynced?.beforeWrite(position, fitting.length);
+    const { crashes } = this.#options;
+    content.unsynced?.beforeWrite(
+      content.bytes,
+      { position, length: fitting.length },
+      crashes?.tornWrites ? crashes.random : undefined,
+    );
     content.bytes.write(fitting, position);
     content.modifiedMs = this.#clock.nowMs();
     if (lacking > 0) throw ioError('write', path, 'ENOSPC');
@@ -303,6 +316,26 @@ export class MemoryFiles implements Files {
     if (!content.linked) return;
     content.linked = false;
     this.#usedBytes -= content.bytes.size;
+  }
+
+  #link(directory: Directory, name: string, entry: Content | Directory): void {
+    directory.entries.set(name, entry);
+    directory.modifiedMs = this.#clock.nowMs();
+    this.#journal?.record({ directory, name, entry });
+  }
+
+  #removeName(directory: Directory, name: string): void {
+    directory.entries.delete(name);
+    directory.modifiedMs = this.#clock.nowMs();
+    this.#journal?.record({ directory, name, entry: undefined });
+  }
+
+  /** Name by name, as a file system does it: a power loss may come in between. */
+  #empty(directory: Directory): void {
+    for (const [name, entry] of directory.entries) {
+      if (entry instanceof Directory) this.#empty(entry);
+      this.#journal?.record({ directory, name, entry: undefined });
+    }
   }
 
   #find(path: string): Content | Directory | undefined {
