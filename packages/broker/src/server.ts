@@ -331,6 +331,7 @@ function openLogs(
     configOf: (topic) => settings.log(topic),
     producerIdExpirationMs: config['producer.id.expiration.ms'],
     tailCacheBytes: config['ottla.tail.cache.bytes'],
+    recoveryThreadsPerDirectory: config['num.recovery.threads.per.data.dir'],
     intervals: {
       logFlushOffsetCheckpointIntervalMs: config['log.flush.offset.checkpoint.interval.ms'],
       logFlushStartOffsetCheckpointIntervalMs: config['log.flush.start.offset.checkpoint.interval.ms'],

@@ -17,6 +17,8 @@ export type { Address, Listener, Network, Socket } from './network.ts';
 export { NodeFiles } from './node/files.ts';
 export { type LogLevel, logLevels, type NodeLoggerOptions, nodeLogger, silentLogger } from './node/logger.ts';
 export { nodeRuntime } from './node/runtime.ts';
+export { serveWorkerTask, type WorkerLogLine, type WorkerRuntime } from './node/workers.ts';
 export type { Random } from './random.ts';
 export type { Runtime } from './runtime.ts';
 export { sleep, type Timer, type Timers } from './timers.ts';
+export type { Workers, WorkerTask } from './workers.ts';

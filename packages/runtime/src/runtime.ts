@@ -4,6 +4,7 @@ import type { Logger } from './logger.ts';
 import type { Network } from './network.ts';
 import type { Random } from './random.ts';
 import type { Timers } from './timers.ts';
+import type { Workers } from './workers.ts';
 
 /**
  * Everything a node takes from the world outside. Whoever constructs a server chooses it: `nodeRuntime()` for real machines,
@@ -16,4 +17,6 @@ export type Runtime = {
   readonly files: Files;
   readonly network: Network;
   readonly logger: Logger;
+  /** Absent: all work is done on the event loop, as in a simulation, or where `files` are not the machine's. */
+  readonly workers?: Workers | undefined;
 };

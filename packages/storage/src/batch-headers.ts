@@ -56,6 +56,12 @@ export class BatchHeaders {
     return true;
   }
 
+  /** Throws CorruptFileError when the walk came to its end before the data did. */
+  requireEnd(): void {
+    if (this.#nextPosition < this.#endPosition)
+      throw new CorruptFileError(this.#log.path, `at position ${this.#nextPosition} a batch is not whole`);
+  }
+
   /** Whether the walk, which has not begun, begins at a batch that ends with `lastOffset`. */
   beginsAt(lastOffset: number): boolean {
     const start = this.#nextPosition;

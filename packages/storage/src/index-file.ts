@@ -27,6 +27,8 @@ export class IndexFile {
   #writtenCount = 0;
   /** The file is longer than its entries. */
   #hasZeroTail = false;
+  /** The file was changed since it was last durable. */
+  #needsSync = false;
 
   private constructor(options: IndexFileOptions) {
     this.#options = options;
@@ -44,6 +46,7 @@ export class IndexFile {
       file.close();
     }
     index.#hasZeroTail = true;
+    index.#needsSync = true;
     return index;
   }
 
@@ -54,6 +57,12 @@ export class IndexFile {
       throw new CorruptFileError(options.path, `${size} bytes are not a multiple of the ${options.entryBytes} of an entry`);
     }
     return new IndexFile(options);
+  }
+
+  /** A file that was not cut to its entries, although nobody writes to it: the power failed before all of it was on disk. */
+  get hasZeroTail(): boolean {
+    this.#load();
+    return this.#hasZeroTail;
   }
 
   get path(): string {
@@ -105,6 +114,10 @@ export class IndexFile {
     }
   }
 
+  get needsSync(): boolean {
+    return this.#needsSync || this.hasUnwrittenEntries;
+  }
+
   get hasUnwrittenEntries(): boolean {
     return this.#bytes !== undefined && this.#writtenCount < this.#count;
   }
@@ -121,6 +134,7 @@ export class IndexFile {
       this.#write(file);
       file.sync();
     });
+    this.#needsSync = false;
   }
 
   /** Cuts the file to its entries: what a segment's index looks like once the segment is no longer written to. */
@@ -153,12 +167,14 @@ export class IndexFile {
   }
 
   rename(path: string): void {
-    this.#options.files.rename(this.#path, path);
+    // A crash may have kept it from coming into being.
+    if (this.#options.files.stat(this.#path)) this.#options.files.rename(this.#path, path);
     this.#path = path;
   }
 
   #withFile(use: (file: ReturnType<Files['open']>) => void): void {
     const file = this.#options.files.open(this.#path, 'create');
+    this.#needsSync = true;
     try {
       use(file);
     } finally {

@@ -3,6 +3,7 @@ import type { Clock, Files } from '@ottla/runtime';
 import type { LeaderEpochCache } from './leader-epoch-cache.ts';
 import { syncPartitionMetadata } from './partition-metadata.ts';
 import type { ProducerStates } from './producer-states.ts';
+import type { RollWitnesses } from './roll-witnesses.ts';
 import type { Segment } from './segment.ts';
 import type { Segments } from './segments.ts';
 
@@ -13,6 +14,7 @@ export type LogFlusherOptions = {
   readonly segments: Segments;
   readonly epochs: LeaderEpochCache;
   readonly producers: ProducerStates;
+  readonly witnesses: RollWitnesses;
   readonly recoveryPoint: number;
 };
 
@@ -55,7 +57,7 @@ export class LogFlusher {
 
   /** Durable when it returns. */
   flush(endOffset: number): void {
-    if (this.#recoveryPoint >= endOffset) return;
+    if (this.#isDurable(endOffset)) return;
     this.#requireTrust();
     try {
       for (const segment of this.#segmentsBelow(endOffset)) segment.flush();
@@ -70,15 +72,16 @@ export class LogFlusher {
    * leader epochs.
    */
   flushLast(endOffset: number): void {
-    const { files, directory, epochs, producers } = this.#options;
+    const { files, directory, epochs, producers, segments } = this.#options;
     this.flush(endOffset);
     epochs.persist(endOffset);
+    for (const segment of segments.all) segment.syncIndexes();
     if (producers.syncSnapshots()) files.syncDirectory(directory);
   }
 
   /** The same without holding up the event loop. */
   async flushLater(endOffset: number): Promise<void> {
-    if (this.#recoveryPoint >= endOffset) return;
+    if (this.#isDurable(endOffset)) return;
     this.#requireTrust();
     const truncations = this.#truncations;
     try {
@@ -104,12 +107,19 @@ export class LogFlusher {
     this.#isStopped = true;
   }
 
+  #isDurable(endOffset: number): boolean {
+    const { first } = this.#options.witnesses;
+    return this.#recoveryPoint >= endOffset && (first === undefined || first > endOffset);
+  }
+
   #segmentsBelow(endOffset: number): readonly Segment[] {
-    return this.#options.segments.from(this.#recoveryPoint).filter((segment) => segment.baseOffset < endOffset);
+    const { segments, witnesses } = this.#options;
+    const startOffset = Math.min(this.#recoveryPoint, (witnesses.first ?? Number.POSITIVE_INFINITY) - 1);
+    return segments.from(startOffset).filter((segment) => segment.baseOffset < endOffset);
   }
 
   #advanceTo(offset: number): void {
-    const { files, clock, directory, segments, epochs, producers } = this.#options;
+    const { files, clock, directory, segments, epochs, producers, witnesses } = this.#options;
     epochs.persist(offset);
     if (!this.#isIdentityDurable) syncPartitionMetadata(files, directory);
     const hasNewNames = producers.syncSnapshots() || segments.active.baseOffset >= this.#recoveryPoint;
@@ -117,6 +127,7 @@ export class LogFlusher {
     if (!this.#isIdentityDurable) files.syncDirectory(dirname(directory));
     this.#isIdentityDurable = true;
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
+    witnesses.removeUpTo(offset);
     this.#flushedAtMs = clock.nowMs();
   }
 }

@@ -1,9 +1,11 @@
+import type { BatchView } from '@ottla/protocol';
 import type { Clock, Files, Logger, Random } from '@ottla/runtime';
 import { CorruptFileError } from './corrupt-file-error.ts';
 import { LeaderEpochCache } from './leader-epoch-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import { rebuildProducerStates, replayProducer } from './producer-rebuild.ts';
 import { ProducerStates } from './producer-states.ts';
+import { RollWitnesses } from './roll-witnesses.ts';
 import { Segment } from './segment.ts';
 import {
   cleanedSuffix,
@@ -26,6 +28,8 @@ export type LogLoaderOptions = {
   readonly partitionName: string;
   readonly config: LogConfig;
   readonly cleanShutdown: boolean;
+  /** See LogOptions. */
+  readonly isRecovered: boolean;
   readonly recoveryPoint: number;
   readonly logStartOffset: number;
   readonly producerIdExpirationMs: number;
@@ -35,6 +39,7 @@ export type LoadedLog = {
   readonly segments: Segments;
   readonly epochs: LeaderEpochCache;
   readonly producers: ProducerStates;
+  readonly witnesses: RollWitnesses;
   readonly logStartOffset: number;
   readonly logEndOffset: number;
   readonly recoveryPoint: number;
@@ -53,6 +58,7 @@ class LogLoader {
   readonly #segments = new Segments();
   readonly #producers: ProducerStates;
   readonly #epochs: LeaderEpochCache;
+  readonly #witnesses: RollWitnesses;
   readonly #nowMs: number;
 
   constructor(options: LogLoaderOptions) {
@@ -61,13 +67,15 @@ class LogLoader {
     finishSwaps(options);
     this.#producers = new ProducerStates(options);
     this.#epochs = this.#openEpochs();
+    this.#witnesses = new RollWitnesses(options.files, options.directory);
   }
 
   load(): LoadedLog {
-    const { cleanShutdown, logStartOffset: checkpointedStart, partitionName } = this.#options;
+    const { isRecovered, logStartOffset: checkpointedStart, partitionName } = this.#options;
+    const cleanShutdown = this.#options.cleanShutdown || isRecovered;
     removeOrphans(this.#options);
     this.#openSegments();
-    if (!cleanShutdown) this.#recoverFrom(this.#options.recoveryPoint);
+    if (!cleanShutdown) this.#recoverFrom(this.#firstUnflushedOffset());
     const survivingEnd = this.#dropLogBehindItsStart();
 
     const segments = this.#segments;
@@ -85,17 +93,22 @@ class LogLoader {
       trustMissingSnapshots: cleanShutdown,
     });
     const recoveryPoint =
-      cleanShutdown && survivingEnd !== undefined ? logEndOffset : Math.min(this.#options.recoveryPoint, logEndOffset);
-    return { segments, epochs: this.#epochs, producers: this.#producers, logStartOffset, logEndOffset, recoveryPoint };
+      this.#options.cleanShutdown && survivingEnd !== undefined
+        ? logEndOffset
+        : Math.min(this.#options.recoveryPoint, logEndOffset);
+    this.#witnesses.removeUpTo(recoveryPoint);
+    this.#witnesses.removeFrom(segments.active.baseOffset + 1);
+    const [epochs, producers, witnesses] = [this.#epochs, this.#producers, this.#witnesses];
+    return { segments, epochs, producers, witnesses, logStartOffset, logEndOffset, recoveryPoint };
   }
 
   #openEpochs(): LeaderEpochCache {
-    const { files, directory, logger, cleanShutdown } = this.#options;
+    const { files, directory, logger, cleanShutdown, isRecovered } = this.#options;
     try {
       return LeaderEpochCache.open(files, directory);
     } catch (error) {
       // After a crash the batches read again bring the epochs back; after a clean stop nobody may guess.
-      if (!(error instanceof CorruptFileError) || cleanShutdown) throw error;
+      if (!(error instanceof CorruptFileError) || cleanShutdown || isRecovered) throw error;
       logger.warn('leader epochs are rebuilt from the log', { file: error.path, problem: error.message });
       return LeaderEpochCache.startOver(files, directory);
     }
@@ -111,7 +124,17 @@ class LogLoader {
       this.#segments.add(segment);
       if (!isSound) toRebuild.push(segment);
     }
-    for (const segment of toRebuild) this.#recoverSegment(segment);
+    const { cleanShutdown, isRecovered } = this.#options;
+    // Those from there on are read again in any case, in their order.
+    const trustedEnd =
+      cleanShutdown || isRecovered ? Number.POSITIVE_INFINITY : this.#segments.from(this.#firstUnflushedOffset())[0]?.baseOffset;
+    for (const segment of toRebuild) if (segment.baseOffset < trustedEnd!) this.#rebuildIndexes(segment);
+  }
+
+  /** The segment before a witness was not durable, whatever the checkpoint says of offsets. */
+  #firstUnflushedOffset(): number {
+    const { first } = this.#witnesses;
+    return Math.min(this.#options.recoveryPoint, first === undefined ? Number.POSITIVE_INFINITY : first - 1);
   }
 
   #openSegment(baseOffset: number): { segment: Segment; isSound: boolean } {
@@ -134,38 +157,68 @@ class LogLoader {
   }
 
   #recoverFrom(recoveryPoint: number): void {
-    const { logger } = this.#options;
     this.#epochs.truncateFromEnd(recoveryPoint);
     const unflushed = this.#segments.from(recoveryPoint);
     for (const [index, segment] of unflushed.entries()) {
-      const truncatedBytes = this.#recoverSegment(segment);
       const later = unflushed.slice(index + 1);
-      if (truncatedBytes === 0 || later.length === 0) continue;
-      logger.warn('segments behind a damaged one are removed', { files: later.map((removed) => removed.log.path) });
-      this.#removeSegments(later);
-      return;
+      const [next] = later;
+      if (this.#recoverSegment(segment, later) > 0) return;
+      if (!next) return;
+      const previousBytes = segment.sizeBytes;
+      const missingBytes = this.#witnesses.missingBytes({ baseOffset: next.baseOffset, previousBytes });
+      if (missingBytes > 0) {
+        this.#options.logger.warn('the end of a segment is lost', {
+          ...{ file: segment.log.path, position: previousBytes, missingBytes },
+          offset: this.#producers.mapEndOffset,
+          nextOffset: next.baseOffset,
+        });
+        this.#removeBehind(segment, later);
+        return;
+      }
     }
   }
 
-  /** Reads a segment again, with the producers as they were before it. Returns the bytes cut off. */
-  #recoverSegment(segment: Segment): number {
-    const { logger, partitionName, logStartOffset } = this.#options;
-    const { baseOffset } = segment;
-    const producers = this.#producers;
-    if (producers.mapEndOffset !== baseOffset) {
-      rebuildProducerStates(producers, this.#segments, {
-        partitionName,
-        logStartOffset,
-        endOffset: baseOffset,
-        nowMs: this.#nowMs,
-        trustMissingSnapshots: false,
-      });
-    }
-    const { truncatedBytes, problem } = segment.recover((batch) => {
-      if (batch.leaderEpoch > (this.#epochs.latest?.epoch ?? -1)) this.#epochs.assign(batch.leaderEpoch, batch.baseOffset);
-      const completed = replayProducer(producers, batch, partitionName);
-      if (completed?.isAborted) segment.appendAborted(completed, producers.lastStableOffsetAfter(completed));
+  /** Before anything is cut, and the last first: a crash meanwhile must not leave a gap. */
+  #removeBehind(segment: Segment, later: readonly Segment[]): void {
+    if (later.length === 0) return;
+    const { files, directory, logger } = this.#options;
+    logger.warn('segments behind a damaged one are removed', {
+      damaged: segment.log.path,
+      files: later.map((removed) => removed.log.path),
+      firstOffset: later[0]!.baseOffset,
     });
+    this.#removeSegments(later);
+    files.syncDirectory(directory);
+  }
+
+  /**
+   * Of a segment that was flushed. Where its data is damaged nothing is cut off, for what lies behind may be all right: who reads the
+   * damaged batch is told, by an error or by its crc.
+   */
+  #rebuildIndexes(segment: Segment): void {
+    if (segment === this.#segments.active) {
+      this.#recoverSegment(segment);
+      return;
+    }
+    const { problem, validBytes } = segment.rebuild(this.#replayInto(segment));
+    if (validBytes === segment.sizeBytes) {
+      this.#producers.takeSnapshot();
+      return;
+    }
+    this.#options.logger.error('a segment is damaged where it was flushed: its records from there on may not be readable', {
+      file: segment.log.path,
+      position: validBytes,
+      offset: this.#producers.mapEndOffset,
+      problem: problem?.message ?? 'a batch is not complete',
+    });
+  }
+
+  /** Reads a segment again, with the producers as they were before it. Returns the bytes cut off; then those `later` are gone. */
+  #recoverSegment(segment: Segment, later: readonly Segment[] = []): number {
+    const { logger } = this.#options;
+    const producers = this.#producers;
+    const onBatch = this.#replayInto(segment);
+    const { truncatedBytes, problem } = segment.recover(onBatch, () => this.#removeBehind(segment, later));
     producers.takeSnapshot();
     if (truncatedBytes > 0) {
       logger.warn('a segment is cut where it is damaged', {
@@ -177,6 +230,27 @@ class LogLoader {
       });
     }
     return truncatedBytes;
+  }
+
+  /** What each batch of the segment says of epochs, producers and transactions, from the state before the segment on. */
+  #replayInto(segment: Segment): (batch: BatchView) => void {
+    const { partitionName, logStartOffset } = this.#options;
+    const { baseOffset } = segment;
+    const producers = this.#producers;
+    if (producers.mapEndOffset !== baseOffset) {
+      rebuildProducerStates(producers, this.#segments, {
+        partitionName,
+        logStartOffset,
+        endOffset: baseOffset,
+        nowMs: this.#nowMs,
+        trustMissingSnapshots: false,
+      });
+    }
+    return (batch) => {
+      if (batch.leaderEpoch > (this.#epochs.latest?.epoch ?? -1)) this.#epochs.assign(batch.leaderEpoch, batch.baseOffset);
+      const completed = replayProducer(producers, batch, partitionName);
+      if (completed?.isAborted) segment.appendAborted(completed, producers.lastStableOffsetAfter(completed));
+    };
   }
 
   /** A log that ends before its own start lost its files: it begins again, empty. Returns the end of the one that stays. */
@@ -208,7 +282,7 @@ class LogLoader {
   }
 
   #removeSegments(removed: readonly Segment[]): void {
-    for (const segment of removed) {
+    for (const segment of removed.toReversed()) {
       const retired = segment.retire(deletedSuffix);
       for (const path of retired) this.#options.files.remove(path);
     }

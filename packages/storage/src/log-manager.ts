@@ -3,6 +3,7 @@ import type { Runtime } from '@ottla/runtime';
 import { Log } from './log.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogDirectory, LogDirectoryError } from './log-directory.ts';
+import { type LogToRecover, recoverOnThreads } from './log-recovery.ts';
 import { type DirectoryFate, fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
@@ -30,10 +31,12 @@ export type LogManagerOptions = {
   readonly directories: readonly string[];
   readonly clusterId: string;
   readonly nodeId: number;
-  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger' | 'timers'>;
+  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger' | 'timers' | 'workers'>;
   /** What a topic's logs begin with; `updateConfig` changes it later. */
   readonly configOf?: (topic: string) => LogConfig;
   readonly producerIdExpirationMs?: number;
+  /** num.recovery.threads.per.data.dir. Default 1. */
+  readonly recoveryThreadsPerDirectory?: number;
   readonly intervals?: Partial<LogManagerIntervals>;
   /** What the ends of all logs together may take of memory, for those who read there. Default 64 MiB; below 256 KiB nothing is kept. */
   readonly tailCacheBytes?: number;
@@ -97,7 +100,8 @@ export class LogManager {
       if (ids.size !== opened.length)
         throw new LogDirectoryError(`two of ${options.directories.join(', ')} have the same directory.id`);
       const manager = new LogManager(options, opened);
-      for (const directory of opened) await manager.#load(directory);
+      const recovered = await Promise.all(opened.map((directory) => manager.#recover(directory)));
+      for (const [index, directory] of opened.entries()) await manager.#load(directory, recovered[index]!);
       return manager;
     } catch (error) {
       for (const directory of opened) directory.release();
@@ -172,6 +176,7 @@ export class LogManager {
       producerIdExpirationMs: this.producerIdExpirationMs,
       buffers: this.#buffers,
       tails: this.#tails,
+      onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
     });
     log.onHighWatermark(log.logStartOffset);
     this.#logs.set(log.name, { log, directory });
@@ -309,11 +314,33 @@ export class LogManager {
       throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'log directories did not close cleanly');
   }
 
-  async #load(directory: LogDirectory): Promise<void> {
+  /** Returns the directories of the logs that other threads have recovered; the others are recovered when they are opened. */
+  async #recover(directory: LogDirectory): Promise<ReadonlySet<string>> {
+    const { runtime, recoveryThreadsPerDirectory: threads = 1, signal } = this.#options;
+    if (directory.wasCleanShutdown || !runtime.workers) return new Set();
+    const recoveryPoints = directory.readCheckpoint('recoveryPoint');
+    const logStartOffsets = directory.readCheckpoint('logStart');
+    const logs: LogToRecover[] = [];
+    for (const { topic, partition, fate, path } of directory.partitions()) {
+      if (topic === clusterMetadataTopic || fate !== undefined) continue;
+      const name = partitionDirectoryName(topic, partition);
+      logs.push({
+        ...{ directory: path, topic, partition, config: this.#configOf(topic) },
+        recoveryPoint: recoveryPoints.get(name) ?? 0,
+        logStartOffset: logStartOffsets.get(name) ?? 0,
+        producerIdExpirationMs: this.producerIdExpirationMs,
+      });
+    }
+    return recoverOnThreads(logs, { runtime, threads, signal });
+  }
+
+  async #load(directory: LogDirectory, recovered: ReadonlySet<string>): Promise<void> {
     const recoveryPoints = directory.readCheckpoint('recoveryPoint');
     const logStartOffsets = directory.readCheckpoint('logStart');
     const highWatermarks = directory.readCheckpoint('replication');
     const { runtime } = this.#options;
+    // Directories that a process made just before it died: their logs take their own names for durable.
+    if (!directory.wasCleanShutdown) runtime.files.syncDirectory(directory.path);
     const firstDirtyOffsets = directory.readFirstDirtyOffsets(runtime.logger);
     const nowMs = runtime.clock.nowMs();
     const beganMs = runtime.clock.monotonicMs();
@@ -321,6 +348,7 @@ export class LogManager {
     const partitions = directory.partitions();
     let sliceBeganMs = beganMs;
     let toldMs = beganMs;
+    let isAnyLowered = false;
     for (const [index, { topic, partition, fate, path }] of partitions.entries()) {
       if (runtime.clock.monotonicMs() - sliceBeganMs >= openingSliceMs) {
         await new Promise<void>((resolve) => runtime.timers.soon(resolve));
@@ -347,14 +375,19 @@ export class LogManager {
         runtime,
         config: this.#configOf(topic),
         cleanShutdown: directory.wasCleanShutdown,
+        isRecovered: recovered.has(path),
         recoveryPoint: recoveryPoints.get(name) ?? 0,
         logStartOffset: logStartOffsets.get(name) ?? 0,
         producerIdExpirationMs: this.producerIdExpirationMs,
+        onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
       });
+      if (log.recoveryPoint < (recoveryPoints.get(name) ?? 0)) isAnyLowered = true;
       log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
       log.firstDirtyOffset = firstDirtyOffsets.get(name);
       this.#logs.set(name, { log, directory });
     }
+    // What is written behind the end that recovery found must not pass for flushed after the next crash.
+    if (isAnyLowered) directory.writeRecoveryPoints(this.#logsIn(directory));
     const logs = this.#logs.size - loadedBefore;
     if (logs === 0) return;
     const what = directory.wasCleanShutdown ? 'logs are loaded' : 'logs are recovered: the last stop was not clean';

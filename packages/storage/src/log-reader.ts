@@ -95,7 +95,7 @@ export function findTimestamp(segments: Segments, timestamp: number, startOffset
 }
 
 function findTimestampIn(segment: Segment, timestamp: number, startOffset: number): TimestampAndOffset | undefined {
-  const indexed = segment.timeIndex.lookup(timestamp);
+  const indexed = segment.timeLookup(timestamp);
   const headers = segment.headersFrom(Math.max(indexed.offset, startOffset));
   while (headers.next()) {
     if (headers.batch.maxTimestamp < timestamp) continue;

@@ -26,6 +26,7 @@ import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
+import type { RollWitnesses } from './roll-witnesses.ts';
 import { Segment } from './segment.ts';
 import { cleanedSuffix, deletedSuffix, swapSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
@@ -43,6 +44,8 @@ export type LogOptions = {
   readonly config?: LogConfig;
   /** False: the log is read again from the recovery point on. */
   readonly cleanShutdown?: boolean;
+  /** The stop was not clean, but the log was recovered since, on another thread: its files are believed, and not taken for durable. */
+  readonly isRecovered?: boolean;
   readonly recoveryPoint?: number;
   readonly logStartOffset?: number;
   /** producer.id.expiration.ms. Default one day. */
@@ -50,6 +53,8 @@ export type LogOptions = {
   /** Shared with other logs. Default: its own, and no tail in memory. */
   readonly buffers?: ReadBuffers;
   readonly tails?: TailCache;
+  /** A truncation is about to begin: what is written behind its offset must not pass for flushed after a crash. */
+  readonly onRecoveryPointLowered?: () => void;
 };
 
 /** As DescribeProducers shows it. */
@@ -90,11 +95,13 @@ export class Log {
   readonly #segments: Segments;
   readonly #epochs: LeaderEpochCache;
   readonly #producers: ProducerStates;
+  readonly #witnesses: RollWitnesses;
   readonly #retired: RetiredFiles;
   readonly #flusher: LogFlusher;
   readonly #appender: LogAppender;
   readonly #buffers: ReadBuffers;
   readonly #tail: LogTail | undefined;
+  readonly #onRecoveryPointLowered: () => void;
   #logStartOffset: number;
   #highWatermark: number | undefined;
   #segmentsVersion = 0;
@@ -115,6 +122,7 @@ export class Log {
       partitionName: partitionDirectoryName(topic, partition),
       config,
       cleanShutdown: options.cleanShutdown ?? false,
+      isRecovered: options.isRecovered ?? false,
       recoveryPoint: options.recoveryPoint ?? 0,
       logStartOffset: options.logStartOffset ?? 0,
       producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
@@ -133,12 +141,14 @@ export class Log {
     this.#segments = loaded.segments;
     this.#epochs = loaded.epochs;
     this.#producers = loaded.producers;
+    this.#witnesses = loaded.witnesses;
     this.#retired = new RetiredFiles(options.runtime.files);
     this.#logStartOffset = loaded.logStartOffset;
     const { files, clock } = options.runtime;
     this.#buffers = options.buffers ?? new ReadBuffers();
     this.#tail = options.tails && new LogTail(options.tails);
     this.#appender = new LogAppender({ ...loaded, log: this, clock, tail: this.#tail });
+    this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => {});
     this.#flusher = new LogFlusher({ ...loaded, files, clock, directory: options.directory });
   }
 
@@ -248,6 +258,7 @@ export class Log {
     this.#segmentsVersion++;
     this.#segments.replace(replaced, cleaned);
     this.#tail?.clear();
+    this.#witnesses.removeUpTo(this.#segments.at(this.#segments.all.indexOf(cleaned) + 1)!.baseOffset);
     this.#retireFiles(replaced, clock.nowMs(), cleaned.baseOffset);
     cleaned.changeSuffix(swapSuffix, '');
     files.syncDirectory(this.directory);
@@ -439,7 +450,10 @@ export class Log {
     if (replacesActive && active.sizeBytes > 0) {
       throw new Error(`${this.name} cannot roll at ${baseOffset}: a segment with data begins there`);
     }
-    if (!replacesActive) active.becomeInactive();
+    if (!replacesActive) {
+      active.becomeInactive();
+      this.#witnesses.record({ baseOffset, previousBytes: active.sizeBytes });
+    }
     const next = this.#createSegment(baseOffset, replacesActive);
     if (replacesActive) {
       this.#segments.remove([active]);
@@ -474,12 +488,12 @@ export class Log {
       return true;
     }
     const nowMs = this.#runtime.clock.nowMs();
-    this.#retire(
-      this.#segments.all.filter((segment) => segment.baseOffset > offset),
-      nowMs,
-    );
-    this.#segments.active.truncateTo(offset, nowMs);
     this.#endAt(offset);
+    const later = this.#segments.all.filter((segment) => segment.baseOffset > offset);
+    this.#cutFrom(later, nowMs);
+    const { active } = this.#segments;
+    active.truncateTo(offset, nowMs);
+    active.log.sync();
     this.#logStartOffset = Math.min(this.#logStartOffset, offset);
     this.#epochs.truncateFromEnd(offset);
     this.#rebuildProducers(nowMs);
@@ -491,13 +505,22 @@ export class Log {
     this.#ensureOpen();
     this.#appender.settle();
     const nowMs = this.#runtime.clock.nowMs();
-    this.#retire(this.#segments.all.slice(), nowMs);
-    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
     this.#endAt(offset);
+    this.#cutFrom(this.#segments.all.slice(), nowMs);
+    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
+    this.#producers.startAt(offset);
+    this.#runtime.files.syncDirectory(this.directory);
     this.#logStartOffset = offset;
     this.#epochs.clear();
-    this.#producers.startAt(offset);
     this.#rebuildProducers(nowMs);
+  }
+
+  /** The last first, and durably: a power loss must leave neither a gap, nor what was cut off behind what is written there next. */
+  #cutFrom(later: readonly Segment[], nowMs: number): void {
+    if (later.length === 0) return;
+    this.#retire(later.toReversed(), nowMs);
+    this.#witnesses.removeFrom(later[0]!.baseOffset);
+    this.#runtime.files.syncDirectory(this.directory);
   }
 
   #endAt(offset: number): void {
@@ -506,6 +529,7 @@ export class Log {
     this.#segmentsVersion++;
     if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
+    this.#onRecoveryPointLowered();
     if (this.#highWatermark !== undefined) this.#highWatermark = Math.min(this.#highWatermark, offset);
   }
 
@@ -532,7 +556,7 @@ export class Log {
   }
 
   get hasUnflushedRolledSegments(): boolean {
-    return this.recoveryPoint < this.#segments.active.baseOffset;
+    return this.recoveryPoint < this.#segments.active.baseOffset || this.#witnesses.first !== undefined;
   }
 
   /** Like `flushLater` for the segments that were rolled: they never change again, and a start after a crash need not read them. */
@@ -566,6 +590,15 @@ export class Log {
     this.#producers.takeSnapshot();
     this.#segments.active.becomeInactive();
     this.#flusher.flushLast(this.logEndOffset);
+    this.abandon();
+  }
+
+  /** Leaves the files to another thread, which opens them with `isRecovered`. */
+  closeRecovered(): void {
+    this.#producers.takeSnapshot();
+    this.#segments.active.becomeInactive();
+    this.#epochs.persist(this.logEndOffset);
+    if (this.#producers.syncSnapshots()) this.#runtime.files.syncDirectory(this.directory);
     this.abandon();
   }
 

@@ -37,6 +37,16 @@ export class OffsetIndex {
     return count === 0 ? 0 : this.#position(count - 1);
   }
 
+  /** Of a file that was read: what a whole index cannot be otherwise. */
+  get isSound(): boolean {
+    const { view, count, hasZeroTail } = this.file;
+    for (let at = entryBytes; at < count * entryBytes; at += entryBytes) {
+      if (view.getInt32(at) <= view.getInt32(at - entryBytes) || view.getInt32(at + 4) <= view.getInt32(at - entryBytes + 4))
+        return false;
+    }
+    return !hasZeroTail && (count === 0 || (view.getInt32(0) >= 0 && view.getInt32(4) > 0));
+  }
+
   append(lastOffset: number, position: number): void {
     const at = this.file.extend();
     const { view } = this.file;

@@ -51,6 +51,8 @@ export class Segment {
   #isReleased = false;
   /** Undefined: not yet read from the time index. */
   #latest: TimestampOffset | undefined;
+  /** Since they were read from their files. */
+  #areIndexesChecked = false;
   /** Max timestamp of the first batch; undefined: not yet read, or no batch. */
   #firstTimestamp: number | undefined;
 
@@ -77,6 +79,7 @@ export class Segment {
     const { offsets, times } = indexOptions(options);
     const segment = new Segment(options, log, IndexFile.create(offsets), IndexFile.create(times));
     segment.#isActive = true;
+    segment.#latest = { timestamp: -1, offset: options.baseOffset };
     return segment;
   }
 
@@ -104,7 +107,48 @@ export class Segment {
 
   /** The largest timestamp, and the last offset of the batch that brought it; (-1, base offset) when there is none. */
   get latest(): TimestampOffset {
-    return (this.#latest ??= this.timeIndex.lastEntry);
+    if (this.#latest === undefined) {
+      this.#ensureIndexes();
+      const { lastEntry } = this.timeIndex;
+      if (!this.#isBacked(lastEntry)) this.#reindex(this.timeIndex.file.path);
+      this.#latest ??= lastEntry;
+    }
+    return this.#latest;
+  }
+
+  /** From where on to look for a timestamp. An index that does not fit the data is made anew. */
+  timeLookup(timestamp: number): TimestampOffset {
+    this.#ensureIndexes();
+    const entry = this.timeIndex.lookup(timestamp);
+    if (entry.timestamp < 0 || this.#isBacked(entry)) return entry;
+    this.#reindex(this.timeIndex.file.path);
+    return this.timeIndex.lookup(timestamp);
+  }
+
+  /** Whether a batch bears the time index out. Without an entry no batch may have a timestamp; then the first speaks for all. */
+  #isBacked({ timestamp, offset }: TimestampOffset): boolean {
+    if (this.sizeBytes === 0) return true;
+    try {
+      const headers = timestamp < 0 ? new BatchHeaders(this.log, 0) : this.headersFrom(offset);
+      while (headers.next()) {
+        const { batch } = headers;
+        if (timestamp < 0) return batch.maxTimestamp < 0;
+        if (batch.lastOffset >= offset) return batch.lastOffset === offset && batch.maxTimestamp === timestamp;
+      }
+      return false;
+    } catch (error) {
+      // What is damaged is the data, and who reads it is told.
+      if (error instanceof CorruptFileError) return true;
+      throw error;
+    }
+  }
+
+  /** Files from another life are checked at their first use: entries ascend, and nothing is zero. */
+  #ensureIndexes(): void {
+    if (this.#isActive || this.#areIndexesChecked) return;
+    this.#areIndexesChecked = true;
+    if (!this.offsetIndex.isSound) this.#reindex(this.offsetIndex.file.path);
+    else if (!this.timeIndex.isSound) this.#reindex(this.timeIndex.file.path);
   }
 
   /** By which time limits are judged: a segment without timestamps counts by its file's modification. */
@@ -182,37 +226,47 @@ export class Segment {
     while (headers.next()) {
       if (headers.batch.lastOffset >= offset) return { position: headers.position, bytes: headers.batch.length };
     }
+    headers.requireEnd();
     return undefined;
   }
 
   /** Walks from the indexed batch at or before `offset`. An index that does not fit the data is made anew. */
   headersFrom(offset: number): BatchHeaders {
+    this.#ensureIndexes();
     const position = this.offsetIndex.lookup(offset);
     const indexedOffset = this.offsetIndex.indexedOffset(offset);
     const headers = new BatchHeaders(this.log, position);
     if (position === 0 || headers.beginsAt(indexedOffset)) return headers;
-    this.#logger.warn('an index does not fit its segment and is made anew', {
-      file: this.offsetIndex.file.path,
-      offset,
-      position,
-    });
-    this.#reindex();
+    this.#reindex(this.offsetIndex.file.path);
     return new BatchHeaders(this.log, this.offsetIndex.lookup(offset));
   }
 
-  #reindex(): void {
+  #reindex(damagedFile: string): void {
+    this.#logger.warn('an index does not fit its segment and is made anew', { file: damagedFile, baseOffset: this.baseOffset });
+    this.#areIndexesChecked = true;
     this.offsetIndex.file.truncateEntries(0);
     this.timeIndex.file.truncateEntries(0);
     this.#latest = { timestamp: -1, offset: this.baseOffset };
     this.#bytesSinceIndexEntry = 0;
     const headers = new BatchHeaders(this.log, 0);
-    while (headers.next()) this.#index(headers.batch, headers.position);
+    try {
+      while (headers.next()) this.#index(headers.batch, headers.position);
+    } catch (error) {
+      if (!(error instanceof CorruptFileError)) throw error;
+      this.#logger.error('a segment is damaged: its records from there on cannot be read', {
+        file: this.log.path,
+        problem: error.message,
+      });
+    }
     if (!this.#isActive) this.becomeInactive();
   }
 
   /** One after the last offset; the base offset when there is none. Throws CorruptFileError. */
   readNextOffset(): number {
-    return endOffsetIn(new BatchHeaders(this.log, this.offsetIndex.lastPosition), this.baseOffset);
+    const headers = new BatchHeaders(this.log, this.offsetIndex.lastPosition);
+    const endOffset = endOffsetIn(headers, this.baseOffset);
+    headers.requireEnd();
+    return endOffset;
   }
 
   appendAborted({ producerId, firstOffset, lastOffset }: CompletedTransaction, lastStableOffset: number): void {
@@ -267,9 +321,22 @@ export class Segment {
 
   /**
    * Reads every batch again and rebuilds the indexes; `onBatch` sees each, and may throw to declare it bad. The file is cut
-   * before the first batch that is not whole or not intact. Returns the bytes cut off.
+   * before the first batch that is not whole or not intact, after `beforeCut` and durably: what is written there next must not be
+   * found together with what was there before. Returns the bytes cut off.
    */
-  recover(onBatch: (batch: BatchView) => void): Recovered {
+  recover(onBatch: (batch: BatchView) => void, beforeCut: () => void = () => {}): Recovered {
+    const { validBytes, problem } = this.rebuild(onBatch);
+    const truncatedBytes = this.log.size - validBytes;
+    if (truncatedBytes > 0) {
+      beforeCut();
+      this.log.truncate(validBytes);
+      this.log.sync();
+    }
+    return { truncatedBytes, problem };
+  }
+
+  /** The same up to the first bad batch, and cuts nothing. */
+  rebuild(onBatch: (batch: BatchView) => void): { readonly validBytes: number; readonly problem: KafkaError | undefined } {
     this.offsetIndex.file.truncateEntries(0);
     this.timeIndex.file.truncateEntries(0);
     this.transactionIndex.reset();
@@ -298,11 +365,9 @@ export class Segment {
       if (!isBadBatch(error)) throw error;
       problem = error;
     }
-    const truncatedBytes = this.log.size - validBytes;
-    this.log.truncate(validBytes);
     this.#becomeActive(); // brings index files into being that were missing
     this.becomeInactive();
-    return { truncatedBytes, problem };
+    return { validBytes, problem };
   }
 
   #becomeActive(): void {
@@ -327,6 +392,7 @@ export class Segment {
 
   /** Frees what can be read again. */
   unloadIndexes(): void {
+    this.#areIndexesChecked = false;
     this.offsetIndex.file.unload();
     this.timeIndex.file.unload();
   }
@@ -348,6 +414,13 @@ export class Segment {
     if (this.#isReleased) return;
     this.offsetIndex.file.sync();
     this.timeIndex.file.sync();
+    this.transactionIndex.sync();
+  }
+
+  /** What changed in the indexes since they were last durable. */
+  syncIndexes(): void {
+    if (this.offsetIndex.file.needsSync) this.offsetIndex.file.sync();
+    if (this.timeIndex.file.needsSync) this.timeIndex.file.sync();
     this.transactionIndex.sync();
   }
 

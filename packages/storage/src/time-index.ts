@@ -41,6 +41,16 @@ export class TimeIndex {
     return this.#entry(this.file.count - 1);
   }
 
+  /** Of a file that was read: what a whole index cannot be otherwise. */
+  get isSound(): boolean {
+    const { view, count, hasZeroTail } = this.file;
+    for (let at = entryBytes; at < count * entryBytes; at += entryBytes) {
+      if (readInt64(view, at) <= readInt64(view, at - entryBytes) || view.getInt32(at + 8) <= view.getInt32(at - entryBytes + 8))
+        return false;
+    }
+    return !hasZeroTail && (count === 0 || view.getInt32(8) >= 0);
+  }
+
   /** Adds an entry if the timestamp is larger than the last one's. */
   appendIfLater({ timestamp, offset }: TimestampOffset): void {
     if (timestamp <= this.lastEntry.timestamp) return;

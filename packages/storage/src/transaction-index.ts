@@ -63,6 +63,7 @@ export class TransactionIndex {
     const kept = this.#load().filter((aborted) => aborted.lastOffset < offset);
     if (kept.length === this.#load().length) return;
     this.#entries = kept;
+    this.#needsSync = true;
     this.#withFile((file) => file.truncate(kept.length * entryBytes));
   }
 

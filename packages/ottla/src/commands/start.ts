@@ -67,7 +67,7 @@ async function start(options: StartOptions): Promise<void> {
     throw new KafkaError('INVALID_REQUEST', '--ephemeral keeps nothing in a directory: drop it, or --data');
   const isDevelopment = options.config === undefined;
   const machine = nodeRuntime({ logger: nodeLogger({ level: 'debug' }) });
-  const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles() } : machine;
+  const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles(), workers: undefined } : machine;
   const beganMs = machine.clock.monotonicMs();
   const properties = propertiesFrom(options, machine.files);
   const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)

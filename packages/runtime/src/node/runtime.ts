@@ -7,6 +7,7 @@ import { silentLogger } from './logger.ts';
 import { NodeNetwork } from './network.ts';
 import { nodeRandom } from './random.ts';
 import { nodeTimers } from './timers.ts';
+import { nodeWorkers } from './workers.ts';
 
 /** The real machine. `files` may be a MemoryFiles: a real node that leaves nothing behind. */
 export function nodeRuntime(options: { logger?: Logger; files?: Files } = {}): Runtime {
@@ -17,5 +18,6 @@ export function nodeRuntime(options: { logger?: Logger; files?: Files } = {}): R
     files: options.files ?? new NodeFiles(),
     network: new NodeNetwork(),
     logger: options.logger ?? silentLogger,
+    ...(options.files ? {} : { workers: nodeWorkers }),
   };
 }

@@ -308,8 +308,8 @@ export const logConfigs = defineConfigs({
     min: 1,
     importance: 'high',
     dynamic: 'cluster-wide',
-    honoured: 'moot',
-    doc: 'Ottla runs on one event loop: there are no such threads.',
+    honoured: true,
+    doc: 'After a crash, on how many threads the logs of one log directory are recovered. A start reads it.',
   }),
   'producer.id.expiration.check.interval.ms': int({
     default: 600_000,

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type LogFields, nodeRuntime, silentLogger } from '@ottla/runtime';
+import { cleanShutdownName } from './clean-shutdown.ts';
+import { append, batchOf, startMs } from './log-fixture.ts';
+import { LogManager } from './log-manager.ts';
+import { writeMetaProperties } from './meta-properties.ts';
+
+const owner = { clusterId: 'c', nodeId: 1 };
+const MiB = 1024 * 1024;
+
+/** A directory on a real disk, whose node died with `logs` logs of 5 MiB and one that is small. */
+async function deadNode(logs: number) {
+  const path = mkdtempSync(join(tmpdir(), 'ottla-recovery-'));
+  const said: { message: string; fields: LogFields | undefined }[] = [];
+  const say = (message: string, fields?: LogFields): void => void said.push({ message, fields });
+  const runtime = nodeRuntime({ logger: { ...silentLogger, info: say, warn: say, error: say } });
+  writeMetaProperties(runtime.files, path, { ...owner, directoryId: 'AQAAAAAAAAAAAAAAAAAAAQ' }, startMs);
+  const open = (signal?: AbortSignal) =>
+    LogManager.open({ directories: [path], ...owner, runtime, recoveryThreadsPerDirectory: 2, ...(signal ? { signal } : {}) });
+  const manager = await open();
+  append(manager.create('small', 0), batchOf(['a', 'b']));
+  const value = 'x'.repeat(64 * 1024);
+  for (let partition = 0; partition < logs; partition++) {
+    const log = manager.create('large', partition);
+    for (let size = 0, sequence = 0; size < 5 * MiB; size += value.length, sequence++)
+      append(
+        log,
+        batchOf([value], { producerId: 3, producerEpoch: 0, baseSequence: sequence, timestamp: Date.now() }),
+        partition,
+      );
+  }
+  const ends = manager.logs.map((log) => [log.name, log.logEndOffset] as const);
+  // What a process leaves that is killed: its files as they are, its lock free, and no marker.
+  for (const log of manager.logs) log.abandon();
+  manager.close();
+  rmSync(join(path, cleanShutdownName));
+  return { path, open, said, ends };
+}
+
+test('large logs are recovered on other threads, with the same result and each step told', async () => {
+  const { path, open, said, ends } = await deadNode(3);
+  try {
+    truncateSync(join(path, 'large-1/00000000000000000000.log'), 5 * MiB - 100);
+    said.length = 0;
+    const manager = await open();
+    for (const [name, end] of ends) {
+      const log = manager.logs.find((each) => each.name === name)!;
+      assert.equal(log.logEndOffset, name === 'large-1' ? end - 1 : end, name);
+      assert.equal(log.recoveryPoint, 0);
+      if (name.startsWith('large')) assert.equal(log.activeProducers()[0]!.lastSequence, log.logEndOffset - 1);
+    }
+    assert.deepEqual(manager.logs.find(({ name }) => name === 'large-2')!.epochs, [{ epoch: 2, startOffset: 0 }]);
+    const recovered = said.filter(({ message }) => message === 'a log is recovered');
+    assert.deepEqual(recovered.map(({ fields }) => String(fields!['directory']).slice(-7)).sort(), [
+      'large-0',
+      'large-1',
+      'large-2',
+    ]);
+    assert.match(String(recovered.at(-1)!.fields!['progress']), /^3\/3 logs, 100 %$/);
+    const cut = said.find(({ message }) => message === 'a segment is cut where it is damaged');
+    assert.ok(String(cut!.fields!['file']).includes('large-1'));
+    manager.close();
+    assert.ok((await open()).wasCleanShutdown);
+  } finally {
+    rmSync(path, { recursive: true });
+  }
+});
+
+test('a node that is told to stop while it recovers lets go of everything', async () => {
+  const { path, open, ends } = await deadNode(2);
+  try {
+    const stopping = new AbortController();
+    const opening = open(stopping.signal);
+    stopping.abort(new Error('told to stop'));
+    await assert.rejects(opening, /told to stop/);
+    const manager = await open();
+    assert.deepEqual(
+      manager.logs.map((log) => [log.name, log.logEndOffset]),
+      ends.toSorted(([left], [right]) => left.localeCompare(right)),
+    );
+    manager.close();
+  } finally {
+    rmSync(path, { recursive: true });
+  }
+});
