@@ -8,6 +8,7 @@ import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ActiveController } from './controller/active-controller.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import type { FetchSessionCache } from './fetching/fetch-session.ts';
+import type { ProduceTurn } from './handlers/produce-turn.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
@@ -27,6 +28,7 @@ export type BrokerParts = {
   readonly quorum: MetadataQuorum;
   readonly logManager: LogManager;
   readonly partitions: Partitions;
+  readonly produceTurn: ProduceTurn;
   readonly fetchSessions: FetchSessionCache;
   readonly groups: GroupCoordinatorService;
   readonly producerIds: ProducerIds;

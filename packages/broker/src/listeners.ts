@@ -32,6 +32,8 @@ type ListenOptions = {
   readonly metadata: ClusterMetadata;
   readonly onBrokerRequest: RequestHandler;
   readonly onControllerRequest: RequestHandler;
+  /** See AcceptOptions. */
+  readonly onRequestsTaken: () => void;
 };
 
 /** The listening sockets of a node, for clients and for those who talk to its controller. They share one quota of connections. */
@@ -41,14 +43,8 @@ export class NodeListeners {
   readonly #parsed: ParsedBrokerConfig;
 
   /** Rejects with IoError (EADDRINUSE …); then nothing stays open. */
-  static async open({
-    runtime,
-    parsed,
-    settings,
-    metadata,
-    onBrokerRequest,
-    onControllerRequest,
-  }: ListenOptions): Promise<NodeListeners> {
+  static async open(options: ListenOptions): Promise<NodeListeners> {
+    const { runtime, parsed, settings, metadata, onBrokerRequest, onControllerRequest, onRequestsTaken } = options;
     const { config, properties } = parsed;
     const { brokerListeners, controllerListeners, interBrokerListenerName } = resolveListeners(config, properties);
     const listenerNames = [...brokerListeners, ...controllerListeners].map(({ name }) => name);
@@ -93,6 +89,7 @@ export class NodeListeners {
         },
         quota,
         onRequest,
+        onRequestsTaken,
       });
       open.push(listener);
       return listener;

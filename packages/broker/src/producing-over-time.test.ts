@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DescribeProducers, errorName, InitProducerId, Produce } from '@ottla/protocol';
-import { TestNode } from './testing-node.ts';
+import { DescribeProducers, errorName, Fetch, InitProducerId, Produce } from '@ottla/protocol';
+import { TestNode, valuesIn } from './testing-node.ts';
 
 test('acks 0 is not answered, and 1 and all are', async () => {
   const node = await TestNode.start();
@@ -39,6 +39,69 @@ test('pipelined batches are appended and answered in the order they were sent', 
     answers.map(({ responses }) => responses[0]!.partitionResponses[0]!.baseOffset),
     requests.map((_, index) => index),
   );
+  await node.stop();
+});
+
+/** A node that counts, and can fail, the writes to the logs of partitions. */
+async function withCountedWrites() {
+  const writes = { ofLogs: 0, fail: false };
+  const isLog = (path: string) => /orders-\d\/\d+\.log$/.test(path);
+  const node = await TestNode.start({
+    wires: { fragmentation: 0 },
+    machine: {
+      fault: ({ kind, path }) => {
+        if (kind !== 'write' || !isLog(path)) return undefined;
+        writes.ofLogs++;
+        return writes.fail ? 'ENOSPC' : undefined;
+      },
+    },
+  });
+  const client = await node.client();
+  assert.equal(await client.createTopic('orders', {}, { partitions: 2 }), 'NONE');
+  await client.produce('orders', ['first'], { partition: 0 });
+  await client.produce('orders', ['first'], { partition: 1 });
+  return { node, client, writes };
+}
+
+test('batches that arrive together are one write to each partition, and are answered each', async () => {
+  const { node, client, writes } = await withCountedWrites();
+  const requests = [];
+  for (let at = 0; at < 10; at++) requests.push(await client.produceRequest('orders', [`${at}`], { partition: at % 2 }));
+  writes.ofLogs = 0;
+  const answers = await node.run(Promise.all(requests.map((request) => client.later(Produce, request))));
+  assert.equal(writes.ofLogs, 2);
+  assert.deepEqual(
+    answers.map(({ responses }) => responses[0]!.partitionResponses[0]!.baseOffset),
+    [1, 1, 2, 2, 3, 3, 4, 4, 5, 5],
+  );
+  assert.deepEqual(await client.fetch('orders', { partition: 1 }), ['first', '1', '3', '5', '7', '9']);
+  await node.stop();
+});
+
+test('a request behind a produce request of the same turn sees what it wrote', async () => {
+  const { node, client } = await withCountedWrites();
+  const produced = client.later(Produce, await client.produceRequest('orders', ['second'], { partition: 0 }));
+  const fetched = client.later(Fetch, await client.fetchRequest('orders', { partition: 0, maxWaitMs: 0 }));
+  const again = client.later(Produce, await client.produceRequest('orders', ['third'], { partition: 0 }));
+  assert.deepEqual(valuesIn(await node.run(fetched)), ['first', 'second']);
+  await node.run(Promise.all([produced, again]));
+  await node.stop();
+});
+
+test('when the write of a turn fails, no batch of it is acknowledged, and other partitions are', async () => {
+  const { node, client, writes } = await withCountedWrites();
+  const batch = (baseSequence: number) =>
+    client.produceRequest('orders', [`${baseSequence}`], { producerId: 5, producerEpoch: 0, baseSequence });
+  const requests = [await batch(0), await batch(1), await batch(2)];
+  const ask = async () => {
+    const answers = await node.run(Promise.all(requests.map((request) => client.later(Produce, request))));
+    return answers.map(({ responses }) => errorName(responses[0]!.partitionResponses[0]!.errorCode));
+  };
+  writes.fail = true;
+  assert.deepEqual(await ask(), ['KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR', 'KAFKA_STORAGE_ERROR']);
+  writes.fail = false;
+  assert.deepEqual(await ask(), ['NONE', 'NONE', 'NONE']);
+  assert.deepEqual(await client.fetch('orders', { partition: 0 }), ['first', '0', '1', '2']);
   await node.stop();
 });
 

@@ -1,4 +1,11 @@
-import type { LateResponse, ResponseParts, ServerConnection } from '@ottla/network';
+import {
+  type LateResponse,
+  REPLIES_LATER,
+  type Reply,
+  type RequestHandler,
+  type ResponseParts,
+  type ServerConnection,
+} from '@ottla/network';
 import {
   KafkaError,
   Produce,
@@ -11,13 +18,21 @@ import {
 } from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
-import { type Answer, failureOf, type Handler, highestServed, LateAnswer, type RequestContext } from './handlers/handler.ts';
+import {
+  type Answer,
+  failureOf,
+  type Handler,
+  highestServed,
+  LateAnswer,
+  type RequestContext,
+  TurnAnswer,
+} from './handlers/handler.ts';
+import type { TurnWaiter } from './handlers/produce-turn.ts';
 
 const API_VERSIONS_KEY = 18;
 
 /**
  * From a frame to its answer: header, handler, body, handler's answer, bytes.
- * A frame that names no API of this listener, or does not parse, throws: the connection is closed unanswered, as Kafka does.
  */
 export class RequestDispatcher {
   readonly #broker: BrokerParts;
@@ -28,9 +43,14 @@ export class RequestDispatcher {
     this.#handlers = handlers;
   }
 
-  dispatch(frame: Uint8Array, connection: ServerConnection): ResponseParts | null | Promise<ResponseParts | LateResponse | null> {
+  /**
+   * Bytes of the frame may be used again once `requestsTaken` was called. A throw closes the connection: the frame names no API of this
+   * listener, or does not parse.
+   */
+  dispatch(frame: Uint8Array, connection: ServerConnection, reply: Reply): ReturnType<RequestHandler> {
     // Handlers keep parts of what they are asked; only the produce handler, with its large requests, is done with them in time.
     const isProduce = frame.length > 1 && ((frame[0]! << 8) | frame[1]!) === Produce.apiKey;
+    if (!isProduce) this.requestsTaken();
     const reader = new Reader(isProduce ? frame : Buffer.from(frame));
     const header = readRequestHeader(reader);
     const handler = this.#handlers.get(header.apiKey);
@@ -54,7 +74,53 @@ export class RequestDispatcher {
     } catch (error) {
       return this.#encodeFailure(handler, header, error, request, context);
     }
-    if (!(answer instanceof Promise)) return this.#encode(handler, header, answer);
+    if (answer instanceof TurnAnswer) {
+      this.#broker.produceTurn.whenCommitted(new WaitingRequest(this, { handler, header, answer, request, context, reply }));
+      return REPLIES_LATER;
+    }
+    return answer instanceof Promise
+      ? this.#encodeWhenSettled(handler, header, answer, request, context)
+      : this.#encode(handler, header, answer);
+  }
+
+  /** For a request that waited until there was a dispatcher: it is alone in its turn. */
+  dispatchLate(frame: Uint8Array, connection: ServerConnection, reply: Reply): void {
+    try {
+      const answer = this.dispatch(frame, connection, reply);
+      this.requestsTaken();
+      if (answer !== REPLIES_LATER) settleBy(reply, answer);
+    } catch (error) {
+      reply.failed(error);
+    }
+  }
+
+  /** What the requests of this turn have staged is written, and answered. */
+  requestsTaken(): void {
+    this.#broker.produceTurn.commit();
+  }
+
+  /** For WaitingRequest. */
+  finish({ handler, header, answer, request, context, reply }: Waiting): void {
+    try {
+      const finished = answer.finish();
+      settleBy(
+        reply,
+        finished instanceof Promise
+          ? this.#encodeWhenSettled(handler, header, finished, request, context)
+          : this.#encode(handler, header, finished),
+      );
+    } catch (error) {
+      reply.failed(error);
+    }
+  }
+
+  #encodeWhenSettled(
+    handler: Handler,
+    header: RequestHead,
+    answer: Promise<Answer<object> | LateAnswer<object>>,
+    request: object,
+    context: RequestContext,
+  ): Promise<ResponseParts | LateResponse | null> {
     return answer.then(
       (settled) =>
         settled instanceof LateAnswer
@@ -117,6 +183,39 @@ export class RequestDispatcher {
     if (!carriesError(handler, header.apiVersion)) throw error;
     return this.#encode(handler, header, failure);
   }
+}
+
+type Waiting = {
+  readonly handler: Handler;
+  readonly header: RequestHead;
+  readonly answer: TurnAnswer<object>;
+  readonly request: object;
+  readonly context: RequestContext;
+  readonly reply: Reply;
+};
+
+/** Its answer comes when its turn was committed. */
+class WaitingRequest implements TurnWaiter {
+  readonly #dispatcher: RequestDispatcher;
+  readonly #waiting: Waiting;
+
+  constructor(dispatcher: RequestDispatcher, waiting: Waiting) {
+    this.#dispatcher = dispatcher;
+    this.#waiting = waiting;
+  }
+
+  committed(): void {
+    this.#dispatcher.finish(this.#waiting);
+  }
+}
+
+function settleBy(reply: Reply, answer: ResponseParts | null | Promise<ResponseParts | LateResponse | null>): void {
+  if (answer instanceof Promise)
+    answer.then(
+      (settled) => reply.answered(settled),
+      (error) => reply.failed(error),
+    );
+  else reply.answered(answer);
 }
 
 /** Whether this version's answer has an errorCode of its own, besides those of its elements. */

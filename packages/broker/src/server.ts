@@ -12,7 +12,7 @@ import {
   resolveListeners,
   supportedFeatures,
 } from '@ottla/metadata';
-import type { RequestHandler } from '@ottla/network';
+import { REPLIES_LATER, type RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
 import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
 import { type DirectoryLock, LogCleaner, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
@@ -27,6 +27,7 @@ import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
 import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
+import { ProduceTurn } from './handlers/produce-turn.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
@@ -118,10 +119,14 @@ export class BrokerServer {
       let dispatchers: Dispatchers | undefined;
       const dispatch =
         (kind: keyof Dispatchers): RequestHandler =>
-        (frame, connection) => {
-          if (dispatchers) return dispatchers[kind].dispatch(frame, connection);
+        (frame, connection, reply) => {
+          if (dispatchers) return dispatchers[kind].dispatch(frame, connection, reply);
           const kept = new Uint8Array(frame);
-          return gate.promise.then((open) => open[kind].dispatch(kept, connection));
+          gate.promise.then(
+            (open) => open[kind].dispatchLate(kept, connection, reply),
+            (error) => reply.failed(error),
+          );
+          return REPLIES_LATER;
         };
       const listeners = await NodeListeners.open({
         runtime: { ...runtime, logger: loggers.logger('network') },
@@ -130,6 +135,7 @@ export class BrokerServer {
         metadata,
         onBrokerRequest: dispatch('broker'),
         onControllerRequest: dispatch('controller'),
+        onRequestsTaken: () => dispatchers?.broker.requestsTaken(),
       });
       undo.push(() => listeners.close());
       const quorum = await MetadataQuorum.open({
@@ -200,6 +206,7 @@ export class BrokerServer {
         quorum,
         logManager,
         partitions,
+        produceTurn: new ProduceTurn(runtime.logger),
         fetchSessions: new FetchSessionCache({ ...runtime, slots: config['max.incremental.fetch.session.cache.slots'] }),
         groups,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),

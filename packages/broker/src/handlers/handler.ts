@@ -22,6 +22,12 @@ export class LateAnswer<Response> {
   }
 }
 
+/** An answer that depends on what this turn has staged: see ProduceTurn. */
+export abstract class TurnAnswer<Response> {
+  /** Called once, when that was committed. */
+  abstract finish(): Answer<Response> | Promise<Answer<Response>>;
+}
+
 export type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
 
 export type Handler<Request = object, Response = object> = {
@@ -29,7 +35,7 @@ export type Handler<Request = object, Response = object> = {
   readonly handle: (
     request: Request,
     context: RequestContext,
-  ) => Answer<Response> | Promise<Answer<Response> | LateAnswer<Response>>;
+  ) => Answer<Response> | TurnAnswer<Response> | Promise<Answer<Response> | LateAnswer<Response>>;
   /** The answer when `handle` throws: the error in each place where this API carries one. Without it, at the top. */
   readonly failed?: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
 };

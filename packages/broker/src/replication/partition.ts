@@ -32,6 +32,8 @@ export class Partition {
   #toldFailure: string | undefined;
   #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
   #highWatermark: number;
+  #hasStaged = false;
+  #isCommitted = false;
   /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
   readonly #watchers = new Set<Watcher>();
 
@@ -122,19 +124,65 @@ export class Partition {
     requiredAcks: number,
     minInsyncReplicas: number,
   ): AppendResult {
-    this.requireLeader();
-    const minimum = Math.min(minInsyncReplicas, this.#state.replicas.length);
-    if (requiredAcks === -1 && this.#state.isr.length < minimum) {
-      throw new KafkaError(
-        'NOT_ENOUGH_REPLICAS',
-        `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`,
-      );
-    }
+    this.#requireEnoughReplicas(requiredAcks, minInsyncReplicas);
     const result = this.#onDisk(() => this.log.append(records, { ...options, leaderEpoch: this.#state.leaderEpoch }));
     this.#toldFailure = undefined;
     this.#advanceHighWatermark();
     this.#notify();
     return result;
+  }
+
+  /**
+   * The first half of `appendAsLeader`, which throws the same: the batch has its place in the log, and `commitStaged` must write it in this
+   * turn. Until then `records` must not change.
+   */
+  stageAsLeader(
+    records: Uint8Array,
+    options: Omit<AppendOptions, 'leaderEpoch'>,
+    requiredAcks: number,
+    minInsyncReplicas: number,
+  ): AppendResult {
+    this.#requireEnoughReplicas(requiredAcks, minInsyncReplicas);
+    const result = this.#onDisk(() => this.log.stage(records, { ...options, leaderEpoch: this.#state.leaderEpoch }));
+    this.#hasStaged = true;
+    return result;
+  }
+
+  #requireEnoughReplicas(requiredAcks: number, minInsyncReplicas: number): void {
+    this.requireLeader();
+    const minimum = Math.min(minInsyncReplicas, this.#state.replicas.length);
+    if (requiredAcks !== -1 || this.#state.isr.length >= minimum) return;
+    throw new KafkaError(
+      'NOT_ENOUGH_REPLICAS',
+      `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`,
+    );
+  }
+
+  /** Something waits for `commitStaged`. */
+  get hasStaged(): boolean {
+    return this.#hasStaged;
+  }
+
+  /** Writes what was staged. When the disk fails, `isCommitted` says so, and none of it may be acknowledged, though some may be in the log. */
+  commitStaged(): void {
+    this.#hasStaged = false;
+    this.#isCommitted = false;
+    try {
+      this.log.commitStaged();
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+      this.#tellFailure(error);
+      return;
+    }
+    this.#isCommitted = true;
+    this.#toldFailure = undefined;
+    this.#advanceHighWatermark();
+    this.#notify();
+  }
+
+  /** The last `commitStaged` did what it should. */
+  get isCommitted(): boolean {
+    return this.#isCommitted;
   }
 
   /** Throws OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR. */
@@ -154,11 +202,15 @@ export class Partition {
       return action();
     } catch (error) {
       if (!(error instanceof IoError)) throw error;
-      // Clients try again and again: once is enough for the log.
-      if (this.#toldFailure !== error.message) this.#onIoError(error);
-      this.#toldFailure = error.message;
+      this.#tellFailure(error);
       throw new KafkaError('KAFKA_STORAGE_ERROR', `the disk failed ${this.name}: ${error.message}`, { cause: error });
     }
+  }
+
+  /** Clients try again and again: once is enough for the log. */
+  #tellFailure(error: IoError): void {
+    if (this.#toldFailure !== error.message) this.#onIoError(error);
+    this.#toldFailure = error.message;
   }
 
   endOffsetFor(bound: ReadBound): number {

@@ -1,0 +1,162 @@
+import { KafkaError, type ProduceRequest } from '@ottla/protocol';
+import { type DecompressionBudget, RecordValidationError } from '@ottla/storage';
+import { isInternalTopic } from '../internal-topics.ts';
+import type { Partition } from '../replication/partition.ts';
+import { failureOf, type RequestContext } from './handler.ts';
+import { isTransactional, requireOneBatch } from './produced-batches.ts';
+
+const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+const FIRST_VERSION_WITH_LEADER_HINTS = 10;
+
+const NO_RECORDS = new Uint8Array(0);
+
+/** Tools that repair a cluster use this client id; nobody else may write to internal topics. */
+const ADMIN_CLIENT_ID = '__admin_client';
+
+/** What holds for all partitions of a Produce request. */
+export type AppendRules = { readonly acks: number; readonly decompression: DecompressionBudget };
+
+/** One partition's part of a Produce request, and of its answer: the fields without # are those of the protocol. */
+export class PartitionAppend {
+  readonly index: number;
+  errorCode = 0;
+  baseOffset = -1;
+  logAppendTimeMs = -1;
+  logStartOffset = -1;
+  recordErrors: { batchIndex: number; batchIndexErrorMessage: string }[] | undefined;
+  errorMessage: string | null = null;
+  currentLeader: { leaderId: number; leaderEpoch: number } | undefined;
+  #partition: Partition | undefined;
+  /** One after the batch's last offset. */
+  #endOffset = -1;
+
+  constructor(index: number) {
+    this.index = index;
+  }
+
+  /** Stages the batch with its partition, or notes why not. */
+  stage(
+    topic: Pick<ProduceRequest['topicData'][number], 'name' | 'topicId'>,
+    records: Uint8Array | null,
+    rules: AppendRules,
+    context: RequestContext,
+  ): void {
+    const { broker } = context;
+    try {
+      const partition = this.#find(topic, records, rules, context);
+      const minInsyncReplicas = rules.acks === -1 ? broker.config.topic(partition.topic)['min.insync.replicas'] : 1;
+      const { hasStaged } = partition;
+      const result = partition.stageAsLeader(
+        records!,
+        { origin: 'client', apiVersion: context.apiVersion, decompression: rules.decompression },
+        rules.acks,
+        minInsyncReplicas,
+      );
+      if (!hasStaged) broker.produceTurn.add(partition);
+      this.baseOffset = result.firstOffset;
+      this.logAppendTimeMs = result.logAppendTimeMs;
+      this.logStartOffset = result.logStartOffset;
+      this.#endOffset = result.lastOffset + 1;
+    } catch (error) {
+      if (!(error instanceof KafkaError))
+        broker.runtime.logger.error('append failed unexpectedly', {
+          topic: topic.name || broker.metadata.topicName(topic.topicId),
+          partition: this.index,
+          error,
+        });
+      this.#refuse(error, context.apiVersion);
+    }
+  }
+
+  /** The partition, if the batch may be appended to it. */
+  #find(
+    topic: Pick<ProduceRequest['topicData'][number], 'name' | 'topicId'>,
+    records: Uint8Array | null,
+    { acks }: AppendRules,
+    { broker, apiVersion, clientId }: RequestContext,
+  ): Partition {
+    const { index } = this;
+    const name = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS ? broker.metadata.topicName(topic.topicId) : topic.name;
+    if (name === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${topic.topicId}: refresh metadata`);
+    if (!broker.metadata.hasPartition(name, index))
+      throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${name}-${index}`);
+    requireOneBatch(records ?? NO_RECORDS, apiVersion);
+    if (isTransactional(records!)) throw new KafkaError('INVALID_TXN_STATE', 'this release of Ottla has no transactions');
+    if (acks < -1 || acks > 1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks must be -1, 0 or 1, not ${acks}`);
+    if (isInternalTopic(name) && clientId !== ADMIN_CLIENT_ID)
+      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Cannot append to internal topic ${name}`);
+    this.#partition = broker.partitions.get(name, index);
+    if (!this.#partition)
+      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${name}-${index} is not on this broker: refresh metadata`);
+    return this.#partition;
+  }
+
+  /** The turn was committed: true when the answer is known, false when it has to wait for the isr. */
+  settle(acks: number): boolean {
+    if (this.errorCode !== 0) return true;
+    const partition = this.#partition!;
+    if (!partition.isCommitted) {
+      this.#fail('KAFKA_STORAGE_ERROR');
+      return true;
+    }
+    return acks !== -1 || partition.highWatermark >= this.#endOffset;
+  }
+
+  /** Resolves when the isr has the batch, or never will, or not in time. */
+  whenCommitted(timeoutMs: number, { broker }: RequestContext): Promise<void> {
+    return new Promise((resolve) => {
+      const settle = (errorCode: number): void => {
+        this.errorCode = errorCode;
+        timer.cancel();
+        resolve();
+      };
+      const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () =>
+        settle(failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode),
+      );
+      this.#partition!.whenCommitted(this.#endOffset).then(
+        () => settle(0),
+        (error: unknown) => settle(failureOf(error).errorCode),
+      );
+    });
+  }
+
+  #refuse(error: unknown, apiVersion: number): void {
+    this.errorCode = failureOf(error).errorCode;
+    const partition = this.#partition;
+    if (!(error instanceof KafkaError) || !partition) return;
+    if (!errorsWithoutOffsets.has(error.name)) this.logStartOffset = partition.log.logStartOffset;
+    if (error instanceof RecordValidationError) {
+      this.errorMessage = error.message;
+      this.recordErrors = error.recordErrors.map(({ batchIndex, message }) => ({ batchIndex, batchIndexErrorMessage: message }));
+    }
+    if (apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS && error.name === 'NOT_LEADER_OR_FOLLOWER')
+      this.currentLeader = { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch };
+  }
+
+  /** What seemed well at first came to nothing. */
+  #fail(name: 'KAFKA_STORAGE_ERROR'): void {
+    this.errorCode = new KafkaError(name).code;
+    this.baseOffset = -1;
+    this.logAppendTimeMs = -1;
+    this.logStartOffset = -1;
+  }
+}
+
+/** For a batch that nobody tried to append. */
+export function refusedAppend(index: number, errorCode: number, errorMessage: string | null): PartitionAppend {
+  const append = new PartitionAppend(index);
+  append.errorCode = errorCode;
+  append.errorMessage = errorMessage;
+  return append;
+}
+
+/** Errors that a refresh or a smaller batch mends carry no offsets; of the others Kafka tells where the log starts. */
+const errorsWithoutOffsets = new Set([
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'NOT_LEADER_OR_FOLLOWER',
+  'MESSAGE_TOO_LARGE',
+  'RECORD_LIST_TOO_LARGE',
+  'CORRUPT_MESSAGE',
+  'KAFKA_STORAGE_ERROR',
+  'UNKNOWN_TOPIC_ID',
+]);
