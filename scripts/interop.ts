@@ -15,7 +15,7 @@ const files = named.length > 0 ? named : globSync('test/interop/*.test.ts').sort
 
 stopLeftovers();
 await installInterop();
-const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=240000', ...options, ...files], {
+const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=600000', ...options, ...files], {
   stdio: 'inherit',
 });
 stopLeftovers();

@@ -5,7 +5,7 @@ import { assertNumbered, freshTopic, numbered } from './expectations.ts';
 import { eventually } from './processes.ts';
 import { againstEachTarget, type Bench } from './targets/against.ts';
 
-againstEachTarget('restarting', declare, { 'broker.session.timeout.ms': '3000', 'broker.heartbeat.interval.ms': '500' });
+againstEachTarget('restarting', declare, { 'broker.session.timeout.ms': '6000' });
 
 function declare(bench: Bench): void {
   test('records, offsets, groups and configs outlive a clean stop', () => outlives(bench, 'stop'));

@@ -29,6 +29,9 @@ const tools: {
   'verifiable-producer': ['org.apache.kafka.tools.VerifiableProducer', '--bootstrap-server'],
 };
 
+/** Tools that otherwise give up after five seconds, which a slow machine may need. */
+const patient: readonly string[] = ['consumer-groups'];
+
 /** Tools that do their last work in a shutdown hook of the JVM, and so need one to themselves. */
 export const toolsAlone: readonly string[] = ['verifiable-producer'];
 
@@ -38,5 +41,6 @@ export function toolCommand(name: string, words: readonly string[], bootstrap: s
   if (!tool) throw new Error(`no tool ${name}`);
   const [mainClass, address] = tool;
   const args = words.map((word) => word.replaceAll('<bootstrap>', bootstrap));
-  return { mainClass, args: address === 'none' ? args : [address, bootstrap, ...args] };
+  const patience = patient.includes(name) ? ['--timeout', '60000'] : [];
+  return { mainClass, args: address === 'none' ? args : [address, bootstrap, ...args, ...patience] };
 }

@@ -22,14 +22,22 @@ export const clusterId = '4L6g3nShT-eMCtK--X86sw';
 export const nodeId = 1;
 
 export class TargetNode {
-  readonly target: TargetName;
+  #target: TargetName;
+  #properties: Readonly<Record<string, string>>;
   readonly directory: string;
   readonly port: number;
   readonly controllerPort: number;
   #child: ChildProcess | undefined;
 
-  private constructor(target: TargetName, directory: string, port: number, controllerPort: number) {
-    this.target = target;
+  private constructor(
+    target: TargetName,
+    properties: Readonly<Record<string, string>>,
+    directory: string,
+    port: number,
+    controllerPort: number,
+  ) {
+    this.#target = target;
+    this.#properties = properties;
     this.directory = directory;
     this.port = port;
     this.controllerPort = controllerPort;
@@ -49,10 +57,10 @@ export class TargetNode {
 
   static async #createOnce(target: TargetName, properties: Readonly<Record<string, string>>): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
-    const node = new TargetNode(target, directory, await freePort(), await freePort());
+    const node = new TargetNode(target, properties, directory, await freePort(), await freePort());
     try {
       mkdirSync(node.dataDirectory);
-      node.#configure(properties);
+      node.#configure();
       if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
       else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
       await node.start();
@@ -61,6 +69,17 @@ export class TargetNode {
       throw error;
     }
     return node;
+  }
+
+  get target(): TargetName {
+    return this.#target;
+  }
+
+  /** From its next start on it is that one, on the data of the other. */
+  become(target: TargetName, properties: Readonly<Record<string, string>> = {}): void {
+    this.#target = target;
+    this.#properties = { ...this.#properties, ...properties };
+    this.#configure();
   }
 
   get bootstrap(): string {
@@ -91,7 +110,7 @@ export class TargetNode {
         if (child.exitCode !== null) throw new Error(`${this.target} ended with status ${child.exitCode}`);
         return this.#knowsItself();
       },
-      { timeoutMs: 120_000 },
+      { timeoutMs: 300_000 },
     ).catch((error) => {
       child.kill('SIGKILL');
       throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
@@ -135,7 +154,7 @@ export class TargetNode {
     return ['format', '--cluster-id', clusterId, '--standalone', '--config', this.propertiesFile];
   }
 
-  #configure(properties: Readonly<Record<string, string>>): void {
+  #configure(): void {
     const all: Record<string, string> = {
       'process.roles': 'broker,controller',
       'node.id': String(nodeId),
@@ -152,7 +171,7 @@ export class TargetNode {
       'share.coordinator.state.topic.min.isr': '1',
       'group.initial.rebalance.delay.ms': '0',
       'controller.quorum.append.linger.ms': '0', // every change of metadata would take Kafka 25 ms more
-      ...properties,
+      ...this.#properties,
     };
     const lines = Object.entries(all).map(([name, value]) => `${name}=${value}\n`);
     writeFileSync(this.propertiesFile, lines.join(''));
