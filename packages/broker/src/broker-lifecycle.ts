@@ -1,5 +1,5 @@
 import type { BrokerHeartbeatResponse, BrokerRegistrationRequest, Uuid, Writable } from '@ottla/protocol';
-import type { Logger, Timer, Timers } from '@ottla/runtime';
+import { type Logger, sleep, type Timer, type Timers } from '@ottla/runtime';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ActiveController } from './controller/active-controller.ts';
 
@@ -15,6 +15,11 @@ export type BrokerIdentity = {
   readonly previousBrokerEpoch: number;
 };
 
+const TELL_AGAIN_MS = 500;
+
+/** By their ids. */
+export type DirectoryStates = { readonly online: readonly Uuid[]; readonly cordoned: readonly Uuid[] };
+
 /** How a broker joins the cluster, stays in it by heartbeats, and leaves it so that its leaderships move first. */
 export class BrokerLifecycle {
   readonly #identity: BrokerIdentity;
@@ -23,6 +28,7 @@ export class BrokerLifecycle {
   readonly #timers: Timers;
   readonly #logger: Logger;
   readonly #heartbeatIntervalMs: number;
+  readonly #directories: () => DirectoryStates;
   #brokerEpoch = -1;
   #heartbeat: Timer | undefined;
   #stopped = false;
@@ -34,6 +40,7 @@ export class BrokerLifecycle {
     timers: Timers;
     logger: Logger;
     heartbeatIntervalMs: number;
+    directories: () => DirectoryStates;
   }) {
     this.#identity = options.identity;
     this.#controller = options.controller;
@@ -41,6 +48,7 @@ export class BrokerLifecycle {
     this.#timers = options.timers;
     this.#logger = options.logger;
     this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
+    this.#directories = options.directories;
   }
 
   /** -1 before the registration. */
@@ -73,6 +81,34 @@ export class BrokerLifecycle {
     this.#schedule();
   }
 
+  /**
+   * What became of the log directories is told at once. Rejects when the controller has not heard it in time: it would go on sending clients
+   * to replicas that are not there.
+   */
+  async tellDirectories(patienceMs: number): Promise<void> {
+    if (this.#brokerEpoch < 0 || this.#stopped) return;
+    const untold = Promise.withResolvers<never>();
+    const late = (): void => untold.reject(new Error(`the controller has not heard of it in ${patienceMs} ms`));
+    const timer = Number.isFinite(patienceMs) ? this.#timers.after(patienceMs, late) : undefined;
+    try {
+      await Promise.race([this.#beatUntilHeard(), untold.promise]);
+    } finally {
+      timer?.cancel();
+    }
+  }
+
+  async #beatUntilHeard(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#beat({ wantShutDown: false });
+        return;
+      } catch (error) {
+        this.#logger.warn('the controller could not be told of the log directories: it is told again', { error });
+        await sleep(this.#timers, TELL_AGAIN_MS);
+      }
+    }
+  }
+
   /** Hands leaderships over and leaves. Resolves when the controller agrees, or after `patienceMs`. */
   async leave(patienceMs: number): Promise<void> {
     this.fallSilent();
@@ -100,14 +136,15 @@ export class BrokerLifecycle {
   }
 
   #beat({ wantShutDown }: { wantShutDown: boolean }): Promise<Writable<BrokerHeartbeatResponse>> {
+    const { online, cordoned } = this.#directories();
     const request = {
       brokerId: this.#identity.nodeId,
       brokerEpoch: this.#brokerEpoch,
       currentMetadataOffset: this.#metadata.appliedOffset,
       wantFence: false,
       wantShutDown,
-      offlineLogDirs: [],
-      cordonedLogDirs: [],
+      offlineLogDirs: this.#identity.logDirs.filter((id) => !online.includes(id)),
+      cordonedLogDirs: [...cordoned],
     };
     return this.#controller.submit((controller, context) => controller.brokerHeartbeat(request, context));
   }

@@ -12,6 +12,7 @@ import type { ProduceTurn } from './handlers/produce-turn.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
+import type { ReplicaMoves } from './replication/replica-moves.ts';
 import type { TopicCreation } from './topic-creation.ts';
 
 /** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
@@ -29,6 +30,7 @@ export type BrokerParts = {
   readonly logManager: LogManager;
   readonly partitions: Partitions;
   readonly produceTurn: ProduceTurn;
+  readonly moves: ReplicaMoves;
   readonly fetchSessions: FetchSessionCache;
   readonly groups: GroupCoordinatorService;
   readonly producerIds: ProducerIds;

@@ -72,6 +72,14 @@ export class BrokerSettings {
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
   }
 
+  /** replica.alter.log.dirs.io.max.bytes.per.second, which only exists as a dynamic config; Infinity when it is not set. */
+  get moveBytesPerSecond(): number {
+    const { dynamicDefault, dynamicBroker } = this.layers;
+    const name = 'replica.alter.log.dirs.io.max.bytes.per.second';
+    const text = (dynamicBroker.get(name) ?? dynamicDefault.get(name))?.trim();
+    return text !== undefined && /^\d+$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
+  }
+
   topic(topic: string): TopicConfig {
     let config = this.#topics.get(topic);
     if (!config)

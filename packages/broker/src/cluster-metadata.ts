@@ -1,4 +1,12 @@
-import { type BrokerRegistration, isActive, MetadataDelta, MetadataImage, type PartitionState } from '@ottla/metadata';
+import {
+  type BrokerRegistration,
+  directoryOf,
+  isActive,
+  isOnlineDirectory,
+  MetadataDelta,
+  MetadataImage,
+  type PartitionState,
+} from '@ottla/metadata';
 import { KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
 
 export type BrokerEndpoint = {
@@ -150,8 +158,14 @@ export class ClusterMetadata {
       isr,
       elr,
       lastKnownElr,
-      offlineReplicas: replicas.filter((replica) => !isAlive(this.#image.brokers.get(replica))),
+      offlineReplicas: replicas.filter((replica) => !this.#isReachable(partition, replica)),
     };
+  }
+
+  /** Its broker lives, and its log directory is online (KIP-858). */
+  #isReachable(partition: PartitionState, replica: number): boolean {
+    const broker = this.#image.brokers.get(replica);
+    return isAlive(broker) && isOnlineDirectory(directoryOf(partition, replica)!, broker!.directories);
   }
 
   /** Names of groups or client metrics subscriptions that have configs. */

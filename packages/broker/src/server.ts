@@ -14,7 +14,7 @@ import {
 } from '@ottla/metadata';
 import { REPLIES_LATER, type RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
-import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
+import type { Address, LogLevel, Runtime, Timer } from '@ottla/runtime';
 import { type DirectoryLock, LogCleaner, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
@@ -24,6 +24,7 @@ import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
+import { onDirectoryFailures } from './directory-failures.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
 import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
@@ -33,7 +34,9 @@ import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
 import { coordinatedPartition } from './replication/coordinated-partition.ts';
+import { DirectoryAssignments } from './replication/directory-assignments.ts';
 import { Partitions } from './replication/partitions.ts';
+import { ReplicaMoves } from './replication/replica-moves.ts';
 import { ReplicaPublisher } from './replication/replica-publisher.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
@@ -69,7 +72,7 @@ type Started = {
   readonly listeners: NodeListeners;
   /** Where the metadata log has a directory of its own. */
   readonly metadataLock: DirectoryLock | undefined;
-  readonly onFatal: (error: unknown) => void;
+  readonly assignments: DirectoryAssignments;
 };
 
 /**
@@ -81,7 +84,7 @@ export class BrokerServer {
   readonly #lifecycle: BrokerLifecycle;
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
-  readonly #onFatal: (error: unknown) => void;
+  readonly #assignments: DirectoryAssignments;
   readonly #cleaner: LogCleaner;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
@@ -188,10 +191,53 @@ export class BrokerServer {
         timers: runtime.timers,
         logger: runtime.logger,
         heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],
+        directories: () => ({ online: logManager.directoryIds, cordoned: logManager.cordonedDirectoryIds }),
       });
       undo.push(() => lifecycle.fallSilent());
       await lifecycle.register();
-      publishReplicas({ nodeId, metadata, settings, logManager, partitions, groups, runtime });
+      const assignments = new DirectoryAssignments({
+        brokerId: nodeId,
+        brokerEpoch: () => lifecycle.brokerEpoch,
+        controller,
+        timers: runtime.timers,
+        logger: runtime.logger,
+      });
+      undo.push(() => assignments.stop());
+      const moves = new ReplicaMoves({
+        brokerId: nodeId,
+        logManager,
+        partitions,
+        metadata,
+        assignments,
+        clock: runtime.clock,
+        timers: runtime.timers,
+        logger: runtime.logger,
+        maxBytesPerSecond: () => settings.moveBytesPerSecond,
+      });
+      undo.push(() => moves.stop());
+      const publisher = replicaPublisher({
+        nodeId,
+        settings,
+        logManager,
+        partitions,
+        assignments,
+        moves,
+        groups,
+        runtime,
+      });
+      onDirectoryFailures({
+        logManager,
+        lifecycle,
+        publisher,
+        moves,
+        metadataDirectory: metadataLogDirectory(config),
+        failureTimeoutMs: config['log.dir.failure.timeout.ms'],
+        logger: runtime.logger,
+        onFatal: (error) => onFatal?.(error),
+      });
+      cordonDirectories(settings, logManager, lifecycle, runtime);
+      publisher.publishAll(metadata.image);
+      metadata.onChange((delta, image) => publisher.publish(delta, image));
       await lifecycle.unfence();
       const parts: BrokerParts = {
         runtime,
@@ -207,6 +253,7 @@ export class BrokerServer {
         logManager,
         partitions,
         produceTurn: new ProduceTurn(runtime.logger),
+        moves,
         fetchSessions: new FetchSessionCache({ ...runtime, slots: config['max.incremental.fetch.session.cache.slots'] }),
         groups,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
@@ -224,7 +271,7 @@ export class BrokerServer {
         directories: logDirectories(config).join(','),
         ms: Math.round(runtime.clock.monotonicMs() - beganMs),
       });
-      return new BrokerServer({ parts, lifecycle, listeners, metadataLock, onFatal: onFatal ?? (() => {}) });
+      return new BrokerServer({ parts, lifecycle, listeners, metadataLock, assignments });
     } catch (error) {
       for (const step of undo.reverse()) {
         try {
@@ -237,12 +284,12 @@ export class BrokerServer {
     }
   }
 
-  private constructor({ parts, lifecycle, listeners, metadataLock, onFatal }: Started) {
+  private constructor({ parts, lifecycle, listeners, metadataLock, assignments }: Started) {
     this.#parts = parts;
     this.#lifecycle = lifecycle;
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
-    this.#onFatal = onFatal;
+    this.#assignments = assignments;
     this.#cleaner = logCleaner(parts);
     if (parts.config.get('log.cleaner.enable')) this.#cleaner.start();
     this.#scheduleTasks();
@@ -264,13 +311,15 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { config, controller, groups, quorum, logManager, partitions, runtime } = this.#parts;
+    const { config, controller, groups, moves, quorum, logManager, partitions, runtime } = this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
         .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     } else this.#lifecycle.fallSilent();
     groups.shutdown();
+    moves.stop();
+    this.#assignments.stop();
     for (const partition of partitions) partition.resign();
     await this.#listeners.close(ANSWER_GRACE_MS);
     this.#taskTimer?.cancel();
@@ -295,8 +344,6 @@ export class BrokerServer {
         .runTasks(nowMs)
         .catch((error: unknown) => {
           runtime.logger.error('periodic work on the logs failed', { error });
-          // As Kafka does when its last log directory fails: a disk that does not take what it is given must not be trusted further.
-          if (error instanceof IoError && !this.#stopping) this.#onFatal(error);
         })
         .then(() => {
           if (!this.#stopping) this.#scheduleTasks();
@@ -349,11 +396,13 @@ function openLogs(
   });
 }
 
-function logCleaner({ runtime, loggers, logManager, config }: BrokerParts): LogCleaner {
+function logCleaner({ runtime, loggers, logManager, moves, config }: BrokerParts): LogCleaner {
   return new LogCleaner({
     runtime: { ...runtime, logger: loggers.logger('storage') },
-    logs: () => logManager.logs,
+    // What is being copied to another directory is compacted there.
+    logs: () => logManager.logs.filter((log) => !moves.isMoving(log)),
     onCleaned: () => logManager.checkpointFirstDirtyOffsets(),
+    onDiskError: (error) => logManager.onDiskError(error),
     config: () => ({
       backoffMs: config.get('log.cleaner.backoff.ms'),
       dedupeBufferSize: config.get('log.cleaner.dedupe.buffer.size'),
@@ -463,21 +512,19 @@ async function registerController(
 
 type Replicas = {
   readonly nodeId: number;
-  readonly metadata: ClusterMetadata;
   readonly settings: BrokerSettings;
   readonly logManager: LogManager;
   readonly partitions: Partitions;
+  readonly assignments: DirectoryAssignments;
+  readonly moves: ReplicaMoves;
   readonly groups: GroupCoordinatorService;
   readonly runtime: Runtime;
 };
 
-/** Brings the replicas to what the metadata says now, and keeps them there. */
-function publishReplicas({ nodeId, metadata, settings, logManager, partitions, groups, runtime }: Replicas): void {
-  const publisher = new ReplicaPublisher({
+function replicaPublisher({ nodeId, groups, runtime, ...replicas }: Replicas): ReplicaPublisher {
+  return new ReplicaPublisher({
+    ...replicas,
     brokerId: nodeId,
-    logManager,
-    partitions,
-    settings,
     logger: runtime.logger,
     timers: runtime.timers,
     leadership: {
@@ -495,8 +542,27 @@ function publishReplicas({ nodeId, metadata, settings, logManager, partitions, g
       topicsDeleted: (topics) => void groups.onTopicsDeleted(topics),
     },
   });
-  publisher.publishAll(metadata.image);
-  metadata.onChange((delta, image) => publisher.publish(delta, image));
+}
+
+/** cordoned.log.dirs, now and whenever it changes: the controller places nothing on a node without a directory for it. */
+function cordonDirectories(
+  settings: BrokerSettings,
+  logManager: LogManager,
+  lifecycle: BrokerLifecycle,
+  { logger }: Runtime,
+): void {
+  const cordon = (): boolean => {
+    const before = logManager.cordonedDirectoryIds.join();
+    logManager.cordon(settings.get('cordoned.log.dirs'));
+    return logManager.cordonedDirectoryIds.join() !== before;
+  };
+  cordon();
+  settings.onChange(() => {
+    if (!cordon()) return;
+    lifecycle
+      .tellDirectories(Number.POSITIVE_INFINITY)
+      .catch((error: unknown) => logger.warn('the controller does not know which log directories are cordoned', { error }));
+  });
 }
 
 function producerIds(runtime: Runtime, controller: ActiveController, brokerId: number, brokerEpoch: () => number): ProducerIds {

@@ -15,6 +15,7 @@ export { describeUserScramCredentials } from './controller/scram-credentials.ts'
 export { checkTopicName, collidingName, isValidTopicName } from './controller/topic-names.ts';
 // Features: metadata.version and the others, with their levels.
 export {
+  directoryAssignmentSince,
   latestMetadataVersion,
   type MetadataVersion,
   metadataVersion,

@@ -3,10 +3,13 @@ export class IoError extends Error {
   override readonly name = 'IoError';
   readonly code: string;
   readonly path: string;
-  constructor(message: string, details: { code: string; path: string; cause?: unknown }) {
+  /** What failed: `sync`, `write`, `open` …; undefined where nobody asks. */
+  readonly operation: string | undefined;
+  constructor(message: string, details: { code: string; path: string; operation?: string; cause?: unknown }) {
     super(message, { cause: details.cause });
     this.code = details.code;
     this.path = details.path;
+    this.operation = details.operation;
   }
 }
 

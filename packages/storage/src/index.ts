@@ -11,6 +11,8 @@ export {
 } from './clean-shutdown.ts';
 export { CorruptFileError } from './corrupt-file-error.ts';
 export { type DecompressionBudget, decompressionBudget } from './decompression-budget.ts';
+export { type DiskFault, diskFaultOf } from './disk-fault.ts';
+export { copyStep, dropWhatParted, isAhead } from './future-log.ts';
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
 export {
   type ActiveProducer,
@@ -21,10 +23,11 @@ export {
 export type { AppendResult } from './log-appender.ts';
 export { defaultLogCleanerConfig, LogCleaner, type LogCleanerConfig, type LogCleanerOptions } from './log-cleaner.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
-export { type DirectoryLock, directoryLockName, lockDirectory } from './log-directory.ts';
+export { type DirectoryLock, directoryLockName, LogDirectoryError, lockDirectory } from './log-directory.ts';
 export {
   type CreateOptions,
   type DirectoryDescription,
+  type DirectoryFailure,
   defaultLogManagerIntervals,
   LogManager,
   type LogManagerIntervals,

@@ -1,5 +1,6 @@
 import { IoError, type Runtime, type Timer } from '@ottla/runtime';
 import { dirtiest } from './clean-plan.ts';
+import { diskFaultOf } from './disk-fault.ts';
 import type { Log } from './log.ts';
 import { type CleaningResult, type CleaningStep, LogCleaning } from './log-cleaning.ts';
 
@@ -26,6 +27,8 @@ export type LogCleanerOptions = {
   readonly logs: () => readonly Log[];
   /** A log has become clean up to its `firstDirtyOffset`: write that down. */
   readonly onCleaned: () => void;
+  /** Told of errors of the disk: what they mean for it is not the cleaner's to say. */
+  readonly onDiskError?: (error: unknown) => void;
   /** Asked before each turn, so it may change. */
   readonly config?: () => LogCleanerConfig;
 };
@@ -125,6 +128,7 @@ export class LogCleaner {
           dirtiest([log], nowMs);
           return true;
         } catch (error) {
+          this.#options.onDiskError?.(error);
           this.#markUncleanable(log, error);
           return false;
         }
@@ -178,8 +182,9 @@ export class LogCleaner {
   #fail(error: unknown): void {
     const log = this.#current?.log;
     this.#giveUp();
+    this.#options.onDiskError?.(error);
     if (log?.isClosed) return;
-    if (!log || (error instanceof IoError && error.code === 'ENOSPC')) {
+    if (!log || (error instanceof IoError && diskFaultOf(error) !== 'failed')) {
       this.#options.runtime.logger.warn('cleaning failed and is tried again later', { partition: log?.name, error });
       return;
     }

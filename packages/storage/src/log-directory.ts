@@ -3,7 +3,7 @@ import { type Files, IoError, type Logger, type Runtime } from '@ottla/runtime';
 import { readCleanShutdown, removeCleanShutdown, writeCleanShutdown } from './clean-shutdown.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 import type { Log } from './log.ts';
-import { type MetaProperties, readMetaProperties, writeMetaProperties } from './meta-properties.ts';
+import { type MetaProperties, metaPropertiesName, readMetaProperties, writeMetaProperties } from './meta-properties.ts';
 import {
   type CheckpointedOffset,
   offsetCheckpointNames,
@@ -50,6 +50,7 @@ export class LogDirectory {
     runtime: Pick<Runtime, 'files' | 'clock' | 'random'>,
   ): LogDirectory {
     const { files } = runtime;
+    requireDirectory(files, path);
     const lock = lockDirectory(files, path);
     try {
       const id = claim(path, owner, runtime);
@@ -80,6 +81,18 @@ export class LogDirectory {
   /** Offsets by `topic-partition`. Throws CorruptFileError. */
   readCheckpoint(which: keyof typeof offsetCheckpointNames): Map<string, number> {
     return readOffsetCheckpoint(this.#files, `${this.path}/${offsetCheckpointNames[which]}`);
+  }
+
+  /** Throws IoError when it is gone. */
+  requirePresent(): void {
+    const path = `${this.path}/${metaPropertiesName}`;
+    if (!this.#files.stat(path)) throw new IoError(`${path} is gone`, { code: 'ENOENT', path, operation: 'stat' });
+  }
+
+  /** Also when nothing has changed: to see whether the disk takes it. */
+  rewriteHighWatermarks(logs: readonly Log[]): void {
+    this.#writtenCheckpoints.delete('replication');
+    this.writeHighWatermarks(logs);
   }
 
   writeRecoveryPoints(logs: readonly Log[]): void {
@@ -135,6 +148,19 @@ export class LogDirectory {
   }
 }
 
+/** Throws LogDirectoryError when there is none, and IoError when the disk does not say. */
+function requireDirectory(files: Files, path: string): void {
+  try {
+    if (!files.stat(path)) files.list(path);
+  } catch (error) {
+    if (error instanceof IoError && error.code === 'ENOENT') throw notFormatted(path);
+    throw error;
+  }
+}
+
+const notFormatted = (path: string): LogDirectoryError =>
+  new LogDirectoryError(`${path} is not formatted: run "ottla storage format" on it first`);
+
 /** For a directory that only holds the metadata log, and for whoever works on a directory offline. Throws IoError ELOCKED. */
 export function lockDirectory(files: Files, path: string): DirectoryLock {
   try {
@@ -156,7 +182,7 @@ function claim(
   { files, clock, random }: Pick<Runtime, 'files' | 'clock' | 'random'>,
 ): Uuid {
   const meta = readMetaProperties(files, path);
-  if (!meta) throw new LogDirectoryError(`${path} is not formatted: run "ottla storage format" on it first`);
+  if (!meta) throw notFormatted(path);
   if (meta.clusterId !== clusterId)
     throw new LogDirectoryError(
       `${path} belongs to cluster ${meta.clusterId}, not ${clusterId}: give this node a directory of its own`,

@@ -1,5 +1,6 @@
 import { dirname } from 'node:path';
-import type { Clock, Files } from '@ottla/runtime';
+import { type Clock, type Files, IoError } from '@ottla/runtime';
+import { diskFaultOf } from './disk-fault.ts';
 import type { LeaderEpochCache } from './leader-epoch-cache.ts';
 import { syncPartitionMetadata } from './partition-metadata.ts';
 import type { ProducerStates } from './producer-states.ts';
@@ -98,7 +99,8 @@ export class LogFlusher {
   }
 
   #fail(error: unknown): never {
-    this.#failure ??= error;
+    // A full disk that took no index entry, say, has lost nothing.
+    if (!(error instanceof IoError) || diskFaultOf(error) === 'failed') this.#failure ??= error;
     throw error;
   }
 

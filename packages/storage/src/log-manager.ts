@@ -1,10 +1,12 @@
 import { KafkaError, type Uuid } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
-import { Log } from './log.ts';
+import { IoError, type Runtime } from '@ottla/runtime';
+import { diskFaultOf } from './disk-fault.ts';
+import { Log, type LogOptions } from './log.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
-import { LogDirectory, LogDirectoryError } from './log-directory.ts';
+import { isDirectorysFault, LogDirectories } from './log-directories.ts';
+import { type LogDirectory, LogDirectoryError } from './log-directory.ts';
 import { type LogToRecover, recoverOnThreads } from './log-recovery.ts';
-import { type DirectoryFate, fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
+import { fatedDirectoryName, partitionDirectoryName } from './partition-directory.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
 import { TailCache } from './tail-cache.ts';
@@ -47,17 +49,38 @@ export type LogManagerOptions = {
 export type CreateOptions = {
   readonly topicId?: Uuid;
   readonly config?: LogConfig;
-  /** Id of the directory it has to be in. Default: the one with the fewest partitions. */
+  /** Id of the directory where the metadata has it. Default: nobody has said yet. */
   readonly directoryId?: Uuid;
+  /** It may have been here before, in a directory that is offline now. Default false. */
+  readonly mayExist?: boolean;
 };
 
 export type DirectoryDescription = {
   readonly path: string;
-  readonly id: Uuid;
-  readonly totalBytes: number;
-  readonly usableBytes: number;
-  readonly logs: readonly Log[];
+  /** Undefined: it is offline. */
+  readonly online:
+    | {
+        readonly id: Uuid;
+        readonly totalBytes: number;
+        readonly usableBytes: number;
+        readonly logs: readonly Log[];
+        /** Copies on their way here. */
+        readonly futureLogs: readonly Log[];
+      }
+    | undefined;
+  readonly isCordoned: boolean;
 };
+
+/** A directory went offline, and with it these logs, which are closed. */
+export type DirectoryFailure = {
+  readonly path: string;
+  readonly id: Uuid;
+  readonly error: unknown;
+  readonly logs: readonly Log[];
+  readonly futureLogs: readonly Log[];
+};
+
+type PlacedLog = { readonly log: Log; readonly directory: LogDirectory };
 
 /** The metadata log lives beside the others, but the quorum opens it. */
 const clusterMetadataTopic = '__cluster_metadata';
@@ -67,6 +90,8 @@ const memoryReleaseIntervalMs = 300_000;
 const openingSliceMs = 20;
 const progressIntervalMs = 5_000;
 const defaultTailCacheBytes = 64 * 1024 * 1024;
+/** A directory that was full is not offered new logs for so long, unless the others are full too. */
+const fullForMs = 5_000;
 
 /**
  * All logs of a node. Opening it locks the directories and loads every partition; `runTasks`, called about every second by
@@ -75,9 +100,15 @@ const defaultTailCacheBytes = 64 * 1024 * 1024;
 export class LogManager {
   /** producer.id.expiration.ms: may change while running. Default one day. */
   producerIdExpirationMs: number | undefined;
+  /** Told when a directory has gone offline. */
+  onDirectoryFailed: (failure: DirectoryFailure) => void = () => {};
   readonly #options: LogManagerOptions;
-  readonly #directories: readonly LogDirectory[];
-  readonly #logs = new Map<string, { log: Log; directory: LogDirectory }>();
+  readonly #directories: LogDirectories;
+  readonly #logs = new Map<string, PlacedLog>();
+  /** Copies on their way to another directory, by the name of the partition. */
+  readonly #futures = new Map<string, PlacedLog>();
+  /** Where an operator wants logs that do not exist yet. */
+  readonly #preferred = new Map<string, LogDirectory>();
   readonly #retired: RetiredFiles;
   /** Since the last sync. */
   readonly #renamedIn = new Set<LogDirectory>();
@@ -89,27 +120,25 @@ export class LogManager {
   #isClosed = false;
 
   /**
-   * Loads the logs in short slices. Rejects with IoError, CorruptFileError, an Error that says which directory is not this node's, or
-   * the reason of `signal`. Nothing stays locked then.
+   * Loads the logs in short slices. A directory whose disk fails stays offline, unless it is the last. Rejects with its IoError or
+   * CorruptFileError then, with an Error that says which directory is not this node's, or with the reason of `signal`. Nothing stays
+   * locked then.
    */
   static async open(options: LogManagerOptions): Promise<LogManager> {
-    const opened: LogDirectory[] = [];
+    const manager = new LogManager(options, LogDirectories.open(options));
     try {
-      for (const path of options.directories) opened.push(LogDirectory.open(path, options, options.runtime));
-      const ids = new Set(opened.map((directory) => directory.id));
-      if (ids.size !== opened.length)
-        throw new LogDirectoryError(`two of ${options.directories.join(', ')} have the same directory.id`);
-      const manager = new LogManager(options, opened);
-      const recovered = await Promise.all(opened.map((directory) => manager.#recover(directory)));
-      for (const [index, directory] of opened.entries()) await manager.#load(directory, recovered[index]!);
+      const online = [...manager.#directories.online];
+      const recovered = await Promise.all(online.map((directory) => manager.#recoverWhatCanBe(directory)));
+      for (const [index, directory] of online.entries()) await manager.#loadOrFail(directory, recovered[index]!);
       return manager;
     } catch (error) {
-      for (const directory of opened) directory.release();
+      for (const log of manager.#allLogs) log.abandon();
+      manager.#directories.release();
       throw error;
     }
   }
 
-  private constructor(options: LogManagerOptions, directories: readonly LogDirectory[]) {
+  private constructor(options: LogManagerOptions, directories: LogDirectories) {
     this.producerIdExpirationMs = options.producerIdExpirationMs;
     this.#options = options;
     this.#directories = directories;
@@ -122,7 +151,7 @@ export class LogManager {
 
   /** Of the orderly stop before this start, as told by every directory; -1 when there was none. */
   get lastBrokerEpoch(): number {
-    const epochs = new Set(this.#directories.map((directory) => directory.cleanShutdownBrokerEpoch ?? -1));
+    const epochs = new Set(this.#directories.online.map((directory) => directory.cleanShutdownBrokerEpoch ?? -1));
     return epochs.size === 1 ? [...epochs][0]! : -1;
   }
 
@@ -132,11 +161,25 @@ export class LogManager {
 
   /** The stop before this start was orderly, in every directory. */
   get wasCleanShutdown(): boolean {
-    return this.#directories.every((directory) => directory.wasCleanShutdown);
+    return this.#directories.online.every((directory) => directory.wasCleanShutdown);
   }
 
+  /** Of those that are online. */
   get directoryIds(): Uuid[] {
-    return this.#directories.map((directory) => directory.id);
+    return this.#directories.online.map((directory) => directory.id);
+  }
+
+  get hasOfflineDirectories(): boolean {
+    return this.#directories.hasOffline;
+  }
+
+  /** cordoned.log.dirs (KIP-1066): paths of directories that take no new logs, or `*`. */
+  cordon(paths: readonly string[]): void {
+    this.#directories.cordon(paths);
+  }
+
+  get cordonedDirectoryIds(): Uuid[] {
+    return this.#directories.online.filter(({ path }) => this.#directories.isCordoned(path)).map(({ id }) => id);
   }
 
   get logs(): Log[] {
@@ -147,12 +190,43 @@ export class LogManager {
     return this.#logs.get(partitionDirectoryName(topic, partition))?.log;
   }
 
+  /** Copies that are to take the place of their logs once they have caught up. */
+  get futures(): Log[] {
+    return Array.from(this.#futures.values(), ({ log }) => log);
+  }
+
+  getFuture(topic: string, partition: number): Log | undefined {
+    return this.#futures.get(partitionDirectoryName(topic, partition))?.log;
+  }
+
   directoryIdOf(topic: string, partition: number): Uuid | undefined {
     return this.#logs.get(partitionDirectoryName(topic, partition))?.directory.id;
   }
 
-  /** The log that exists, or a new one. Throws INCONSISTENT_TOPIC_ID, LOG_DIR_NOT_FOUND, IoError. */
-  create(topic: string, partition: number, { topicId, config, directoryId }: CreateOptions = {}): Log {
+  futureDirectoryIdOf(topic: string, partition: number): Uuid | undefined {
+    return this.#futures.get(partitionDirectoryName(topic, partition))?.directory.id;
+  }
+
+  /** Throws LOG_DIR_NOT_FOUND, KAFKA_STORAGE_ERROR when it is offline, INVALID_REPLICA_ASSIGNMENT when it is cordoned. */
+  directoryForMove(path: string): Uuid {
+    const { id } = this.#directories.byPath(path);
+    if (this.#directories.isCordoned(path))
+      throw new KafkaError('INVALID_REPLICA_ASSIGNMENT', `Log directory ${path} is cordoned`);
+    return id;
+  }
+
+  /** Where the log goes if it comes to be; forgotten when it is there. */
+  prefer(topic: string, partition: number, directoryId: Uuid): void {
+    const directory = this.#directories.byId(directoryId);
+    if (directory) this.#preferred.set(partitionDirectoryName(topic, partition), directory);
+  }
+
+  /**
+   * The log that exists, or a new one. Throws INCONSISTENT_TOPIC_ID, KAFKA_STORAGE_ERROR when it may lie in a directory that is offline,
+   * IoError when no directory takes it.
+   */
+  create(topic: string, partition: number, options: CreateOptions = {}): Log {
+    const { topicId, config } = options;
     const existing = this.get(topic, partition);
     if (existing) {
       if (topicId !== undefined && existing.topicId !== undefined && topicId !== existing.topicId) {
@@ -164,59 +238,203 @@ export class LogManager {
       if (topicId !== undefined && existing.topicId === undefined) existing.assignTopicId(topicId);
       return existing;
     }
-    const directory = this.#placeFor(directoryId);
-    const log = Log.open({
-      directory: `${directory.path}/${partitionDirectoryName(topic, partition)}`,
+    const name = partitionDirectoryName(topic, partition);
+    const { log, directory } = this.#openInFirst(this.#placesFor(name, options), (place) => ({
+      ...this.#sharedBy(place),
+      directory: `${place.path}/${name}`,
       topic,
       partition,
       topicId,
-      runtime: this.#options.runtime,
       config: config ?? this.#configOf(topic),
       cleanShutdown: true,
-      producerIdExpirationMs: this.producerIdExpirationMs,
-      buffers: this.#buffers,
-      tails: this.#tails,
-      onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
-    });
+    }));
     log.onHighWatermark(log.logStartOffset);
     this.#logs.set(log.name, { log, directory });
+    this.#preferred.delete(name);
     return log;
   }
 
-  #placeFor(directoryId: Uuid | undefined): LogDirectory {
-    if (directoryId !== undefined) {
-      const wanted = this.#directories.find((directory) => directory.id === directoryId);
-      if (!wanted) throw new KafkaError('LOG_DIR_NOT_FOUND', `no log directory of this node has the id ${directoryId}`);
-      return wanted;
+  /** Never empty. */
+  #placesFor(name: string, { directoryId, mayExist = false }: CreateOptions): readonly LogDirectory[] {
+    const preferred = this.#preferred.get(name);
+    if (preferred && this.#directories.online.includes(preferred)) return [preferred];
+    const assigned = directoryId === undefined ? undefined : this.#directories.byId(directoryId);
+    if (assigned) return [assigned];
+    if (this.#directories.hasOffline && (mayExist || directoryId !== undefined)) {
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} may lie in a log directory that is offline: it is not begun anew`);
     }
-    if (this.#directories.length === 1) return this.#directories[0]!;
-    const counts = new Map(this.#directories.map((directory) => [directory, 0]));
-    for (const { directory } of this.#logs.values()) counts.set(directory, counts.get(directory)! + 1);
-    return this.#directories.reduce((best, directory) => (counts.get(directory)! < counts.get(best)! ? directory : best));
+    return this.#directories.forNewLogs((directory) => this.#logsIn(directory).length);
+  }
+
+  /** A disk that fails, or is full, gives way to the next. */
+  #openInFirst(directories: readonly LogDirectory[], optionsIn: (directory: LogDirectory) => LogOptions): PlacedLog {
+    let failure: unknown;
+    for (const directory of directories) {
+      const options = optionsIn(directory);
+      try {
+        return { log: Log.open(options), directory };
+      } catch (error) {
+        if (!(error instanceof IoError)) throw error;
+        failure ??= error;
+        this.#removeHalfMade(options.directory);
+        this.onDiskError(error);
+      }
+    }
+    throw failure ?? new KafkaError('KAFKA_STORAGE_ERROR', 'all log directories are offline');
+  }
+
+  #removeHalfMade(path: string): void {
+    try {
+      this.#options.runtime.files.removeDirectory(path);
+    } catch {
+      // It holds nothing, and the next start makes what it needs of it.
+    }
+  }
+
+  /** Begins a copy of a log in another directory, empty. Throws KAFKA_STORAGE_ERROR while any directory is offline, IoError. */
+  createFuture(topic: string, partition: number, directoryId: Uuid): Log {
+    const name = partitionDirectoryName(topic, partition);
+    const current = this.#logs.get(name)!.log;
+    // It may have a future log in there already.
+    if (this.#directories.hasOffline)
+      throw new KafkaError('KAFKA_STORAGE_ERROR', `${name} cannot be moved while a log directory is offline`);
+    const placed = this.#openInFirst([this.#directories.byId(directoryId)!], (place) => ({
+      ...this.#sharedBy(place),
+      directory: `${place.path}/${fatedDirectoryName(topic, partition, 'future', this.#options.runtime.random)}`,
+      topic,
+      partition,
+      topicId: current.topicId,
+      config: current.config,
+      cleanShutdown: true,
+    }));
+    placed.log.onHighWatermark(0);
+    this.#futures.set(name, placed);
+    return placed.log;
+  }
+
+  /** Gives a copy up. False when there is none. */
+  removeFuture(topic: string, partition: number): boolean {
+    const found = this.#futures.get(partitionDirectoryName(topic, partition));
+    if (!found) return false;
+    this.#futures.delete(found.log.name);
+    this.#retire(found, 'delete');
+    return true;
+  }
+
+  /**
+   * Puts the copy, which must have all that its log has, in the place of the log. Each step outlives a crash: until the old log is renamed
+   * away it is the one, and once it is, the metadata names the directory of the copy. Throws IoError, and the log stays in use then.
+   */
+  promoteFuture(topic: string, partition: number): Log {
+    const name = partitionDirectoryName(topic, partition);
+    const future = this.#futures.get(name)!;
+    const current = this.#logs.get(name);
+    const retiredPath = current && this.#fatedPath(current, 'delete');
+    const undo: (() => void)[] = [];
+    let log: Log;
+    try {
+      future.log.close();
+      if (current) this.#renameDurably(current.directory, { from: current.log.directory, to: retiredPath! }, undo);
+      const directory = `${future.directory.path}/${name}`;
+      this.#renameDurably(future.directory, { from: future.log.directory, to: directory }, undo);
+      log = this.#reopened(future.log, future.directory, { directory, isWhole: true });
+    } catch (error) {
+      abandonQuietly(future.log);
+      this.#undoPromotion(name, undo);
+      this.#reopenFuture(future);
+      throw error;
+    }
+    this.#futures.delete(name);
+    this.#logs.set(name, { log, directory: future.directory });
+    if (current) {
+      current.log.abandon();
+      this.#onRetired(current.log, retiredPath!, 'delete');
+      log.firstDirtyOffset = current.log.firstDirtyOffset;
+      log.onHighWatermark(Math.min(current.log.highWatermark, log.logEndOffset));
+    }
+    this.#attempt(() => future.directory.writeLogStartOffsets(this.#logsIn(future.directory)));
+    return log;
+  }
+
+  /** Adds to `undo` how to go back. */
+  #renameDurably(directory: LogDirectory, { from, to }: { from: string; to: string }, undo: (() => void)[]): void {
+    const { files } = this.#options.runtime;
+    files.rename(from, to);
+    undo.push(() => files.rename(to, from));
+    files.syncDirectory(directory.path);
+  }
+
+  #undoPromotion(name: string, undo: readonly (() => void)[]): void {
+    try {
+      for (const step of undo.toReversed()) step();
+    } catch (error) {
+      const current = this.#logs.get(name);
+      this.#logs.delete(name);
+      if (current) abandonQuietly(current.log);
+      this.#options.runtime.logger.error('a log that was being moved is unavailable until the next start', {
+        partition: name,
+        error,
+      });
+    }
+  }
+
+  #reopenFuture({ log, directory }: PlacedLog): void {
+    this.#futures.delete(log.name);
+    try {
+      this.#futures.set(log.name, { log: this.#reopened(log, directory, { directory: log.directory, isWhole: false }), directory });
+    } catch (error) {
+      this.#options.runtime.logger.warn('a copy cannot be continued before the next start', { partition: log.name, error });
+    }
+  }
+
+  #reopened(closed: Log, place: LogDirectory, { directory, isWhole }: { directory: string; isWhole: boolean }): Log {
+    const { topic, partition, topicId, config, logStartOffset, recoveryPoint, highWatermark } = closed;
+    const log = Log.open({
+      ...this.#sharedBy(place),
+      directory,
+      topic,
+      partition,
+      topicId,
+      config,
+      cleanShutdown: isWhole,
+      logStartOffset,
+      recoveryPoint,
+    });
+    log.onHighWatermark(Math.min(Math.max(highWatermark, log.logStartOffset), log.logEndOffset));
+    return log;
   }
 
   /** All logs of the topic follow it from now on. */
   updateConfig(topic: string, config: LogConfig): void {
-    for (const { log } of this.#logs.values()) if (log.topic === topic) log.updateConfig(config);
+    for (const log of this.#allLogs) if (log.topic === topic) log.updateConfig(config);
   }
 
   /**
-   * Gives the log up; its files go after file.delete.delay.ms. False when there is none. Who deletes many waits for the disk once:
-   * `durably: false` for each, and `syncDirectories` in the end.
+   * Gives the log up, and a copy on its way elsewhere; the files go after file.delete.delay.ms. False when there is none. Who deletes
+   * many waits for the disk once: `durably: false` for each, and `syncDirectories` in the end.
    */
   delete(topic: string, partition: number, { durably = true } = {}): boolean {
-    const found = this.#detach(topic, partition, 'delete');
+    const name = partitionDirectoryName(topic, partition);
+    this.#preferred.delete(name);
+    this.removeFuture(topic, partition);
+    const found = this.#logs.get(name);
     if (!found) return false;
+    this.#logs.delete(name);
+    this.#retire(found, 'delete');
     if (durably) this.syncDirectories();
-    this.#retired.addDirectory(found.path, this.#options.runtime.clock.nowMs() + found.log.config.fileDeleteDelayMs);
     return true;
   }
 
   /** A replica that the metadata does not give to this node: out of use, but kept for an operator to look at. */
   markStray(topic: string, partition: number, { durably = true } = {}): boolean {
-    const found = this.#detach(topic, partition, 'stray') !== undefined;
-    if (found && durably) this.syncDirectories();
-    return found;
+    const name = partitionDirectoryName(topic, partition);
+    this.removeFuture(topic, partition);
+    const found = this.#logs.get(name);
+    if (!found) return false;
+    this.#logs.delete(name);
+    this.#retire(found, 'stray');
+    if (durably) this.syncDirectories();
+    return true;
   }
 
   /** Makes the new names of logs that were deleted or set aside outlive a crash. */
@@ -225,51 +443,135 @@ export class LogManager {
     this.#renamedIn.clear();
   }
 
-  #detach(topic: string, partition: number, fate: DirectoryFate): { log: Log; path: string } | undefined {
-    const name = partitionDirectoryName(topic, partition);
-    const found = this.#logs.get(name);
-    if (!found) return undefined;
-    const { log, directory } = found;
-    const { files, random, logger } = this.#options.runtime;
-    this.#logs.delete(name);
+  /** The caller has taken it off the list of those in use. */
+  #retire({ log, directory }: PlacedLog, fate: 'delete' | 'stray'): void {
     log.abandon();
-    const path = `${directory.path}/${fatedDirectoryName(topic, partition, fate, random)}`;
-    files.rename(log.directory, path);
+    const path = this.#fatedPath({ log, directory }, fate);
+    this.#options.runtime.files.rename(log.directory, path);
     this.#renamedIn.add(directory);
-    logger.info('a log is taken out of use', { partition: name, directory: path });
-    return { log, path };
+    this.#onRetired(log, path, fate);
+  }
+
+  #onRetired(log: Log, path: string, fate: 'delete' | 'stray'): void {
+    const { logger, clock } = this.#options.runtime;
+    logger.info('a log is taken out of use', { partition: log.name, directory: path });
+    if (fate === 'delete') this.#retired.addDirectory(path, clock.nowMs() + log.config.fileDeleteDelayMs);
+  }
+
+  #fatedPath({ log, directory }: PlacedLog, fate: 'delete' | 'stray'): string {
+    return `${directory.path}/${fatedDirectoryName(log.topic, log.partition, fate, this.#options.runtime.random)}`;
   }
 
   describeDirs(): DirectoryDescription[] {
-    return this.#directories.map((directory) => ({
-      path: directory.path,
-      id: directory.id,
-      ...this.#options.runtime.files.space(directory.path),
-      logs: this.#logsIn(directory),
+    return this.#directories.paths.map((path) => ({
+      path,
+      online: this.#describeOnline(path),
+      isCordoned: this.#directories.isCordoned(path),
     }));
   }
 
-  /** Does what is due by now. Resolves when it is done; call it again only then. Throws IoError. */
+  #describeOnline(path: string): DirectoryDescription['online'] {
+    const directory = this.#directories.online.find((each) => each.path === path);
+    if (!directory) return undefined;
+    try {
+      return {
+        id: directory.id,
+        ...this.#options.runtime.files.space(path),
+        logs: placedIn(this.#logs, directory),
+        futureLogs: placedIn(this.#futures, directory),
+      };
+    } catch (error) {
+      this.onDiskError(error);
+      return undefined;
+    }
+  }
+
+  /**
+   * Whoever meets an error of the disk tells it here: a directory that failed goes offline with all its logs, one that is full stays.
+   * Returns false when it is no error of a log directory's disk.
+   */
+  onDiskError(error: unknown): boolean {
+    if (!(error instanceof IoError)) return false;
+    const fault = diskFaultOf(error);
+    const directory = this.#directories.around(error.path);
+    if (!directory) return false;
+    if (fault === 'full') this.#directories.markFull(directory, error);
+    if (fault === 'failed') this.#failDirectory(directory, error);
+    return true;
+  }
+
+  #failDirectory(directory: LogDirectory, error: unknown): void {
+    const logs = placedIn(this.#logs, directory);
+    const futureLogs = placedIn(this.#futures, directory);
+    for (const log of logs) this.#logs.delete(log.name);
+    for (const log of futureLogs) this.#futures.delete(log.name);
+    for (const log of [...logs, ...futureLogs]) abandonQuietly(log);
+    this.#renamedIn.delete(directory);
+    this.#retired.forget(directory.path);
+    this.#directories.fail(directory, error);
+    this.onDirectoryFailed({ path: directory.path, id: directory.id, error, logs, futureLogs });
+  }
+
+  /** Does what is due by now. Resolves when it is done; call it again only then. A disk that fails costs its own directory only. */
   async runTasks(nowMs: number): Promise<void> {
-    this.#retired.removeDue(nowMs);
-    for (const log of this.logs) log.runTasks(nowMs);
-    for (const log of this.logs) {
+    for (const directory of this.#directories.fullSince(nowMs - fullForMs)) this.#tryToWrite(directory);
+    this.#attempt(() => this.#retired.removeDue(nowMs));
+    for (const log of this.#allLogs) this.#attempt(() => log.runTasks(nowMs));
+    for (const log of this.#allLogs) {
       if (log.isClosed) continue;
-      if (log.isFlushDue(nowMs)) await log.flushLater();
-      else if (log.hasUnflushedRolledSegments) await log.flushRolledSegments();
+      if (log.isFlushDue(nowMs)) await this.#attemptLater(log.flushLater());
+      else if (log.hasUnflushedRolledSegments) await this.#attemptLater(log.flushRolledSegments());
     }
     if (this.#isClosed) return;
     if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);
     if (this.#isDue('producerIdExpirationCheckIntervalMs', nowMs))
-      for (const log of this.logs) log.removeExpiredProducers(nowMs, this.producerIdExpirationMs);
+      for (const log of this.#allLogs) log.removeExpiredProducers(nowMs, this.producerIdExpirationMs);
     if (this.#isDue('replicaHighWatermarkCheckpointIntervalMs', nowMs)) {
+      this.#probeDirectories();
       this.checkpointHighWatermarks();
       this.checkpointFirstDirtyOffsets();
     }
     if (this.#isDue('logFlushOffsetCheckpointIntervalMs', nowMs))
       this.#forEachDirectory((directory, logs) => directory.writeRecoveryPoints(logs));
     if (this.#isDue('logFlushStartOffsetCheckpointIntervalMs', nowMs)) this.checkpointLogStartOffsets();
-    if (this.#isDue('memoryRelease', nowMs, memoryReleaseIntervalMs)) for (const log of this.logs) log.releaseMemory();
+    if (this.#isDue('memoryRelease', nowMs, memoryReleaseIntervalMs)) for (const log of this.#allLogs) log.releaseMemory();
+  }
+
+  /** An idle node would not notice that a directory is gone. */
+  #probeDirectories(): void {
+    for (const directory of [...this.#directories.online]) this.#attempt(() => directory.requirePresent());
+  }
+
+  #tryToWrite(directory: LogDirectory): void {
+    this.#attempt(() => {
+      directory.rewriteHighWatermarks(this.#logsIn(directory));
+      this.#directories.markWritable(directory);
+    });
+  }
+
+  /** False when a disk did not do it, which is seen to then. */
+  #attempt(action: () => void): boolean {
+    try {
+      action();
+      return true;
+    } catch (error) {
+      if (!this.#seeTo(error)) throw error;
+      return false;
+    }
+  }
+
+  async #attemptLater(action: Promise<void>): Promise<void> {
+    try {
+      await action;
+    } catch (error) {
+      if (!this.#seeTo(error)) throw error;
+    }
+  }
+
+  #seeTo(error: unknown): boolean {
+    if (!(error instanceof IoError)) return false;
+    if (!this.onDiskError(error)) this.#options.runtime.logger.warn('periodic work on the logs is tried again later', { error });
+    return true;
   }
 
   /** Also when leadership changes, so that a restart does not fall behind what was acknowledged. */
@@ -288,7 +590,10 @@ export class LogManager {
   }
 
   #applyRetention(nowMs: number): void {
-    for (const log of this.logs) log.deleteOldSegments({ highWatermark: log.highWatermark, nowMs });
+    for (const log of this.logs) {
+      if (log.isClosed) continue;
+      this.#attempt(() => void log.deleteOldSegments({ highWatermark: log.highWatermark, nowMs }));
+    }
   }
 
   /** Closes every log, writes the checkpoints, and marks the stop as clean. A log that fails leaves its directory unmarked. */
@@ -296,7 +601,8 @@ export class LogManager {
     if (this.#isClosed) return;
     this.#isClosed = true;
     const failures: unknown[] = [];
-    this.#forEachDirectory((directory, logs) => {
+    for (const directory of this.#directories.online) {
+      const logs = this.#logsIn(directory);
       try {
         for (const log of logs) log.close();
         directory.writeRecoveryPoints(logs);
@@ -309,7 +615,7 @@ export class LogManager {
       } finally {
         directory.release();
       }
-    });
+    }
     if (failures.length > 0)
       throw failures.length === 1 ? failures[0] : new AggregateError(failures, 'log directories did not close cleanly');
   }
@@ -332,6 +638,25 @@ export class LogManager {
       });
     }
     return recoverOnThreads(logs, { runtime, threads, signal });
+  }
+
+  /** A disk that fails is met again when the logs are loaded. */
+  async #recoverWhatCanBe(directory: LogDirectory): Promise<ReadonlySet<string>> {
+    try {
+      return await this.#recover(directory);
+    } catch (error) {
+      if (!isDirectorysFault(error)) throw error;
+      return new Set();
+    }
+  }
+
+  async #loadOrFail(directory: LogDirectory, recovered: ReadonlySet<string>): Promise<void> {
+    try {
+      await this.#load(directory, recovered);
+    } catch (error) {
+      if (!isDirectorysFault(error) || this.#directories.online.length === 1) throw error;
+      this.#failDirectory(directory, error);
+    }
   }
 
   async #load(directory: LogDirectory, recovered: ReadonlySet<string>): Promise<void> {
@@ -361,30 +686,27 @@ export class LogManager {
       }
       if (topic === clusterMetadataTopic) continue;
       if (fate === 'delete') this.#retired.addDirectory(path, nowMs + this.#configOf(topic).fileDeleteDelayMs);
-      if (fate !== undefined) continue;
+      if (fate === 'delete' || fate === 'stray') continue;
       const name = partitionDirectoryName(topic, partition);
-      const twin = this.#logs.get(name);
+      const loaded = fate === 'future' ? this.#futures : this.#logs;
+      const twin = loaded.get(name);
       if (twin)
         throw new LogDirectoryError(`${name} is both in ${twin.directory.path} and in ${directory.path}: remove the older one`);
       const log = Log.open({
-        buffers: this.#buffers,
-        tails: this.#tails,
+        ...this.#sharedBy(directory),
         directory: path,
         topic,
         partition,
-        runtime,
         config: this.#configOf(topic),
         cleanShutdown: directory.wasCleanShutdown,
         isRecovered: recovered.has(path),
         recoveryPoint: recoveryPoints.get(name) ?? 0,
         logStartOffset: logStartOffsets.get(name) ?? 0,
-        producerIdExpirationMs: this.producerIdExpirationMs,
-        onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
       });
       if (log.recoveryPoint < (recoveryPoints.get(name) ?? 0)) isAnyLowered = true;
       log.onHighWatermark(Math.min(Math.max(highWatermarks.get(name) ?? 0, log.logStartOffset), log.logEndOffset));
       log.firstDirtyOffset = firstDirtyOffsets.get(name);
-      this.#logs.set(name, { log, directory });
+      loaded.set(name, { log, directory });
     }
     // What is written behind the end that recovery found must not pass for flushed after the next crash.
     if (isAnyLowered) directory.writeRecoveryPoints(this.#logsIn(directory));
@@ -394,18 +716,32 @@ export class LogManager {
     runtime.logger.info(what, { directory: directory.path, logs, ms: Math.round(runtime.clock.monotonicMs() - beganMs) });
   }
 
+  /** What all logs have in common, and those of a directory. */
+  #sharedBy(directory: LogDirectory) {
+    return {
+      runtime: this.#options.runtime,
+      producerIdExpirationMs: this.producerIdExpirationMs,
+      buffers: this.#buffers,
+      tails: this.#tails,
+      onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
+    };
+  }
+
   #configOf(topic: string): LogConfig {
     return this.#options.configOf?.(topic) ?? defaultLogConfig;
   }
 
-  #logsIn(wanted: LogDirectory): Log[] {
-    const logs: Log[] = [];
-    for (const { log, directory } of this.#logs.values()) if (directory === wanted) logs.push(log);
-    return logs;
+  get #allLogs(): Log[] {
+    return [...this.logs, ...this.futures];
+  }
+
+  /** With the copies that are being made there. */
+  #logsIn(directory: LogDirectory): Log[] {
+    return [...placedIn(this.#logs, directory), ...placedIn(this.#futures, directory)];
   }
 
   #forEachDirectory(action: (directory: LogDirectory, logs: readonly Log[]) => void): void {
-    for (const directory of this.#directories) action(directory, this.#logsIn(directory));
+    for (const directory of [...this.#directories.online]) this.#attempt(() => action(directory, this.#logsIn(directory)));
   }
 
   #isDue(work: keyof LogManagerIntervals | 'memoryRelease', nowMs: number, intervalMs?: number): boolean {
@@ -413,5 +749,20 @@ export class LogManager {
     if (nowMs - (this.#doneMs.get(work) ?? 0) < interval) return false;
     this.#doneMs.set(work, nowMs);
     return true;
+  }
+}
+
+function placedIn(logs: ReadonlyMap<string, PlacedLog>, wanted: LogDirectory): Log[] {
+  const found: Log[] = [];
+  for (const { log, directory } of logs.values()) if (directory === wanted) found.push(log);
+  return found;
+}
+
+/** Its disk has failed: what it still says about that is no news. */
+function abandonQuietly(log: Log): void {
+  try {
+    log.abandon();
+  } catch {
+    // Closing a file may meet the fault once more.
   }
 }

@@ -22,14 +22,25 @@ export class RetiredFiles {
     this.#waiting.push({ path, isDirectory: true, dueMs });
   }
 
+  /** What lies there is no longer to be reached. */
+  forget(directory: string): void {
+    this.#waiting = this.#waiting.filter(({ path }) => !path.startsWith(`${directory}/`));
+  }
+
+  /** What cannot be removed is tried again next time. Throws IoError. */
   removeDue(nowMs: number): void {
     if (this.#waiting.length === 0) return;
     const due = this.#waiting.filter((retired) => retired.dueMs <= nowMs);
     if (due.length === 0) return;
-    this.#waiting = this.#waiting.filter((retired) => retired.dueMs > nowMs);
-    for (const { path, isDirectory } of due) {
-      if (isDirectory) this.#files.removeDirectory(path);
-      else this.#files.remove(path);
+    const removed = new Set<object>();
+    try {
+      for (const retired of due) {
+        if (retired.isDirectory) this.#files.removeDirectory(retired.path);
+        else this.#files.remove(retired.path);
+        removed.add(retired);
+      }
+    } finally {
+      this.#waiting = this.#waiting.filter((retired) => !removed.has(retired));
     }
   }
 }

@@ -1,4 +1,5 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
+import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
@@ -38,6 +39,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     describeConfigs,
     incrementalAlterConfigs,
     alterConfigs,
+    alterReplicaLogDirs,
     describeLogDirs,
     describeProducers,
     describeQuorum,

@@ -55,6 +55,7 @@ export const listOffsets = handler(
                 );
               }
               const partition = broker.partitions.get(name, asked.partitionIndex);
+              if (!partition) broker.partitions.requireOnline(name, asked.partitionIndex);
               if (!partition)
                 throw new KafkaError(
                   'UNKNOWN_TOPIC_OR_PARTITION',

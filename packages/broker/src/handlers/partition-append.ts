@@ -86,6 +86,7 @@ export class PartitionAppend {
     if (isInternalTopic(name) && clientId !== ADMIN_CLIENT_ID)
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Cannot append to internal topic ${name}`);
     this.#partition = broker.partitions.get(name, index);
+    if (!this.#partition) broker.partitions.requireOnline(name, index);
     if (!this.#partition)
       throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${name}-${index} is not on this broker: refresh metadata`);
     return this.#partition;

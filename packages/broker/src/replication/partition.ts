@@ -25,7 +25,7 @@ export class Partition {
   readonly topic: string;
   readonly index: number;
   readonly topicId: string;
-  readonly log: Log;
+  #log: Log;
   readonly #brokerId: number;
   readonly #onIoError: (error: IoError) => void;
   /** The text of the failure that was told last, until an append succeeds. */
@@ -47,9 +47,20 @@ export class Partition {
     this.index = identity.index;
     this.topicId = identity.topicId;
     this.#brokerId = identity.brokerId;
-    this.log = log;
+    this.#log = log;
     this.#onIoError = onIoError;
     this.#highWatermark = log.highWatermark;
+  }
+
+  get log(): Log {
+    return this.#log;
+  }
+
+  /** The same records in another log directory take the place of the log. */
+  replaceLog(log: Log): void {
+    log.onHighWatermark(this.#highWatermark);
+    this.#log = log;
+    this.#notify();
   }
 
   get highWatermark(): number {

@@ -1,9 +1,21 @@
-import type { MetadataDelta, MetadataImage, TopicChange } from '@ottla/metadata';
-import type { Logger, Timers } from '@ottla/runtime';
+import {
+  directoryAssignmentSince,
+  directoryOf,
+  isReservedDirectory,
+  lostDirectory,
+  type MetadataDelta,
+  type MetadataImage,
+  type PartitionState,
+  type TopicChange,
+} from '@ottla/metadata';
+import type { Uuid } from '@ottla/protocol';
+import { IoError, type Logger, type Timers } from '@ottla/runtime';
 import type { Log, LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
-import { Partition, type PartitionState } from './partition.ts';
+import type { DirectoryAssignments } from './directory-assignments.ts';
+import { Partition } from './partition.ts';
 import type { Partitions } from './partitions.ts';
+import type { ReplicaMoves } from './replica-moves.ts';
 
 /** Who wants to know when this broker begins or ceases to lead a partition. */
 export type LeadershipListener = {
@@ -15,6 +27,8 @@ export type LeadershipListener = {
 /** New replicas opened in one go: each costs files, and writes that wait for the disk. */
 const openedAtOnce = 64;
 const openedPerSlice = 8;
+/** How often replicas are tried again for which there was no room. */
+const retryMs = 1_000;
 
 /**
  * Makes the replicas on this broker what the metadata log says they are. Of very many new ones the first are there at once and the others
@@ -28,9 +42,15 @@ export class ReplicaPublisher {
   readonly #leadership: LeadershipListener;
   readonly #logger: Logger;
   readonly #timers: Timers;
+  readonly #assignments: DirectoryAssignments;
+  readonly #moves: ReplicaMoves;
   /** Replicas to open, by topic id and partition number; what the metadata says of them is looked up in its turn. */
   readonly #toOpen = new Set<{ readonly topicId: string; readonly index: number }>();
+  /** Replicas for which the disk had no room. */
+  readonly #toRetry = new Set<{ readonly topicId: string; readonly index: number }>();
   #image: MetadataImage | undefined;
+  #isStarting = false;
+  #isRetrying = false;
 
   constructor(options: {
     brokerId: number;
@@ -40,6 +60,8 @@ export class ReplicaPublisher {
     leadership: LeadershipListener;
     logger: Logger;
     timers: Timers;
+    assignments: DirectoryAssignments;
+    moves: ReplicaMoves;
   }) {
     this.#brokerId = options.brokerId;
     this.#logManager = options.logManager;
@@ -48,15 +70,22 @@ export class ReplicaPublisher {
     this.#leadership = options.leadership;
     this.#logger = options.logger;
     this.#timers = options.timers;
+    this.#assignments = options.assignments;
+    this.#moves = options.moves;
     this.#settings.onChange(() => {
-      for (const partition of this.#partitions) partition.log.updateConfig(this.#settings.log(partition.topic));
+      for (const log of [...this.#logManager.logs, ...this.#logManager.futures]) log.updateConfig(this.#settings.log(log.topic));
     });
   }
 
   /** At start: everything there is. */
   publishAll(image: MetadataImage): void {
+    this.#image = image;
+    this.#isStarting = true;
+    this.#moves.finishInterrupted(image);
     this.#setStraysAside(image);
     for (const topic of image.topics) this.#updatePartitions(topic.id, topic.partitionIndexes(), image);
+    this.#isStarting = false;
+    this.#moves.resumeAll();
   }
 
   /** Logs that are no replica of this broker keep their data, for an operator to look at, but not the place, as in Kafka. */
@@ -65,9 +94,18 @@ export class ReplicaPublisher {
       if (this.#isReplica(log, image)) continue;
       const { topic, partition, topicId } = log;
       this.#logger.warn('a log on disk is no replica of this broker: it is set aside as a stray', { topic, partition, topicId });
-      this.#logManager.markStray(topic, partition, { durably: false });
+      this.#onDisk(() => this.#logManager.markStray(topic, partition, { durably: false }));
     }
-    this.#logManager.syncDirectories();
+    this.#onDisk(() => this.#logManager.syncDirectories());
+  }
+
+  /** A directory that fails meanwhile is not in the way of the others. */
+  #onDisk(action: () => void): void {
+    try {
+      action();
+    } catch (error) {
+      if (!this.#logManager.onDiskError(error)) throw error;
+    }
   }
 
   /** What does not say whose it is was never flushed; it may be of an earlier topic of its name, unless there is nothing in it. */
@@ -75,6 +113,18 @@ export class ReplicaPublisher {
     const { topics } = image;
     const owner = topicId !== undefined ? topics.byId(topicId) : sizeBytes === 0 ? topics.byName(topic) : undefined;
     return owner?.name === topic && owner.partition(partition)?.replicas.includes(this.#brokerId) === true;
+  }
+
+  /** These logs are closed: nobody can be served from them before the next start. */
+  takeOffline(logs: Iterable<{ readonly topic: string; readonly partition: number }>): void {
+    for (const { topic, partition: index } of logs) {
+      const partition = this.#partitions.get(topic, index);
+      if (!partition) continue;
+      if (partition.isLeader) this.#leadership.resigned(topic, index);
+      this.#partitions.markOffline(partition);
+      partition.resign();
+      this.#logger.warn('a replica is offline with its log directory', { topic, partition: index });
+    }
   }
 
   /** A metadata listener: must come after the settings', whose values it uses. */
@@ -90,7 +140,7 @@ export class ReplicaPublisher {
     if (deletedTopics.length > 0) this.#leadership.topicsDeleted(deletedTopics.map(({ name, id }) => ({ name, topicId: id })));
     for (const { type, name } of delta.configs.values()) {
       if (type !== TOPIC_RESOURCE) continue;
-      for (const partition of this.#partitions.ofTopic(name)) partition.log.updateConfig(this.#settings.log(name));
+      this.#logManager.updateConfig(name, this.#settings.log(name));
     }
   }
 
@@ -109,12 +159,13 @@ export class ReplicaPublisher {
       if (!state?.replicas.includes(this.#brokerId)) continue;
       let partition = this.#partitions.get(topic.name, index);
       if (!partition) {
+        if (this.#partitions.isOffline(topic.name, index) && !this.#isRetrying) continue;
         if (opened >= openNow) {
           this.#openLater(topicId, index);
           continue;
         }
         opened++;
-        partition = this.#open(topic.name, index, topic.id);
+        partition = this.#open(topic.name, index, topic.id, state);
         if (!partition) continue;
       }
       const led = partition.isLeader;
@@ -148,38 +199,80 @@ export class ReplicaPublisher {
       partition.updateState(state);
       return true;
     } catch (error) {
-      partition.resign();
-      const { topic, index } = partition;
+      const { topic, index, topicId } = partition;
+      this.#logManager.onDiskError(error);
+      if (!this.#partitions.isOffline(topic, index)) {
+        partition.resign();
+        this.#tryLater(topicId, index);
+      }
       this.#logger.error('a replica cannot take over its new state: it stays offline', { topic, partition: index, error });
       return false;
     }
   }
 
-  #open(topic: string, index: number, topicId: string): Partition | undefined {
+  #open(topic: string, index: number, topicId: string, state: PartitionState): Partition | undefined {
+    const assigned = directoryOf(state, this.#brokerId);
     try {
-      const log = this.#logManager.create(topic, index, { topicId, config: this.#settings.log(topic) });
+      const log = this.#logManager.create(topic, index, {
+        topicId,
+        config: this.#settings.log(topic),
+        directoryId: isKnown(assigned) ? assigned : undefined,
+        mayExist: this.#isStarting,
+      });
       log.updateConfig(this.#settings.log(topic));
-      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error) =>
-        this.#logger.error('the disk fails a replica', { topic, partition: index, error }),
-      );
+      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error) => {
+        this.#logger.error('the disk fails a replica', { topic, partition: index, error });
+        this.#logManager.onDiskError(error);
+      });
       this.#partitions.add(partition);
       this.#logger.debug('replica opened', { topic, partition: index, logEndOffset: log.logEndOffset });
+      this.#tellDirectory(partition, assigned);
       return partition;
     } catch (error) {
+      this.#partitions.markOffline({ topic, index, topicId });
       this.#logger.error('a replica could not be opened: it stays offline', { topic, partition: index, error });
+      if (error instanceof IoError) this.#tryLater(topicId, index);
       return undefined;
     }
+  }
+
+  /** The metadata has to name the directory in which the next start will look for the replica (KIP-858). */
+  #tellDirectory({ topic, index, topicId }: Partition, assigned: Uuid | undefined): void {
+    const actual = this.#logManager.directoryIdOf(topic, index);
+    if (actual === undefined || actual === assigned || !knowsDirectories(this.#image)) return;
+    this.#assignments
+      .assign(topicId, index, actual)
+      .catch((error: unknown) =>
+        this.#logger.debug('the directory of a replica is not known to the metadata', { topic, partition: index, error }),
+      );
+  }
+
+  /** The disk may have room then. */
+  #tryLater(topicId: string, index: number): void {
+    if (this.#toRetry.size === 0) this.#timers.after(retryMs, () => this.#retry());
+    this.#toRetry.add({ topicId, index });
+  }
+
+  #retry(): void {
+    if (this.#logManager.isClosed) return;
+    const waiting = [...this.#toRetry];
+    this.#toRetry.clear();
+    this.#isRetrying = true;
+    for (const { topicId, index } of waiting) this.#updatePartitions(topicId, [index], this.#image!);
+    this.#isRetrying = false;
   }
 
   #syncDeletions(): void {
     try {
       this.#logManager.syncDirectories();
     } catch (error) {
+      this.#logManager.onDiskError(error);
       this.#logger.error('the deletion of replicas may not outlive a crash: the next start would set them aside', { error });
     }
   }
 
   #delete({ name }: TopicChange): void {
+    this.#moves.onTopicDeleted(name);
     for (const partition of this.#partitions.removeTopic(name)) {
       if (partition.isLeader) this.#leadership.resigned(name, partition.index);
       partition.resign();
@@ -188,6 +281,7 @@ export class ReplicaPublisher {
         this.#logger.debug('replica deleted', { topic: name, partition: partition.index });
       } catch (error) {
         const { index } = partition;
+        this.#logManager.onDiskError(error);
         this.#logger.error('files of a deleted replica are still there: the next start sets them aside', {
           topic: name,
           partition: index,
@@ -197,5 +291,11 @@ export class ReplicaPublisher {
     }
   }
 }
+
+const knowsDirectories = (image: MetadataImage | undefined): boolean =>
+  (image?.features.metadataVersion.level ?? 0) >= directoryAssignmentSince;
+
+/** Unassigned, or from before directories had ids: then it is wherever it is. One that was lost is somewhere that is not here. */
+const isKnown = (id: Uuid | undefined): boolean => id !== undefined && (id === lostDirectory || !isReservedDirectory(id));
 
 const TOPIC_RESOURCE = 2;

@@ -303,7 +303,7 @@ function makeAll(path: string): void {
 
 function ioError(operation: string, path: string, cause: unknown): IoError {
   if (cause instanceof IoError) return cause;
-  return new IoError(`${operation} ${path}: ${meaningOf(cause)}`, { code: codeOf(cause), path, cause });
+  return new IoError(`${operation} ${path}: ${meaningOf(cause)}`, { code: codeOf(cause), path, operation, cause });
 }
 
 function codeOf(error: unknown): string {
