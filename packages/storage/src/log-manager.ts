@@ -381,7 +381,10 @@ export class LogManager {
   #reopenFuture({ log, directory }: PlacedLog): void {
     this.#futures.delete(log.name);
     try {
-      this.#futures.set(log.name, { log: this.#reopened(log, directory, { directory: log.directory, isWhole: false }), directory });
+      this.#futures.set(log.name, {
+        log: this.#reopened(log, directory, { directory: log.directory, isWhole: false }),
+        directory,
+      });
     } catch (error) {
       this.#options.runtime.logger.warn('a copy cannot be continued before the next start', { partition: log.name, error });
     }

@@ -16,6 +16,9 @@ export type ReadBound = 'logEnd' | 'highWatermark' | 'lastStableOffset';
 
 type Watcher = () => void;
 
+/** `isNews`: it is not the failure that was told last. */
+type OnIoError = (error: IoError, isNews: boolean) => void;
+
 /**
  * One replica on this broker: its log, and what replication knows about it.
  *
@@ -27,7 +30,7 @@ export class Partition {
   readonly topicId: string;
   #log: Log;
   readonly #brokerId: number;
-  readonly #onIoError: (error: IoError) => void;
+  readonly #onIoError: OnIoError;
   /** The text of the failure that was told last, until an append succeeds. */
   #toldFailure: string | undefined;
   #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
@@ -38,11 +41,7 @@ export class Partition {
   readonly #watchers = new Set<Watcher>();
 
   /** Starts from the highWatermark that the log was opened with. `onIoError` is told when the disk fails an append or a read. */
-  constructor(
-    identity: { topic: string; index: number; topicId: string; brokerId: number },
-    log: Log,
-    onIoError: (error: IoError) => void,
-  ) {
+  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log, onIoError: OnIoError) {
     this.topic = identity.topic;
     this.index = identity.index;
     this.topicId = identity.topicId;
@@ -181,8 +180,9 @@ export class Partition {
     try {
       this.log.commitStaged();
     } catch (error) {
-      if (!(error instanceof IoError)) throw error;
-      this.#tellFailure(error);
+      // The log is closed when its directory failed since the batches were staged.
+      if (error instanceof IoError) this.#tellFailure(error);
+      else if (!this.log.isClosed) throw error;
       return;
     }
     this.#isCommitted = true;
@@ -220,8 +220,9 @@ export class Partition {
 
   /** Clients try again and again: once is enough for the log. */
   #tellFailure(error: IoError): void {
-    if (this.#toldFailure !== error.message) this.#onIoError(error);
+    const isNews = this.#toldFailure !== error.message;
     this.#toldFailure = error.message;
+    this.#onIoError(error, isNews);
   }
 
   endOffsetFor(bound: ReadBound): number {

@@ -220,8 +220,8 @@ export class ReplicaPublisher {
         mayExist: this.#isStarting,
       });
       log.updateConfig(this.#settings.log(topic));
-      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error) => {
-        this.#logger.error('the disk fails a replica', { topic, partition: index, error });
+      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error, isNews) => {
+        if (isNews) this.#logger.error('the disk fails a replica', { topic, partition: index, error });
         this.#logManager.onDiskError(error);
       });
       this.#partitions.add(partition);
