@@ -8,6 +8,7 @@ const wholeChunkBytes = 1024 * 1024;
 /** What any batch is at least, before its magic says more. */
 const smallestBatchBytes = batchPrefixBytes + 14;
 const bytesUpToMagic = 17;
+const largestNumber = Number.MAX_SAFE_INTEGER;
 
 /**
  * Walks the headers of the batches in a file without reading the batches. Only the fields that every batch header holds in
@@ -51,9 +52,18 @@ export class BatchHeaders {
       throw new CorruptFileError(this.#log.path, `at position ${position} a batch of magic ${magic} claims ${length} bytes`);
     }
     if (length > remaining) return false;
+    this.#requireNumbers(position);
     this.position = position;
     this.#nextPosition = position + length;
     return true;
+  }
+
+  /** A flipped bit may make an offset or a time of which nothing can be said. */
+  #requireNumbers(position: number): void {
+    const { magic, writtenOffset } = this.batch;
+    const maxTimestamp = magic < 2 ? -1 : this.batch.maxTimestamp;
+    if (writtenOffset >= 0 && writtenOffset <= largestNumber && maxTimestamp >= -1 && maxTimestamp <= largestNumber) return;
+    throw new CorruptFileError(this.#log.path, `at position ${position} a batch has an offset or a time that cannot be`);
   }
 
   /** Throws CorruptFileError when the walk came to its end before the data did. */

@@ -2,7 +2,7 @@
  * `.kafka_cleanshutdown`: `{"version":0,"brokerEpoch":15}`. Written last at an orderly stop, so that the next start need not read
  * the logs again; taken away as soon as it was read, so that a crash after it does not count as orderly.
  */
-import type { Files } from '@ottla/runtime';
+import type { Files, Logger } from '@ottla/runtime';
 
 export const cleanShutdownName = '.kafka_cleanshutdown';
 
@@ -11,18 +11,17 @@ export type CleanShutdown = {
   readonly brokerEpoch: number;
 };
 
-/** Undefined when the last stop was not clean. */
-export function readCleanShutdown(files: Files, directory: string): CleanShutdown | undefined {
+/** Undefined when the last stop was not clean, or what says so is damaged: then the logs are better read again. */
+export function readCleanShutdown(files: Files, directory: string, logger?: Logger): CleanShutdown | undefined {
   const path = `${directory}/${cleanShutdownName}`;
   if (!files.stat(path)) return undefined;
-  try {
-    const content: unknown = JSON.parse(new TextDecoder().decode(files.readFile(path)));
-    const brokerEpoch = (content as { brokerEpoch?: unknown } | null)?.brokerEpoch;
-    return { brokerEpoch: Number.isSafeInteger(brokerEpoch) ? (brokerEpoch as number) : -1 };
-  } catch (error) {
-    if (error instanceof SyntaxError) return { brokerEpoch: -1 };
-    throw error;
-  }
+  const text = new TextDecoder().decode(files.readFile(path));
+  // As Kafka left it before 3.7.
+  if (text.trim() === '') return { brokerEpoch: -1 };
+  const match = /^\s*\{\s*"version"\s*:\s*0\s*,\s*"brokerEpoch"\s*:\s*(-1|\d{1,15})\s*\}\s*$/.exec(text);
+  if (match) return { brokerEpoch: Number(match[1]) };
+  logger?.warn('the marker of a clean stop is damaged: the stop counts as a crash', { file: path });
+  return undefined;
 }
 
 export function writeCleanShutdown(files: Files, directory: string, { brokerEpoch }: CleanShutdown): void {

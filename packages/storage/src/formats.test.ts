@@ -72,18 +72,25 @@ test('meta.properties is written as Java writes properties, and read back', () =
   }
 });
 
-test('a marker of a clean stop counts even when its content does not', () => {
+test('a marker of a clean stop counts, unless it is damaged', () => {
   const files = new MemoryFiles();
   files.makeDirectory('/d');
   assert.equal(readCleanShutdown(files, '/d'), undefined);
   for (const [content, brokerEpoch] of [
     ['{"version":0,"brokerEpoch":13}', 13],
     ['', -1],
-    ['{"version":0}', -1],
-    ['null', -1],
   ] as const) {
     files.writeFileDurably('/d/.kafka_cleanshutdown', content);
     assert.deepEqual(readCleanShutdown(files, '/d'), { brokerEpoch });
+  }
+  for (const content of [
+    'null',
+    '{"version":0,"brokerEpoch":1',
+    '{"versioo":0,"brokerEpoch":13}',
+    '{"version":1,"brokerEpoch":13}',
+  ]) {
+    files.writeFileDurably('/d/.kafka_cleanshutdown', content);
+    assert.equal(readCleanShutdown(files, '/d'), undefined);
   }
 });
 

@@ -31,6 +31,8 @@ export class LogDirectory {
   readonly #lock: DirectoryLock;
   /** What each checkpoint held when last written, so that an idle node writes nothing. */
   readonly #writtenCheckpoints = new Map<string, string>();
+  /** Of the logs whose start the checkpoint holds. */
+  #logsWithStart = new Set<string>();
 
   private constructor(options: { path: string; id: Uuid; brokerEpoch: number | undefined; files: Files; lock: DirectoryLock }) {
     this.path = options.path;
@@ -47,14 +49,14 @@ export class LogDirectory {
   static open(
     path: string,
     owner: Pick<MetaProperties, 'clusterId' | 'nodeId'>,
-    runtime: Pick<Runtime, 'files' | 'clock' | 'random'>,
+    runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger'>,
   ): LogDirectory {
     const { files } = runtime;
     requireDirectory(files, path);
     const lock = lockDirectory(files, path);
     try {
       const id = claim(path, owner, runtime);
-      const brokerEpoch = readCleanShutdown(files, path)?.brokerEpoch;
+      const brokerEpoch = readCleanShutdown(files, path, runtime.logger)?.brokerEpoch;
       if (brokerEpoch !== undefined) removeCleanShutdown(files, path);
       return new LogDirectory({ path, id, brokerEpoch, files, lock });
     } catch (error) {
@@ -80,7 +82,9 @@ export class LogDirectory {
 
   /** Offsets by `topic-partition`. Throws CorruptFileError. */
   readCheckpoint(which: keyof typeof offsetCheckpointNames): Map<string, number> {
-    return readOffsetCheckpoint(this.#files, `${this.path}/${offsetCheckpointNames[which]}`);
+    const offsets = readOffsetCheckpoint(this.#files, `${this.path}/${offsetCheckpointNames[which]}`);
+    if (which === 'logStart') this.#logsWithStart = new Set(offsets.keys());
+    return offsets;
   }
 
   /** Throws IoError when it is gone. */
@@ -106,6 +110,11 @@ export class LogDirectory {
   /** A log start that is a segment's base need not be remembered. */
   writeLogStartOffsets(logs: readonly Log[]): void {
     const insideSegment = logs.filter((log) => log.logStartOffset > log.firstSegmentBaseOffset);
+    const names = new Set(insideSegment.map((log) => log.name));
+    // Where the first segment's name takes over, that name, and that those before it are gone, must outlive a crash.
+    for (const log of logs)
+      if (this.#logsWithStart.has(log.name) && !names.has(log.name)) this.#files.syncDirectory(log.directory);
+    this.#logsWithStart = names;
     this.#writeCheckpoint('logStart', insideSegment, (log) => log.logStartOffset);
   }
 

@@ -60,10 +60,13 @@ class LogLoader {
   readonly #epochs: LeaderEpochCache;
   readonly #witnesses: RollWitnesses;
   readonly #nowMs: number;
+  /** As it was written down. */
+  #logStartOffset: number;
 
   constructor(options: LogLoaderOptions) {
     this.#options = options;
     this.#nowMs = options.clock.nowMs();
+    this.#logStartOffset = options.logStartOffset;
     finishSwaps(options);
     this.#producers = new ProducerStates(options);
     this.#epochs = this.#openEpochs();
@@ -71,12 +74,13 @@ class LogLoader {
   }
 
   load(): LoadedLog {
-    const { isRecovered, logStartOffset: checkpointedStart, partitionName } = this.#options;
+    const { isRecovered, partitionName } = this.#options;
     const cleanShutdown = this.#options.cleanShutdown || isRecovered;
     removeOrphans(this.#options);
     this.#openSegments();
     if (!cleanShutdown) this.#recoverFrom(this.#firstUnflushedOffset());
     const survivingEnd = this.#dropLogBehindItsStart();
+    const checkpointedStart = this.#logStartOffset;
 
     const segments = this.#segments;
     if (segments.count === 0) segments.add(Segment.create(this.#segmentOptions(checkpointedStart)));
@@ -253,12 +257,25 @@ class LogLoader {
     };
   }
 
-  /** A log that ends before its own start lost its files: it begins again, empty. Returns the end of the one that stays. */
+  /**
+   * A log that ends before its own start lost its end in a crash: it begins again, empty. After a clean stop that cannot be, so the start is
+   * wrong, and the log stays. Returns the end of the one that stays.
+   */
   #dropLogBehindItsStart(): number | undefined {
     if (this.#segments.count === 0) return undefined;
     const { logger, logStartOffset, directory } = this.#options;
     const logEndOffset = this.#readLogEndOffset();
     if (logEndOffset >= logStartOffset) return logEndOffset;
+    if (this.#options.cleanShutdown && logEndOffset > this.#segments.first.baseOffset) {
+      logger.error(
+        'the log start that was written down lies behind the log, although the last stop was clean: it is passed over',
+        {
+          ...{ directory, logEndOffset, logStartOffset },
+        },
+      );
+      this.#logStartOffset = this.#segments.first.baseOffset;
+      return logEndOffset;
+    }
     logger.warn('the log ends before its start: all of it is removed', { directory, logEndOffset, logStartOffset });
     this.#removeSegments(this.#segments.all.slice());
     this.#epochs.clear();

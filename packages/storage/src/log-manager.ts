@@ -726,7 +726,7 @@ export class LogManager {
       producerIdExpirationMs: this.producerIdExpirationMs,
       buffers: this.#buffers,
       tails: this.#tails,
-      onRecoveryPointLowered: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
+      checkpointRecoveryPoint: () => directory.writeRecoveryPoints(this.#logsIn(directory)),
     };
   }
 

@@ -248,10 +248,14 @@ test('leftovers: deletions are finished, unfinished cleanings undone, finished o
   );
 });
 
-test('a log that ends before its start begins anew there', () => {
+test('after a crash a log that ends before its start begins anew there; after a clean stop the start is not believed', () => {
   const { runtime, log } = filledLog();
+  const before = stateOf(log);
   log.close();
-  const reopened = openLog(runtime, { config, logStartOffset: 1000 });
+  const kept = openLog(runtime, { config, logStartOffset: 1000 });
+  assert.deepEqual(stateOf(kept), before);
+  kept.close();
+  const reopened = openLog(runtime, { config, logStartOffset: 1000, cleanShutdown: false });
   assert.deepEqual(
     [reopened.logStartOffset, reopened.logEndOffset, reopened.segments.length, reopened.epochs.length],
     [1000, 1000, 1, 0],

@@ -53,8 +53,11 @@ export type LogOptions = {
   /** Shared with other logs. Default: its own, and no tail in memory. */
   readonly buffers?: ReadBuffers;
   readonly tails?: TailCache;
-  /** A truncation is about to begin: what is written behind its offset must not pass for flushed after a crash. */
-  readonly onRecoveryPointLowered?: () => void;
+  /**
+   * Writes the recovery points of the log's directory down. Before a truncation, for what is written behind its offset must not pass for
+   * flushed after a crash; and before a cleaning, so that a crash does not bring up what only the batches cleaned away know of producers.
+   */
+  readonly checkpointRecoveryPoint?: () => void;
 };
 
 /** As DescribeProducers shows it. */
@@ -101,7 +104,7 @@ export class Log {
   readonly #appender: LogAppender;
   readonly #buffers: ReadBuffers;
   readonly #tail: LogTail | undefined;
-  readonly #onRecoveryPointLowered: () => void;
+  readonly #checkpointRecoveryPoint: () => void;
   #logStartOffset: number;
   #highWatermark: number | undefined;
   #segmentsVersion = 0;
@@ -148,7 +151,7 @@ export class Log {
     this.#buffers = options.buffers ?? new ReadBuffers();
     this.#tail = options.tails && new LogTail(options.tails);
     this.#appender = new LogAppender({ ...loaded, log: this, clock, tail: this.#tail });
-    this.#onRecoveryPointLowered = options.onRecoveryPointLowered ?? (() => {});
+    this.#checkpointRecoveryPoint = options.checkpointRecoveryPoint ?? (() => {});
     this.#flusher = new LogFlusher({ ...loaded, files, clock, directory: options.directory });
   }
 
@@ -253,6 +256,7 @@ export class Log {
   replaceSegments(replaced: readonly Segment[], cleaned: Segment): void {
     this.#ensureOpen();
     const { files, clock } = this.#runtime;
+    this.#checkpointRecoveryPoint();
     cleaned.changeSuffix(cleanedSuffix, swapSuffix);
     files.syncDirectory(this.directory);
     this.#segmentsVersion++;
@@ -529,7 +533,7 @@ export class Log {
     this.#segmentsVersion++;
     if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
-    this.#onRecoveryPointLowered();
+    this.#checkpointRecoveryPoint();
     if (this.#highWatermark !== undefined) this.#highWatermark = Math.min(this.#highWatermark, offset);
   }
 

@@ -43,12 +43,16 @@ export class TimeIndex {
 
   /** Of a file that was read: what a whole index cannot be otherwise. */
   get isSound(): boolean {
-    const { view, count, hasZeroTail } = this.file;
-    for (let at = entryBytes; at < count * entryBytes; at += entryBytes) {
-      if (readInt64(view, at) <= readInt64(view, at - entryBytes) || view.getInt32(at + 8) <= view.getInt32(at - entryBytes + 8))
+    const { count, hasZeroTail } = this.file;
+    if (hasZeroTail) return false;
+    let last: TimestampOffset = { timestamp: -1, offset: this.#baseOffset - 1 };
+    for (let index = 0; index < count; index++) {
+      const entry = this.#entry(index);
+      if (entry.timestamp <= last.timestamp || entry.offset <= last.offset || !Number.isSafeInteger(entry.timestamp))
         return false;
+      last = entry;
     }
-    return !hasZeroTail && (count === 0 || view.getInt32(8) >= 0);
+    return true;
   }
 
   /** Adds an entry if the timestamp is larger than the last one's. */

@@ -121,16 +121,30 @@ function decode(bytes: Uint8Array, { path, baseOffset }: { path: string; baseOff
   for (let at = 0; at < bytes.length; at += entryBytes) {
     const version = view.getInt16(at);
     if (version !== entryVersion) throw new CorruptFileError(path, `an entry has version ${version}`);
-    const aborted = {
-      producerId: readInt64(view, at + 2),
-      firstOffset: readInt64(view, at + 10),
-      lastOffset: readInt64(view, at + 18),
-      lastStableOffset: readInt64(view, at + 26),
-    };
+    const aborted = entryAt(view, at);
+    if (!aborted) throw new CorruptFileError(path, 'an entry holds a number that is neither an offset nor a producer');
     if (aborted.lastOffset < baseOffset) {
       throw new CorruptFileError(path, `a marker's offset ${aborted.lastOffset} is below the segment's ${baseOffset}`);
+    }
+    const { firstOffset, lastOffset, lastStableOffset } = aborted;
+    const isInOrder = lastOffset > (transactions.at(-1)?.lastOffset ?? -1);
+    if (!isInOrder || firstOffset > lastOffset || lastStableOffset > lastOffset + 1) {
+      throw new CorruptFileError(
+        path,
+        `a transaction from ${firstOffset} to ${lastOffset}, stable to ${lastStableOffset}, cannot be`,
+      );
     }
     transactions.push(aborted);
   }
   return transactions;
+}
+
+function entryAt(view: DataView, at: number): AbortedTransaction | undefined {
+  const aborted = {
+    producerId: readInt64(view, at + 2),
+    firstOffset: readInt64(view, at + 10),
+    lastOffset: readInt64(view, at + 18),
+    lastStableOffset: readInt64(view, at + 26),
+  };
+  return Object.values(aborted).every((number) => number >= 0 && Number.isSafeInteger(number)) ? aborted : undefined;
 }

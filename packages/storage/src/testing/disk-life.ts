@@ -43,6 +43,8 @@ class DiskLife {
   #durableStart = 0;
   #epoch = 0;
   #records = 0;
+  /** No follower would be told to go back behind it. */
+  #cleanedEnd = 0;
   /** File operations until the power fails; undefined: it does not. */
   #powerLeft: number | undefined;
   #isDark = false;
@@ -145,7 +147,7 @@ class DiskLife {
       case 'replicate':
         return this.#replicate(step);
       case 'truncate': {
-        const offset = this.#at(step.share);
+        const offset = Math.max(this.#at(step.share), Math.min(this.#cleanedEnd, this.#array.endOffset));
         this.#array = truncated(this.#array, offset);
         this.#weaken(offset);
         log.truncateTo(offset);
@@ -317,6 +319,7 @@ class DiskLife {
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done) {
         log.firstDirtyOffset = step.value.endOffset;
+        this.#cleanedEnd = step.value.endOffset;
         break;
       }
       step.value.flush?.flush();

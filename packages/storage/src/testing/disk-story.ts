@@ -63,7 +63,7 @@ const inventions: readonly Invention[] = [
     30,
     (random) => ({
       do: 'append',
-      sizes: Array.from({ length: 1 + random.below(4) }, () => random.below(random.chance(0.1) ? 1500 : 200)),
+      sizes: Array.from({ length: 1 + random.below(4) }, () => random.below(random.chance(0.1) ? 690 : 200)),
       codec: codecs[random.below(codecs.length)]!,
       producerId: [-1, -1, 1, 2, 3, 10, 10, 11][random.below(8)]!,
       epochStep: epochStep(random),
