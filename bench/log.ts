@@ -10,7 +10,7 @@ import process from 'node:process';
 import { parseArgs } from 'node:util';
 import { BatchBuilder, BatchView, type CompressionCodec } from '@ottla/protocol';
 import { nodeRuntime } from '@ottla/runtime';
-import { defaultLogConfig, Log } from '@ottla/storage';
+import { defaultLogConfig, Log, TailCache } from '@ottla/storage';
 
 type Case = {
   readonly name: string;
@@ -18,8 +18,6 @@ type Case = {
   readonly recordBytes: number;
   readonly codec?: CompressionCodec;
   readonly isIdempotent?: boolean;
-  /** Batches of one turn, which go to the disk together. */
-  readonly together?: number;
 };
 
 const { values: options } = parseArgs({
@@ -30,7 +28,7 @@ const { values: options } = parseArgs({
   },
 });
 const rounds = Number(options.rounds);
-const appendsPerRound = 2000;
+const appendsPerRound = 1000;
 
 const cases: Case[] = [
   { name: '16 KB of 100 B records', records: 150, recordBytes: 100 },
@@ -57,6 +55,7 @@ function measure(load: Case): void {
       runtime: nodeRuntime(),
       config: { ...defaultLogConfig, segmentBytes: 256 * 1024 * 1024 },
       cleanShutdown: true,
+      tails: new TailCache({ maxBytes: 64 * 1024 * 1024 }),
     });
     measureAppends(log, load);
     measureReads(log, load);
@@ -68,50 +67,75 @@ function measure(load: Case): void {
 
 function measureAppends(log: Log, load: Case): void {
   const source = batchFor(load);
-  const buffer = new Uint8Array(64 * 1024);
-  const records = buffer.subarray(0, source.length);
-  const batch = new BatchView(records);
-  const view = new DataView(records.buffer, records.byteOffset, records.byteLength);
+  // As many as a turn may stage, one behind the other.
+  const buffer = new Uint8Array(4 * source.length);
+  const slots = [0, 1, 2, 3].map((index) => {
+    const records = buffer.subarray(index * source.length, (index + 1) * source.length);
+    return {
+      records,
+      batch: new BatchView(records),
+      view: new DataView(buffer.buffer, records.byteOffset, records.length),
+    };
+  });
   let sequence = 0;
-  const receive = (): void => {
-    buffer.set(source);
+  const receive = ({ records, batch, view }: (typeof slots)[number]): void => {
+    records.set(source);
     if (!load.isIdempotent) return;
     view.setInt32(53, sequence);
     batch.refreshCrc();
     sequence += load.records;
   };
-  const append = (): void => {
-    log.append(records, { leaderEpoch: 0, origin: 'client', apiVersion: 11 });
-  };
-  const costs: number[] = [];
-  for (let round = 0; round < rounds; round++) {
-    const both = cpuMicros(() => {
-      for (let index = 0; index < appendsPerRound; index++) {
-        receive();
-        append();
+  const options = { leaderEpoch: 0, origin: 'client', apiVersion: 11 } as const;
+  const ways = {
+    append: () => {
+      receive(slots[0]!);
+      log.append(slots[0]!.records, options);
+    },
+    'append, 4 in one commit': () => {
+      for (const slot of slots) {
+        receive(slot);
+        log.stage(slot.records, options);
       }
-    });
-    const before = sequence;
-    const receiving = cpuMicros(() => {
-      for (let index = 0; index < appendsPerRound; index++) receive();
-    });
-    sequence = before;
-    costs.push((both - receiving) / appendsPerRound);
+      log.commitStaged();
+    },
+    'append and read at the tail': () => {
+      receive(slots[0]!);
+      const { firstOffset } = log.append(slots[0]!.records, options);
+      log.read({ startOffset: firstOffset, endOffset: log.logEndOffset, maxBytes: 1 << 20, minOneBatch: true }).release?.();
+    },
+  };
+  for (const [name, way] of Object.entries(ways)) {
+    const batches = name.includes('4') ? slots.length : 1;
+    const times = appendsPerRound / batches;
+    const costs: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const both = cpuMicros(() => {
+        for (let index = 0; index < times; index++) way();
+      });
+      const before = sequence;
+      const receiving = cpuMicros(() => {
+        for (let index = 0; index < appendsPerRound; index++) receive(slots[index % batches]!);
+      });
+      sequence = before;
+      costs.push((both - receiving) / appendsPerRound);
+    }
+    report(`${name}, ${source.length} B`, costs);
   }
-  report(`append of ${source.length} B`, costs);
 }
 
 function measureReads(log: Log, load: Case): void {
+  log.releaseMemory();
+  log.releaseMemory();
   const { logEndOffset } = log;
-  const tail = logEndOffset - load.records;
-  const reads = { 'read of the last batch': [tail, 1 << 20], 'read of 1 MiB at the start': [0, 1 << 20] } as const;
-  for (const [name, [startOffset, maxBytes]] of Object.entries(reads)) {
-    const times = maxBytes > log.sizeBytes || startOffset > 0 ? 2000 : 300;
+  const reads = { 'read of the last batch, from the file': logEndOffset - load.records, 'read of 1 MiB, from the file': 0 };
+  for (const [name, startOffset] of Object.entries(reads)) {
+    const times = startOffset > 0 ? 1000 : 100;
     const costs: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const micros = cpuMicros(() => {
-        for (let index = 0; index < times; index++)
-          log.read({ startOffset, endOffset: logEndOffset, maxBytes, minOneBatch: true });
+        for (let index = 0; index < times; index++) {
+          log.read({ startOffset, endOffset: logEndOffset, maxBytes: 1 << 20, minOneBatch: true }).release?.();
+        }
       });
       costs.push(micros / times);
     }
@@ -144,5 +168,5 @@ function cpuMicros(work: () => void): number {
 function report(what: string, costs: number[]): void {
   const sorted = costs.slice(1).sort((left, right) => left - right);
   const [low, median] = [sorted[0]!, sorted[sorted.length >> 1]!];
-  console.log(`  ${what.padEnd(30)} ${median.toFixed(2).padStart(8)} µs of CPU (least ${low.toFixed(2)})`);
+  console.log(`  ${what.padEnd(40)} ${median.toFixed(2).padStart(8)} µs of CPU (least ${low.toFixed(2)})`);
 }
