@@ -30,6 +30,14 @@ for (const [name, create] of Object.entries(implementations)) {
       return { files, at: (path: string) => join(directory, path) };
     };
 
+    test('a directory is synced off the loop too, or the error says why not', async () => {
+      const { files, at } = setup();
+      files.makeDirectory(at('d'));
+      files.open(at('d/f'), 'create').close();
+      await files.syncDirectoryLater(at('d'));
+      await assert.rejects(files.syncDirectoryLater(at('none')), fails('ENOENT'));
+    });
+
     test('a file is made by the modes that make one, and kept or emptied as the mode says', () => {
       const { files, at } = setup();
       assert.throws(() => files.open(at('f'), 'read'), fails('ENOENT'));

@@ -67,6 +67,8 @@ export interface Files {
   writeFileDurably(path: string, content: Uint8Array | string): void;
   /** Makes creations, renames and removals in the directory durable. */
   syncDirectory(path: string): void;
+  /** The same once it resolves; other work goes on meanwhile. */
+  syncDirectoryLater(path: string): Promise<void>;
   setModifiedMs(path: string, modifiedMs: number): void;
   /** Takes an exclusive lock by creating `path`; throws IoError with code 'ELOCKED' while another live process (or holder) has it. */
   lock(path: string): { release(): void };

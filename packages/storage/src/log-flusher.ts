@@ -87,11 +87,19 @@ export class LogFlusher {
     const truncations = this.#truncations;
     try {
       for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
+      if (!this.#isStopped) await this.#syncAhead();
       if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset);
     } catch (error) {
       // The files of a log that was stopped may be closed and gone.
       if (!this.#isStopped) this.#fail(error);
     }
+  }
+
+  /** What `#advanceTo` syncs takes it no time when the device has it already. */
+  async #syncAhead(): Promise<void> {
+    const { files, directory, producers } = this.#options;
+    await producers.syncSnapshotsAhead();
+    if (!this.#isStopped) await files.syncDirectoryLater(directory);
   }
 
   #requireTrust(): void {

@@ -403,10 +403,11 @@ export class Segment {
     this.#flushIndexes();
   }
 
-  /** Durable when it resolves: the data off the event loop, the small indexes after it. */
+  /** Durable when it resolves. The device is waited for off the event loop; what is synced on it at last is clean by then. */
   async flushLater(): Promise<void> {
     if (this.#isReleased) return;
     await this.log.syncLater();
+    for (const { file } of [this.offsetIndex, this.timeIndex]) if (!this.#isReleased) await file.syncAhead();
     this.#flushIndexes();
   }
 

@@ -189,7 +189,12 @@ export class MemoryFiles implements Files {
 
   syncDirectory(path: string): void {
     this.#begin('syncDirectory', path);
-    this.#journal?.sync(this.#directory(path, 'sync directory'));
+    const directory = this.#directory(path, 'sync directory');
+    this.#journal?.sync(directory);
+  }
+
+  async syncDirectoryLater(path: string): Promise<void> {
+    this.syncDirectory(path);
   }
 
   setModifiedMs(path: string, modifiedMs: number): void {

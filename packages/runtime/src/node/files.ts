@@ -99,6 +99,18 @@ export class NodeFiles implements Files {
     });
   }
 
+  async syncDirectoryLater(path: string): Promise<void> {
+    if (process.platform === 'win32') return;
+    const fd = this.#attempt('sync directory', path, () => fs.openSync(path, fs.constants.O_RDONLY));
+    await new Promise<void>((resolve, reject) => {
+      fs.fsync(fd, (error) => {
+        fs.closeSync(fd);
+        if (error) reject(ioError('sync directory', path, error));
+        else resolve();
+      });
+    });
+  }
+
   setModifiedMs(path: string, modifiedMs: number): void {
     this.#attempt('set the time of', path, () => fs.utimesSync(path, modifiedMs / 1000, modifiedMs / 1000));
   }
