@@ -103,12 +103,14 @@ class PipedLoad implements Load {
   readonly acknowledged: readonly ReadonlyMap<number, number>[] = [];
   readonly failures: unknown[] = [];
   readonly #child: ChildProcess;
+  readonly #ended: Promise<unknown[]>;
   readonly #pace: Pace;
   #complaints = '';
 
   constructor(child: ChildProcess, options: LoadOptions) {
     this.sent = Array.from({ length: options.streams }, () => 0);
     this.#child = child;
+    this.#ended = once(child, 'close');
     process.once('exit', () => child.kill('SIGKILL'));
     child.stderr!.on('data', (chunk) => {
       this.#complaints = (this.#complaints + chunk).slice(-4000);
@@ -130,21 +132,21 @@ class PipedLoad implements Load {
 
   async finish(): Promise<void> {
     this.#pace.stop();
-    const ended = once(this.#child, 'close');
     this.#child.stdin!.end();
-    const [status] = await ended;
+    const [status] = await this.#ended;
     if (status !== 0) this.failures.push(new Error(`the producer ended with ${status}\n${this.#complaints}`));
   }
 }
 
 const patience = { 'enable.idempotence': 'true', acks: 'all', 'linger.ms': '5' };
 
+/** -E: that the node is down for a while is no reason for it to give up. */
 function kcat({ bootstrapServers, topic }: LoadOptions): ChildProcess {
   const settings = Object.entries({ ...patience, 'message.timeout.ms': '900000' }).flatMap(([name, value]) => [
     '-X',
     `${name}=${value}`,
   ]);
-  return spawn('kcat', ['-P', '-b', bootstrapServers, '-t', topic, '-K', '\t', ...settings], {
+  return spawn('kcat', ['-P', '-E', '-b', bootstrapServers, '-t', topic, '-K', '\t', ...settings], {
     stdio: ['pipe', 'ignore', 'pipe'],
   });
 }
