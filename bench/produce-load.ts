@@ -30,6 +30,7 @@ const { values: options } = parseArgs({
     codec: { type: 'string', default: 'none' },
     idempotent: { type: 'boolean', default: false },
     requests: { type: 'string' },
+    seconds: { type: 'string', default: '5' },
     rate: { type: 'string' },
     profile: { type: 'string' },
     json: { type: 'boolean', default: false },
@@ -61,10 +62,11 @@ async function measure(node: Measured): Promise<void> {
     const result = await runOnce(node, topic);
     if (round > 0) console.log(options.json ? JSON.stringify(result) : line(result));
     if (!profiler) continue;
-    const profile = await profiler.stop();
+    await profiler.stop();
     profiler.close();
-    writeFileSync(options.profile!, JSON.stringify(profile));
-    for (const { where, share } of costliest(profile, 30)) console.log(`${(share * 100).toFixed(1).padStart(6)} %  ${where}`);
+    writeFileSync(options.profile!, JSON.stringify(profiler.last));
+    for (const { where, share } of costliest(profiler.last!, 30))
+      console.log(`${(share * 100).toFixed(1).padStart(6)} %  ${where}`);
   }
 }
 
@@ -82,6 +84,7 @@ async function runOnce(node: Measured, topic: BenchTopic): Promise<ProduceResult
     connections,
     inFlight: Number(options['in-flight']),
     requests,
+    maxSeconds: Number(options.seconds),
     warmRequests: Math.ceil(requests / 10),
     requestsPerSecond: options.rate === undefined ? undefined : Number(options.rate),
     producers: options.idempotent ? await newProducerIds(node.port, connections) : undefined,

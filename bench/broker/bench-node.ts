@@ -7,6 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { serverCommand } from '../../test/interop/kafka/kafka.ts';
 import { end, freePort, start } from '../../test/interop/processes.ts';
 import { type TargetName, TargetNode } from '../../test/interop/targets/node.ts';
+import type { Profiler } from './cpu-profile.ts';
+import type { Loads } from './load/main.ts';
+import { type LoadOf, type LoadResult, runLoad } from './load/run-load.ts';
 
 export type BenchNodeOptions = {
   readonly properties?: Readonly<Record<string, string>>;
@@ -18,13 +21,14 @@ export class BenchNode {
   readonly target: TargetName;
   /** Of Ottla's inspector, if it was asked for. */
   readonly inspectorPort: number | undefined;
+  /** Set as long as loads are profiled. */
+  profiler: Profiler | undefined;
   readonly #node: TargetNode;
   #child: ChildProcess | undefined;
 
   /** A formatted directory with a node on it, started. */
   static async start(target: TargetName, options: BenchNodeOptions = {}): Promise<BenchNode> {
-    const formatted = await TargetNode.create(target, options.properties);
-    await formatted.stop();
+    const formatted = await TargetNode.format(target, options.properties);
     const node = new BenchNode(formatted, options.inspected && target === 'ottla' ? await freePort() : undefined);
     await node.start();
     return node;
@@ -57,13 +61,30 @@ export class BenchNode {
     const child = start(command!, [...inspect, ...args], { cwd: this.#node.directory, stdio: ['ignore', output, output] });
     this.#child = child;
     while (!(await answersMetadata(this.port))) {
-      if (child.exitCode !== null || performance.now() - beganMs > timeoutMs) {
+      const waitedMs = performance.now() - beganMs;
+      if (child.exitCode !== null || waitedMs > timeoutMs) {
         child.kill('SIGKILL');
         throw new Error(`${this.target} did not start:\n${readFileSync(this.#logFile, 'utf8').slice(-2000)}`);
       }
-      await sleep(2);
+      await sleep(Math.max(2, waitedMs / 100)); // asking takes CPU time from who starts
     }
     return performance.now() - beganMs;
+  }
+
+  /** A load in a process of its own, against this node. */
+  load<Kind extends keyof Loads>(kind: Kind, load: Omit<LoadOf<Kind>, 'port' | 'brokerPid'>): Promise<LoadResult<Kind>> {
+    const whole = { ...load, port: this.port, brokerPid: this.pid } as unknown as LoadOf<Kind>;
+    return this.underLoad(() => runLoad(kind, whole));
+  }
+
+  /** Does what loads the node; with a profile of it, if there is to be one. */
+  async underLoad<Result>(work: () => Promise<Result>): Promise<Result> {
+    await this.profiler?.start();
+    try {
+      return await work();
+    } finally {
+      await this.profiler?.stop();
+    }
   }
 
   async stop(): Promise<void> {

@@ -11,6 +11,8 @@ export type CpuProfile = {
 };
 
 export class Profiler {
+  /** What the last start and stop took. */
+  last: CpuProfile | undefined;
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, (result: unknown) => void>();
   #lastId = 0;
@@ -42,8 +44,8 @@ export class Profiler {
     await this.#call('Profiler.start');
   }
 
-  async stop(): Promise<CpuProfile> {
-    return ((await this.#call('Profiler.stop')) as { profile: CpuProfile }).profile;
+  async stop(): Promise<void> {
+    this.last = ((await this.#call('Profiler.stop')) as { profile: CpuProfile }).profile;
   }
 
   close(): void {

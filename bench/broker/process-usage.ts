@@ -1,5 +1,5 @@
 /** What a process has used, as Linux tells in /proc. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
 /** Of `/proc/PID/stat` everywhere but on a few old machines: USER_HZ is 100. */
 const ticksPerSecond = 100;
@@ -16,6 +16,11 @@ export function memoryMiB(pid: number): { resident: number; peak: number } {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const kiB = (field: string): number => Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)![1]);
   return { resident: kiB('VmRSS') / 1024, peak: kiB('VmHWM') / 1024 };
+}
+
+/** The peak is then counted from now on. */
+export function forgetPeakMemory(pid: number): void {
+  writeFileSync(`/proc/${pid}/clear_refs`, '5');
 }
 
 export function openFiles(pid: number): number {

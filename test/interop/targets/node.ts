@@ -56,6 +56,18 @@ export class TargetNode {
   }
 
   static async #createOnce(target: TargetName, properties: Readonly<Record<string, string>>): Promise<TargetNode> {
+    const node = await TargetNode.format(target, properties);
+    try {
+      await node.start();
+    } catch (error) {
+      await node.destroy();
+      throw error;
+    }
+    return node;
+  }
+
+  /** Formats a fresh data directory for a node that is not started yet. */
+  static async format(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
     const node = new TargetNode(target, properties, directory, await freePort(), await freePort());
     try {
@@ -63,7 +75,6 @@ export class TargetNode {
       node.#configure();
       if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
       else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
-      await node.start();
     } catch (error) {
       await node.destroy();
       throw error;

@@ -1,0 +1,94 @@
+/**
+ * `npm run bench broker [-- options]`: Ottla and Apache Kafka under the same loads, alternately, on this machine: medians, spreads,
+ * ratios, and the goals. bench/README.md explains the options and how to read the table.
+ */
+import { writeFileSync } from 'node:fs';
+import { cpus, loadavg } from 'node:os';
+import process from 'node:process';
+import { parseArgs } from 'node:util';
+import { installKafka, kafkaRelease } from '../test/interop/kafka/kafka.ts';
+import type { TargetName } from '../test/interop/targets/node.ts';
+import { run } from './broker/run.ts';
+import type { Comparison } from './broker/samples.ts';
+import type { Scenario } from './broker/scenario.ts';
+import { consumeScenarios } from './broker/scenarios/consume.ts';
+import { javaToolScenarios } from './broker/scenarios/java-tools.ts';
+import { kcatScenarios } from './broker/scenarios/kcat.ts';
+import { latencyScenarios } from './broker/scenarios/latency.ts';
+import { partitionScenarios } from './broker/scenarios/partitions.ts';
+import { produceScenarios } from './broker/scenarios/produce.ts';
+import { startScenarios } from './broker/scenarios/start.ts';
+import { table, tableHead } from './broker/table.ts';
+
+const { values: options } = parseArgs({
+  options: {
+    only: { type: 'string', multiple: true },
+    rounds: { type: 'string' },
+    quick: { type: 'boolean', default: false },
+    json: { type: 'string', default: 'bench-broker.json' },
+    profile: { type: 'string' },
+    target: { type: 'string', multiple: true, default: ['ottla', 'kafka'] },
+    list: { type: 'boolean', default: false },
+  },
+});
+
+const scenarios: readonly Scenario[] = [
+  ...produceScenarios,
+  ...consumeScenarios,
+  ...latencyScenarios,
+  ...javaToolScenarios,
+  ...kcatScenarios,
+  ...startScenarios,
+  ...partitionScenarios,
+];
+const chosen = scenarios.filter(isChosen);
+if (options.list) {
+  for (const { name, isExtra } of scenarios) console.log(`${name}${isExtra ? '   (only when asked for)' : ''}`);
+  process.exit(0);
+}
+
+const targets = options.target as TargetName[];
+if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java'))) installKafka();
+const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
+const results: { scenario: string; comparisons: Comparison[] }[] = [];
+const skipped: string[] = [];
+const loadBefore = loadavg();
+console.log(
+  `Ottla beside Apache Kafka ${kafkaRelease}: ${rounds} rounds, alternately; load average before ${loadBefore[0]!.toFixed(1)}`,
+);
+console.log(tableHead);
+try {
+  await run(chosen, {
+    rounds,
+    targets,
+    profileDirectory: options.profile,
+    onSkipped: ({ name }, missing) => {
+      skipped.push(name);
+      console.log(`${name}\n  skipped: there is no ${missing}`);
+    },
+    onDone: (samples, profiled) => {
+      results.push({ scenario: samples.scenario.name, comparisons: samples.comparisons() });
+      console.log(table(samples));
+      for (const { where, share } of profiled) console.log(`      ${(share * 100).toFixed(1).padStart(5)} %  ${where}`);
+    },
+  });
+} finally {
+  const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version, loadBefore, loadAfter: loadavg() };
+  writeFileSync(
+    options.json,
+    JSON.stringify({ date: new Date().toISOString(), kafkaRelease, machine, rounds, results, skipped }),
+  );
+}
+const missed = results.flatMap(({ scenario, comparisons }) =>
+  comparisons
+    .filter(({ met }) => met === false)
+    .map(({ metric, ratio }) => `  ${ratio!.toFixed(2).padStart(7)}  ${metric}: ${scenario}`),
+);
+console.log(missed.length === 0 ? 'all goals met' : `goals missed: ${missed.length}\n${missed.join('\n')}`);
+console.log(`the same as JSON: ${options.json}`);
+
+/** One whose name has all words of one --only; without any, all but the extra ones. */
+function isChosen({ name, isExtra }: Scenario): boolean {
+  if (!options.only) return !isExtra;
+  return options.only.some((words) => words.split(/\s+/).every((word) => name.toLowerCase().includes(word.toLowerCase())));
+}
