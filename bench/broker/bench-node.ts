@@ -1,8 +1,9 @@
-/** A node as its users run it: Ottla by its command, Kafka with the options of its own start script. */
+/** A node as its users run it: Ottla by its published command, Kafka with the options of its own start script. */
 import type { ChildProcess } from 'node:child_process';
 import { openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
+import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { serverCommand } from '../../test/interop/kafka/kafka.ts';
 import { end, freePort, start } from '../../test/interop/processes.ts';
@@ -10,10 +11,11 @@ import { type TargetName, TargetNode } from '../../test/interop/targets/node.ts'
 import type { Profiler } from './cpu-profile.ts';
 import type { Loads } from './load/main.ts';
 import { type LoadOf, type LoadResult, runLoad } from './load/run-load.ts';
+import { publishedCommand } from './published-command.ts';
 
 export type BenchNodeOptions = {
   readonly properties?: Readonly<Record<string, string>>;
-  /** Lets `InspectedProcess` take CPU profiles of Ottla. */
+  /** Lets a `Profiler` into Ottla, which then runs from its sources, so that a profile names their files. */
   readonly inspected?: boolean;
 };
 
@@ -30,7 +32,12 @@ export class BenchNode {
   static async start(target: TargetName, options: BenchNodeOptions = {}): Promise<BenchNode> {
     const formatted = await TargetNode.format(target, options.properties);
     const node = new BenchNode(formatted, options.inspected && target === 'ottla' ? await freePort() : undefined);
-    await node.start();
+    try {
+      await node.start();
+    } catch (error) {
+      await node[Symbol.asyncDispose]();
+      throw error;
+    }
     return node;
   }
 
@@ -53,12 +60,11 @@ export class BenchNode {
   }
 
   /** Starts it and gives the milliseconds from exec to the first Metadata answer. */
-  async start(timeoutMs = 120_000): Promise<number> {
-    const [command, ...args] = this.#node.command(shippedKafka(this.#node));
-    const inspect = this.inspectorPort === undefined ? [] : [`--inspect=127.0.0.1:${this.inspectorPort}`];
+  async start(timeoutMs = 300_000): Promise<number> {
+    const [command, ...args] = await this.#command();
     const output = openSync(this.#logFile, 'a');
     const beganMs = performance.now();
-    const child = start(command!, [...inspect, ...args], { cwd: this.#node.directory, stdio: ['ignore', output, output] });
+    const child = start(command!, args, { cwd: this.#node.directory, stdio: ['ignore', output, output] });
     this.#child = child;
     while (!(await answersMetadata(this.port))) {
       const waitedMs = performance.now() - beganMs;
@@ -100,13 +106,22 @@ export class BenchNode {
     await this.#node.destroy();
   }
 
+  async #command(): Promise<readonly string[]> {
+    if (this.target === 'kafka') return shippedKafka(this.#node);
+    if (this.inspectorPort === undefined) {
+      return [process.execPath, await publishedCommand(), 'start', '--config', this.#node.propertiesFile];
+    }
+    const [node, ...args] = this.#node.command();
+    return [node!, `--inspect=127.0.0.1:${this.inspectorPort}`, ...args];
+  }
+
   get #logFile(): string {
     return join(this.#node.directory, 'bench.log');
   }
 }
 
 /** As kafka-server-start.sh runs it: a heap of a gigabyte, G1, all compilers. */
-export function shippedKafka(node: TargetNode): string[] {
+function shippedKafka(node: TargetNode): string[] {
   const ours = new Set(['-Xms48m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']);
   return [
     'java',

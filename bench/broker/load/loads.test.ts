@@ -52,7 +52,14 @@ test('with producer ids the sequences continue, and the broker checks them', asy
   await using broker = await node();
   await using topic = await BenchTopic.create(broker, 3);
   const { topicId, partitions } = topic;
-  const load: ProduceLoad = { ...sending, port: broker.port, topicId, partitions, connections: 2, spread: 'all partitions a request' };
+  const load: ProduceLoad = {
+    ...sending,
+    port: broker.port,
+    topicId,
+    partitions,
+    connections: 2,
+    spread: 'all partitions a request',
+  };
   const producers = await newProducerIds(broker.port, 2);
   const produced = await produceLoad({ ...load, producers });
   await topic.assertStored(produced.recordsAcknowledged);
