@@ -9,6 +9,8 @@ export type RaftEvent =
   | { readonly type: 'append'; readonly values: readonly Uint8Array[] }
   /** Everything before `endOffset` is on this node's disk. */
   | { readonly type: 'flushed'; readonly endOffset: number }
+  /** The disk did not take the batches from `endOffset` on, and nobody else has seen them: they were never appended. Of an only voter's leader. */
+  | { readonly type: 'withdraw'; readonly endOffset: number }
   /** The node is about to stop: leave the leadership. */
   | { readonly type: 'resign' };
 

@@ -110,6 +110,9 @@ export class RaftNode {
       case 'flushed':
         this.#flushed(event.endOffset);
         break;
+      case 'withdraw':
+        this.#withdraw(event.endOffset);
+        break;
       case 'resign':
         this.#resign();
     }
@@ -222,6 +225,12 @@ export class RaftNode {
   }
 
   /** The epoch stays and the saved state with it: the next start takes a new epoch anyway. */
+  #withdraw(endOffset: number): void {
+    assert(this.isLeader && this.#voters.ids.length === 1, 'what other voters may have seen cannot be withdrawn');
+    assert(endOffset >= this.#flushedEndOffset && endOffset <= this.#logEndOffset, `withdrawn to ${endOffset}`);
+    this.#logEndOffset = endOffset;
+  }
+
   #resign(): void {
     if (this.#state.name === 'resigned') return;
     const led = this.isLeader;

@@ -1,5 +1,5 @@
 import type { Controller, Decision, DecisionContext } from '@ottla/metadata';
-import type { MetadataRecord } from '@ottla/protocol';
+import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import type { Runtime, Timer } from '@ottla/runtime';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
 
@@ -7,14 +7,18 @@ import type { ClusterMetadata } from '../cluster-metadata.ts';
 export type MetadataLog = {
   /** The offset that the next record appended will get, those still on their way to the disk counted. */
   readonly nextOffset: number;
-  /** Throws where an append would be refused: a record that cannot be written, a batch that is too large. */
+  /** The disk was full a moment ago: appends are refused. */
+  readonly isBlocked: boolean;
+  /** Throws where an append would be refused: a record that cannot be written, a batch that is too large, KAFKA_STORAGE_ERROR on a full disk. */
   requireWritable(records: readonly MetadataRecord[]): void;
-  /** One atomic batch. Resolves once it is committed. */
+  /** One atomic batch. Resolves once it is committed. Rejects with KAFKA_STORAGE_ERROR when the disk is full: nothing was appended then. */
   append(records: readonly MetadataRecord[]): Promise<{ baseOffset: number; lastOffset: number }>;
 };
 
 /** A wake-up that comes later than this was held up by something long. */
 const oversleptMs = 500;
+/** How often to look whether a full disk has room again. */
+const blockedMs = 500;
 
 /**
  * The controller at work: decides, lets the next request see the outcome, makes it durable, and only then answers.
@@ -28,6 +32,8 @@ export class ActiveController {
   readonly #onFatal: (error: unknown) => void;
   #wakeUp: Timer | undefined;
   #stopped = false;
+  /** The controller has replayed what is not committed yet. */
+  #isAhead = false;
 
   constructor(options: {
     controller: Controller;
@@ -75,15 +81,27 @@ export class ActiveController {
 
   async #commit(records: readonly MetadataRecord[], nextOffset: number): Promise<void> {
     for (let index = 0; index < records.length; index++) this.#controller.replay(records[index]!, nextOffset + index);
+    this.#isAhead = true;
     try {
       const { lastOffset } = await this.#log.append(records);
       this.#tell(records, lastOffset);
       await this.#metadata.whenApplied(lastOffset);
     } catch (error) {
+      if (error instanceof KafkaError && error.name === 'KAFKA_STORAGE_ERROR') {
+        this.#takeBack();
+        throw error;
+      }
       // What was replayed cannot be taken back, so this controller no longer tells the truth.
       if (!this.#stopped) this.#onFatal(error);
       throw error;
     }
+  }
+
+  /** What all of one turn decided is refused together, so the committed state is the one that everybody knows. */
+  #takeBack(): void {
+    if (!this.#isAhead) return;
+    this.#isAhead = false;
+    this.#controller.restore(this.#metadata.image.toRecords(), this.#metadata.appliedOffset);
   }
 
   #tell(records: readonly MetadataRecord[], lastOffset: number): void {
@@ -97,6 +115,10 @@ export class ActiveController {
   #tick(dueMs?: number): void {
     if (this.#stopped) return;
     const nowMs = this.#runtime.clock.nowMs();
+    if (this.#log.isBlocked) {
+      this.#wakeUp = this.#runtime.timers.after(blockedMs, () => this.#tick());
+      return;
+    }
     const lateMs = dueMs === undefined ? 0 : nowMs - dueMs;
     if (lateMs > oversleptMs) this.#controller.overslept(lateMs, nowMs);
     const nextOffset = this.#log.nextOffset;

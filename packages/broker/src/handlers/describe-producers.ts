@@ -1,10 +1,11 @@
 import { checkTopicName } from '@ottla/metadata';
-import { DescribeProducers, type DescribeProducersResponse, KafkaError, type Writable } from '@ottla/protocol';
+import { DescribeProducers, type DescribeProducersResponse, errors, KafkaError, type Writable } from '@ottla/protocol';
 import { handler, orFailure } from './handler.ts';
 
 type Partition = NonNullable<NonNullable<Writable<DescribeProducersResponse>['topics']>[number]['partitions']>[number];
 
-const UNKNOWN_TOPIC_OR_PARTITION = new KafkaError('UNKNOWN_TOPIC_OR_PARTITION').code;
+/** Kafka says nothing more about these. */
+const withoutText: ReadonlySet<number> = new Set([errors.UNKNOWN_TOPIC_OR_PARTITION.code, errors.KAFKA_STORAGE_ERROR.code]);
 
 /** DescribeProducers: the producers whose sequences a partition's leader keeps (KIP-664). */
 export const describeProducers = handler(
@@ -32,7 +33,7 @@ export const describeProducers = handler(
           ({ errorCode, errorMessage }) => ({
             partitionIndex,
             errorCode,
-            errorMessage: errorCode === UNKNOWN_TOPIC_OR_PARTITION ? null : errorMessage,
+            errorMessage: withoutText.has(errorCode) ? null : errorMessage,
           }),
         ),
       ),

@@ -68,7 +68,8 @@ function describePage(
       isInternal: isInternalTopic(name),
       topicAuthorizedOperations: topicOperations,
       partitions: page.map((partition) => ({
-        errorCode: partition.errorCode,
+        // As Kafka does: that there is no leader is no error here.
+        errorCode: 0,
         partitionIndex: partition.index,
         leaderId: partition.leader,
         leaderEpoch: partition.leaderEpoch,

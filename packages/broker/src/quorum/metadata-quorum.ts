@@ -19,8 +19,8 @@ import {
   type Voter,
   type VoterEndpoint,
 } from '@ottla/raft';
-import type { Runtime } from '@ottla/runtime';
-import { Log } from '@ottla/storage';
+import { IoError, type Runtime } from '@ottla/runtime';
+import { diskFaultOf, Log } from '@ottla/storage';
 import type { CommittedBatch, MetadataListener } from './metadata-listener.ts';
 import { asLogConfig, defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
@@ -63,9 +63,15 @@ type PendingBatch = {
   readonly baseOffset: number;
   readonly lastOffset: number;
   readonly leaderEpoch: number;
+  readonly isControl: boolean;
   readonly resolve: (appended: AppendedRecords) => void;
   readonly reject: (error: unknown) => void;
 };
+
+/** How long a full disk is left alone before it is tried again. */
+const shortestPauseMs = 500;
+const longestPauseMs = 4_000;
+const snapshotRetryMs = 60_000;
 
 /**
  * The metadata log of the cluster: `__cluster_metadata-0` with its snapshots and quorum-state, led by this node. It carries out what the pure
@@ -88,6 +94,9 @@ export class MetadataQuorum {
   #snapshotting: Promise<unknown> = Promise.resolve();
   #isSnapshotting = false;
   #failure: unknown;
+  /** Since when the disk takes nothing, and when it is tried again. */
+  #blocked: { readonly error: IoError; readonly untilMs: number; readonly pauseMs: number } | undefined;
+  #snapshotNotBeforeMs = 0;
   #isClosed = false;
   /** Everything before it was told to the listeners; never inside a metadata transaction. */
   #appliedEndOffset = 0;
@@ -165,7 +174,8 @@ export class MetadataQuorum {
 
   /**
    * One atomic batch. Resolves once it is committed and every listener has heard it. Rejects with NOT_CONTROLLER when this node does not lead,
-   * RECORD_LIST_TOO_LARGE beyond internal.metadata.max.batch.size.in.bytes; nothing was appended then.
+   * RECORD_LIST_TOO_LARGE beyond internal.metadata.max.batch.size.in.bytes, KAFKA_STORAGE_ERROR when the disk is full; nothing was appended
+   * then.
    */
   append(records: readonly MetadataRecord[]): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
@@ -181,8 +191,14 @@ export class MetadataQuorum {
     this.#writable(records);
   }
 
+  /** The disk is full, and was so a moment ago: it is not tried with every request. */
+  get isBlocked(): boolean {
+    return this.#blocked !== undefined && this.#options.runtime.clock.nowMs() < this.#blocked.untilMs;
+  }
+
   #writable(records: readonly MetadataRecord[]): Uint8Array[] {
     this.#ensureWritable();
+    if (this.isBlocked) throw fullDisk(this.#blocked!.error);
     const values = records.map(writeMetadataRecord);
     requireRoom(values, this.#config.maxBatchBytes);
     return values;
@@ -221,7 +237,7 @@ export class MetadataQuorum {
       if (!this.#isSnapshotting) this.#clean();
       this.#log.runTasks(nowMs);
     } catch (error) {
-      this.#fail(error);
+      this.#failUnlessFull(error);
     }
   }
 
@@ -264,10 +280,11 @@ export class MetadataQuorum {
   async #writeUnwritten(): Promise<void> {
     try {
       while (this.#unwritten.length > 0) {
-        this.#writeToLog();
+        const isWhole = this.#writeToLog();
         const endOffset = this.#log.logEndOffset;
         await this.#log.flushLater();
         this.#commit(this.#raft.step({ type: 'flushed', endOffset }, this.#options.runtime.clock.nowMs()));
+        if (!isWhole) this.#withdrawUnwritten();
       }
     } catch (error) {
       this.#fail(error);
@@ -276,15 +293,50 @@ export class MetadataQuorum {
     }
   }
 
-  #writeToLog(): void {
+  /** False: the disk is full, and what it did not take is still unwritten. */
+  #writeToLog(): boolean {
     const batches = this.#unwritten;
     this.#unwritten = [];
-    this.#uncommitted.push(...batches);
-    for (const { bytes, leaderEpoch, baseOffset } of batches) {
-      const { firstOffset } = this.#log.append(bytes, { leaderEpoch, origin: 'raft' });
-      if (firstOffset !== baseOffset)
-        throw new Error(`broken invariant: a batch for offset ${baseOffset} went to ${firstOffset}`);
+    for (const [index, batch] of batches.entries()) {
+      try {
+        const { firstOffset } = this.#log.append(batch.bytes, { leaderEpoch: batch.leaderEpoch, origin: 'raft' });
+        if (firstOffset !== batch.baseOffset)
+          throw new Error(`broken invariant: a batch for offset ${batch.baseOffset} went to ${firstOffset}`);
+      } catch (error) {
+        this.#unwritten = batches.slice(index);
+        if (!(error instanceof IoError) || diskFaultOf(error) === 'failed' || !this.#canWithdraw) throw error;
+        this.#block(error);
+        return false;
+      }
+      this.#uncommitted.push(batch);
     }
+    if (this.#blocked) this.#options.runtime.logger.info('the metadata log is written again', { directory: this.#directory });
+    this.#blocked = undefined;
+    return true;
+  }
+
+  /** The batch that opens this node's epoch is not to be had without. */
+  get #canWithdraw(): boolean {
+    return this.#raft.isLeader && this.highWatermark > 0 && this.#unwritten.every(({ isControl }) => !isControl);
+  }
+
+  #block(error: IoError): void {
+    const { clock, logger } = this.#options.runtime;
+    if (!this.#blocked)
+      logger.error('the disk of the metadata log is full: what would change the cluster is refused until there is room', {
+        directory: this.#directory,
+        error,
+      });
+    const pauseMs = Math.min((this.#blocked?.pauseMs ?? shortestPauseMs / 2) * 2, longestPauseMs);
+    this.#blocked = { error, pauseMs, untilMs: clock.nowMs() + pauseMs };
+  }
+
+  /** Whoever decided it takes it back. Those that came while the others were flushed build on it, so they go too. */
+  #withdrawUnwritten(): void {
+    const withdrawn = this.#unwritten;
+    this.#unwritten = [];
+    this.#raft.step({ type: 'withdraw', endOffset: this.#log.logEndOffset }, this.#options.runtime.clock.nowMs());
+    for (const { reject } of withdrawn) reject(fullDisk(this.#blocked!.error));
   }
 
   #commit(effects: RaftEffects): void {
@@ -345,12 +397,13 @@ export class MetadataQuorum {
 
   #snapshotIfDue(): void {
     if (this.#isSnapshotting || this.#transactions.isOpen || this.#isClosed) return;
+    if (this.#options.runtime.clock.nowMs() < this.#snapshotNotBeforeMs) return;
     const { snapshotBytes, snapshotIntervalMs } = this.#config;
     const ageMs = this.#options.runtime.clock.nowMs() - this.#snapshotAtMs;
     const isDue = this.#bytesSinceSnapshot >= snapshotBytes || (snapshotIntervalMs > 0 && ageMs >= snapshotIntervalMs);
     if (!isDue) return;
     const records = this.#listeners.find((each) => each.toSnapshot)?.toSnapshot?.();
-    if (records) this.#snapshotting = this.writeSnapshot(records).catch((error) => this.#fail(error));
+    if (records) this.#snapshotting = this.writeSnapshot(records).catch((error) => this.#failUnlessFull(error));
   }
 
   #clean(): void {
@@ -361,6 +414,20 @@ export class MetadataQuorum {
         this.#log.advanceLogStartOffset(offset);
         this.#log.deleteOldSegments({ highWatermark: this.highWatermark, nowMs: runtime.clock.nowMs() });
       },
+    });
+  }
+
+  /** What a full disk does not take here can be written later: snapshots, and what they make superfluous. */
+  #failUnlessFull(error: unknown): void {
+    if (!(error instanceof IoError) || diskFaultOf(error) === 'failed') {
+      this.#fail(error);
+      return;
+    }
+    const { clock, logger } = this.#options.runtime;
+    this.#snapshotNotBeforeMs = clock.nowMs() + snapshotRetryMs;
+    logger.warn('a snapshot of the metadata, or what it makes superfluous, has to wait for room', {
+      directory: this.#directory,
+      error,
     });
   }
 
@@ -443,7 +510,15 @@ const voterOf = ({ id, directoryId }: { id: number; directoryId: Uuid }, endpoin
 function pending(batch: RaftBatch, resolve: PendingBatch['resolve'], reject: PendingBatch['reject']): PendingBatch {
   const { baseOffset, leaderEpoch } = batch;
   const count = batch.kind === 'control' ? batch.records.length : batch.values.length;
-  return { bytes: encode(batch), baseOffset, lastOffset: baseOffset + count - 1, leaderEpoch, resolve, reject };
+  return {
+    bytes: encode(batch),
+    baseOffset,
+    lastOffset: baseOffset + count - 1,
+    leaderEpoch,
+    isControl: batch.kind === 'control',
+    resolve,
+    reject,
+  };
 }
 
 function encode(batch: RaftBatch): Uint8Array {
@@ -473,5 +548,8 @@ function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void
     `${values.length} metadata records take ${bytes} bytes, more than the ${maxBatchBytes} of one batch`,
   );
 }
+
+const fullDisk = (error: IoError): KafkaError =>
+  new KafkaError('KAFKA_STORAGE_ERROR', `the metadata log cannot be written: ${error.message}`, { cause: error });
 
 const ignore = (): void => {};

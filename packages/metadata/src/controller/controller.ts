@@ -47,7 +47,7 @@ export interface Tick {
 }
 
 export class Controller {
-  readonly #state: ControllerState;
+  #state: ControllerState;
   readonly #tasks = new PeriodicTasks();
 
   constructor({ schema, ...settings }: ControllerOptions) {
@@ -70,6 +70,13 @@ export class Controller {
     image.replay(record, offset);
     if (record.type === 'RegisterBrokerRecord') sessions.registered(record.value.brokerId, offset);
     if (record.type === 'UnregisterBrokerRecord') sessions.unregistered(record.value.brokerId);
+  }
+
+  /** Starts again from what is committed, which `records` tell: what was replayed since could not be written. */
+  restore(records: Iterable<MetadataRecord>, offset: number): void {
+    const image = new MetadataImage();
+    for (const record of records) image.replay(record, offset);
+    this.#state = { ...this.#state, image };
   }
 
   /** The first thing an active controller does. `bootstrapRecords` are for an empty log. */

@@ -4,5 +4,11 @@ import { defineConfigs, LONG_MAX, long } from '../define-configs.ts';
 export const dynamicQuotaConfigs = defineConfigs({
   'follower.replication.throttled.rate': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
   'leader.replication.throttled.rate': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
-  'replica.alter.log.dirs.io.max.bytes.per.second': long({ default: LONG_MAX, min: 0, dynamic: 'cluster-wide' }),
+  'replica.alter.log.dirs.io.max.bytes.per.second': long({
+    default: LONG_MAX,
+    min: 0,
+    dynamic: 'cluster-wide',
+    honoured: true,
+    doc: 'Of all moves between log directories together.',
+  }),
 });

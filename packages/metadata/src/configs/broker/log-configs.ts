@@ -35,7 +35,12 @@ export const logConfigs = defineConfigs({
     honoured: true,
     doc: 'The effort of zstd.',
   }),
-  'cordoned.log.dirs': list({ default: [], dynamic: 'per-broker' }),
+  'cordoned.log.dirs': list({
+    default: [],
+    dynamic: 'per-broker',
+    honoured: true,
+    doc: 'Log directories that take no new replicas, or * for all (KIP-1066).',
+  }),
   'log.cleaner.backoff.ms': long({
     default: 15_000,
     min: 0,
@@ -119,7 +124,13 @@ export const logConfigs = defineConfigs({
     honoured: true,
     doc: 'The directory for logs, when log.dirs is not set.',
   }),
-  'log.dir.failure.timeout.ms': long({ default: 30_000, min: 1, importance: 'low' }),
+  'log.dir.failure.timeout.ms': long({
+    default: 30_000,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'The node stops when it cannot tell the controller for so long that a log directory has failed.',
+  }),
   'log.dirs': list({
     default: null,
     nonEmpty: true,

@@ -2,8 +2,20 @@ import { defineConfigs, int, javaClass, list, long, string } from '../define-con
 
 /** Broker configs: quotas, metrics and telemetry. */
 export const quotaConfigs = defineConfigs({
-  'alter.log.dirs.replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
-  'alter.log.dirs.replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'alter.log.dirs.replication.quota.window.num': int({
+    default: 11,
+    min: 1,
+    importance: 'low',
+    honoured: 'moot',
+    doc: 'The pace of moves is kept from one step to the next: there are no windows.',
+  }),
+  'alter.log.dirs.replication.quota.window.size.seconds': int({
+    default: 1,
+    min: 1,
+    importance: 'low',
+    honoured: 'moot',
+    doc: 'The pace of moves is kept from one step to the next: there are no windows.',
+  }),
   'client.quota.callback.class': javaClass({
     default: null,
     importance: 'low',

@@ -64,7 +64,12 @@ export const replicationConfigs = defineConfigs({
     doc: 'The most partitions in one answer to DescribeTopicPartitions.',
   }),
   'num.partitions': int({ default: 1, min: 1, honoured: true, doc: 'Partitions of a topic that is created without a number.' }),
-  'num.replica.alter.log.dirs.threads': int({ default: null, importance: 'high' }),
+  'num.replica.alter.log.dirs.threads': int({
+    default: null,
+    importance: 'high',
+    honoured: 'moot',
+    doc: 'Ottla runs on one event loop: replicas are moved in short steps, one after the other.',
+  }),
   'num.replica.fetchers': int({ default: 1, min: 1, importance: 'high', dynamic: 'cluster-wide' }),
   'producer.purgatory.purge.interval.requests': int({
     default: 1000,
