@@ -1,7 +1,7 @@
 /** What a read gives to be called once its bytes are no longer looked at; absent: nobody waits for them. Calling it again does nothing. */
 export type Release = () => void;
 
-const smallestBytes = 16 * 1024;
+const smallestBytes = 1024;
 const largestBytes = 2 * 1024 * 1024;
 
 /**
@@ -9,7 +9,7 @@ const largestBytes = 2 * 1024 * 1024;
  * garbage like any other.
  */
 export class ReadBuffers {
-  /** Of one size each: 16 KiB, 32 KiB, … 2 MiB. */
+  /** Of one size each: 1 KiB, 2 KiB, … 2 MiB. */
   readonly #free: Uint8Array[][] = [];
   readonly #maxFreeBytes: number;
   #freeBytes = 0;
