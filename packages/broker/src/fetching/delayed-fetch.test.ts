@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ZERO_UUID } from '@ottla/protocol';
 import type { Timer, Timers } from '@ottla/runtime';
+import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import { readOrWait } from './delayed-fetch.ts';
 import type { FetchPartition } from './fetch-session.ts';
@@ -10,7 +11,7 @@ import type { FetchPartition } from './fetch-session.ts';
 class CountingPartition {
   readonly name = 'orders-0';
   readonly topicId = ZERO_UUID;
-  readonly watchers = new Set<() => void>();
+  readonly watchers = new Set<PartitionWatcher>();
   bytes = 0;
   reads = 0;
   readonly log = { logStartOffset: 0, logEndOffset: 0 };
@@ -26,14 +27,16 @@ class CountingPartition {
     this.reads++;
     return { records: new Uint8Array(Math.min(this.bytes, maxBytes)), upperBoundOffset: 0 };
   }
-  watch(watcher: () => void): () => void {
+  watch(watcher: PartitionWatcher): void {
     this.watchers.add(watcher);
-    return () => void this.watchers.delete(watcher);
+  }
+  unwatch(watcher: PartitionWatcher): void {
+    this.watchers.delete(watcher);
   }
   append(bytes: number): void {
     this.bytes += bytes;
     this.log.logEndOffset++;
-    for (const watcher of this.watchers) watcher();
+    for (const watcher of this.watchers) watcher.partitionChanged(this as unknown as Partition);
   }
 }
 

@@ -1,4 +1,5 @@
-import type { Timers } from '@ottla/runtime';
+import type { Timer, Timers } from '@ottla/runtime';
+import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { FetchPartition } from './fetch-session.ts';
 import { bytesReady, type PartitionData, type ReadRules, readPartitions } from './read-partitions.ts';
@@ -25,40 +26,87 @@ const shortestAnswerBytes = 32 * 1024;
  * A waiting fetch costs nothing until one of its partitions changes, and then a look at positions in that one: nothing is read before
  * the wait is over, and not even then but when the answer's turn has come, for thousands may wait for the same record.
  */
-export function readOrWait(
+export function readOrWait<Asked extends FetchPartition>(
   { partitions, timers, connection }: FetchSurroundings,
-  asked: readonly FetchPartition[],
+  asked: readonly Asked[],
   rules: ReadRules,
   { minBytes, maxWaitMs }: FetchPatience,
+  readNow: (partitions: Partitions, asked: readonly Asked[], rules: ReadRules) => PartitionData[] = readPartitions,
 ): PartitionData[] | Promise<() => PartitionData[]> {
   const read = () => {
     const maxBytes = Math.min(rules.maxBytes, answerBytesWhile(connection.queuedByAll));
-    return readPartitions(partitions, asked, { ...rules, maxBytes });
+    return readNow(partitions, asked, { ...rules, maxBytes });
   };
   if (maxWaitMs <= 0 || asked.length === 0 || minBytes <= 0) return read();
-  const ready = asked.map((partition) => bytesReady(partitions, partition, rules, minBytes));
-  let total = ready.reduce((sum, bytes) => sum + bytes, 0);
-  if (total >= minBytes) return read();
+  let ready = 0;
+  for (const partition of asked) {
+    ready += bytesReady(partitions, partition, rules, minBytes);
+    if (ready >= minBytes) return read();
+  }
   return new Promise((resolve) => {
-    const stops: (() => void)[] = [];
-    const finish = (): void => {
-      timer.cancel();
-      for (const stop of stops) stop();
-      resolve(read);
-    };
-    const timer = timers.after(maxWaitMs, finish);
-    asked.forEach((partition, at) => {
-      const lookAgain = (): void => {
-        total -= ready[at]!;
-        total += ready[at] = bytesReady(partitions, partition, rules, minBytes);
-        if (total >= minBytes) finish();
-      };
-      const name = partition.topic ?? partitions.topicName(partition.topicId);
-      const watched = name === undefined ? undefined : partitions.get(name, partition.index);
-      if (watched) stops.push(watched.watch(lookAgain));
-    });
-    stops.push(connection.onClosed(finish));
+    const fetch = new WaitingFetch({ partitions, asked, rules, minBytes }, () => resolve(read));
+    fetch.begin(timers, maxWaitMs, connection, ready > 0);
   });
+}
+
+type WaitingFor = {
+  readonly partitions: Partitions;
+  readonly asked: readonly FetchPartition[];
+  readonly rules: ReadRules;
+  readonly minBytes: number;
+};
+
+/** Nothing but a place among the watchers of each partition, until one of them changes. */
+class WaitingFetch implements PartitionWatcher {
+  readonly #for: WaitingFor;
+  readonly #onEnd: () => void;
+  readonly #asked = new Map<Partition, FetchPartition>();
+  /** What partitions that changed had for the reader when they did; the others have nothing. */
+  readonly #ready = new Map<Partition, number>();
+  #total = 0;
+  #timer: Timer | undefined;
+  #stopHearing: (() => void) | undefined;
+
+  constructor(waitingFor: WaitingFor, onEnd: () => void) {
+    this.#for = waitingFor;
+    this.#onEnd = onEnd;
+  }
+
+  /** `hasSome`: there is something already, though not enough. */
+  begin(timers: Timers, maxWaitMs: number, connection: FetchSurroundings['connection'], hasSome: boolean): void {
+    const { partitions, asked } = this.#for;
+    for (const one of asked) {
+      const name = one.topic ?? partitions.topicName(one.topicId);
+      const partition = name === undefined ? undefined : partitions.get(name, one.index);
+      if (!partition) continue;
+      this.#asked.set(partition, one);
+      if (hasSome) this.#count(partition, one);
+      partition.watch(this);
+    }
+    this.#timer = timers.after(maxWaitMs, () => this.#end());
+    this.#stopHearing = connection.onClosed(() => this.#end());
+  }
+
+  partitionChanged(partition: Partition): void {
+    this.#count(partition, this.#asked.get(partition)!);
+    if (this.#total >= this.#for.minBytes) this.#end();
+  }
+
+  #count(partition: Partition, asked: FetchPartition): void {
+    const { partitions, rules, minBytes } = this.#for;
+    const before = this.#ready.get(partition) ?? 0;
+    const bytes = bytesReady(partitions, asked, rules, minBytes);
+    if (bytes === before) return;
+    this.#total += bytes - before;
+    this.#ready.set(partition, bytes);
+  }
+
+  #end(): void {
+    this.#timer?.cancel();
+    this.#stopHearing?.();
+    for (const partition of this.#asked.keys()) partition.unwatch(this);
+    this.#onEnd();
+  }
 }
 
 function answerBytesWhile(queuedBytes: number): number {

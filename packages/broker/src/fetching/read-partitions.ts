@@ -1,7 +1,7 @@
 import { errorCodeOf, KafkaError, ZERO_UUID } from '@ottla/protocol';
 import type { Partition, ReadBound } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
-import type { FetchPartition } from './fetch-session.ts';
+import type { FetchPartition, SessionPartition } from './fetch-session.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -30,15 +30,41 @@ export type ReadRules = {
   readonly replicaId: number;
 };
 
+/** Of a partition that a session follows: its fetcher has all that there is, and knows it. */
+function isKnown(partitions: Partitions, asked: SessionPartition, { bound, replicaId }: ReadRules): boolean {
+  if (asked.topic === undefined || replicaId >= 0) return false;
+  const partition = partitions.get(asked.topic, asked.index);
+  if (!partition?.isLeader || asked.fetchOffset !== partition.endOffsetFor(bound)) return false;
+  if (asked.currentLeaderEpoch !== -1 && asked.currentLeaderEpoch !== partition.leaderEpoch) return false;
+  if (asked.topicId !== ZERO_UUID && asked.topicId !== partition.topicId) return false;
+  if (asked.lastFetchedEpoch >= 0 && asked.lastFetchedEpoch !== partition.log.latestEpoch) return false;
+  return asked.sentHighWatermark === partition.highWatermark && asked.sentLogStartOffset === partition.log.logStartOffset;
+}
+
+/** As `readPartitions`, for a session: partitions of which there is nothing to tell are left out. */
+export function readSessionPartitions(
+  partitions: Partitions,
+  asked: Iterable<SessionPartition>,
+  rules: ReadRules,
+): PartitionData[] {
+  return readPartitions(partitions, asked, rules, (partition) => isKnown(partitions, partition as SessionPartition, rules));
+}
+
 /**
  * Reads in the order asked until `maxBytes` are used up. The first batch found is given whole even when it is larger than
  * every limit, so that a reader with a small buffer still gets on (KIP-74).
  */
-export function readPartitions(partitions: Partitions, asked: Iterable<FetchPartition>, rules: ReadRules): PartitionData[] {
+export function readPartitions(
+  partitions: Partitions,
+  asked: Iterable<FetchPartition>,
+  rules: ReadRules,
+  mayBeLeftOut?: (partition: FetchPartition) => boolean,
+): PartitionData[] {
   const answers: PartitionData[] = [];
   let bytesLeft = rules.maxBytes;
   let nothingRead = true;
   for (const partition of asked) {
+    if (mayBeLeftOut?.(partition)) continue;
     const answer = readPartition(partitions, partition, rules, Math.min(bytesLeft, partition.maxBytes), nothingRead);
     if (answer.records.length > 0) nothingRead = false;
     bytesLeft = Math.max(0, bytesLeft - answer.records.length);

@@ -1,7 +1,13 @@
 import { Fetch, type FetchRequest, type FetchResponse, KafkaError, type Writable, ZERO_UUID } from '@ottla/protocol';
 import { readOrWait } from '../fetching/delayed-fetch.ts';
-import { type FetchPartition, type FetchSession, NO_SESSION, partitionKey } from '../fetching/fetch-session.ts';
-import type { PartitionData } from '../fetching/read-partitions.ts';
+import {
+  type FetchPartition,
+  type FetchSession,
+  NO_SESSION,
+  partitionKey,
+  type SessionPartition,
+} from '../fetching/fetch-session.ts';
+import { type PartitionData, readSessionPartitions } from '../fetching/read-partitions.ts';
 import { type Failure, failureOf, handler, LateAnswer, type RequestContext } from './handler.ts';
 
 type Answer = Writable<FetchResponse>;
@@ -35,7 +41,6 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
     return { errorCode: failureOf(new KafkaError(start.error)).errorCode, sessionId: NO_SESSION, responses: [] };
 
   const session = start.kind === 'incremental' ? start.session : undefined;
-  const asked = session ? resolved(session, context) : changed;
   const serverMaxBytes = broker.config.get('fetch.max.bytes');
   const rules = {
     bound:
@@ -54,11 +59,17 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
       start.kind === 'full' && start.create
         ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
         : undefined;
-    if (created) for (const answer of answers) remember(created, answer);
+    if (created)
+      for (const answer of answers) {
+        const known = created.partitions.get(partitionKey(usesTopicIds, answer.asked));
+        if (known) remember(known, answer);
+      }
     return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers, apiVersion) };
   };
   const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
-  const answers = readOrWait(around, asked, rules, patience);
+  const answers = session
+    ? readOrWait(around, resolved(session, context), rules, patience, readSessionPartitions)
+    : readOrWait(around, changed, rules, patience);
   return answers instanceof Promise ? answers.then((read) => new LateAnswer(() => finish(read()))) : finish(answers);
 }
 
@@ -106,7 +117,7 @@ function* forgottenPartitions(request: FetchRequest): Generator<{ topic: string;
 }
 
 /** A topic that did not exist when the session learned its id may exist now. */
-function resolved(session: FetchSession, { broker }: RequestContext): FetchPartition[] {
+function resolved(session: FetchSession, { broker }: RequestContext): SessionPartition[] {
   const partitions = [...session.partitions.values()];
   for (const partition of partitions) partition.topic ??= broker.partitions.topicName(partition.topicId);
   return partitions;
@@ -115,7 +126,7 @@ function resolved(session: FetchSession, { broker }: RequestContext): FetchParti
 /** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
 function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[], apiVersion: number): Answer {
   const news = answers.filter((answer) => {
-    const isNews = remember(session, answer);
+    const isNews = remember(answer.asked as SessionPartition, answer);
     if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
     return isNews;
   });
@@ -123,9 +134,7 @@ function incrementalAnswer(session: FetchSession, answers: readonly PartitionDat
 }
 
 /** Notes what the fetcher is told now; true if it is anything new. */
-function remember(session: FetchSession, answer: PartitionData): boolean {
-  const known = session.partitions.get(partitionKey(session.usesTopicIds, answer.asked));
-  if (!known) return true;
+function remember(known: SessionPartition, answer: PartitionData): boolean {
   const moved = answer.highWatermark !== known.sentHighWatermark || answer.logStartOffset !== known.sentLogStartOffset;
   // An error makes the next answer count as news, so that the fetcher hears of the recovery.
   known.sentHighWatermark = answer.errorCode === 0 ? answer.highWatermark : -1;

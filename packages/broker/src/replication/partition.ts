@@ -14,7 +14,11 @@ export type PartitionState = {
 /** Below which offset a fetch may read. */
 export type ReadBound = 'logEnd' | 'highWatermark' | 'lastStableOffset';
 
-type Watcher = () => void;
+/** Waits for something to become of a partition. */
+export interface PartitionWatcher {
+  /** Called after each append, move of an offset, or loss of leadership. */
+  partitionChanged(partition: Partition): void;
+}
 
 /** `isNews`: it is not the failure that was told last. */
 type OnIoError = (error: IoError, isNews: boolean) => void;
@@ -37,8 +41,8 @@ export class Partition {
   #highWatermark: number;
   #hasStaged = false;
   #isCommitted = false;
-  /** Called after each append, move of an offset, or loss of leadership; a set so that one that leaves costs nothing. */
-  readonly #watchers = new Set<Watcher>();
+  /** A set so that one that leaves costs nothing; absent while nobody waits. */
+  #watchers: Set<PartitionWatcher> | undefined;
 
   /** Starts from the highWatermark that the log was opened with. `onIoError` is told when the disk fails an append or a read. */
   constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log, onIoError: OnIoError) {
@@ -245,10 +249,14 @@ export class Partition {
     return this.log.logStartOffset;
   }
 
-  /** Calls `watcher` after each change that a waiting request may care about, until the returned function is called. */
-  watch(watcher: Watcher): () => void {
+  /** Tells `watcher` of each change that a waiting request may care about, until `unwatch`. */
+  watch(watcher: PartitionWatcher): void {
+    this.#watchers ??= new Set();
     this.#watchers.add(watcher);
-    return () => void this.#watchers.delete(watcher);
+  }
+
+  unwatch(watcher: PartitionWatcher): void {
+    this.#watchers?.delete(watcher);
   }
 
   /** Resolves once the highWatermark is at `endOffset` or above; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
@@ -256,13 +264,16 @@ export class Partition {
     if (this.#highWatermark >= endOffset) return Promise.resolve();
     const { leaderEpoch } = this.#state;
     return new Promise((resolve, reject) => {
-      const stop = this.watch(() => {
-        if (this.#highWatermark >= endOffset) resolve();
-        else if (!this.isLeader || this.leaderEpoch !== leaderEpoch)
-          reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
-        else return;
-        stop();
-      });
+      const watcher: PartitionWatcher = {
+        partitionChanged: () => {
+          if (this.#highWatermark >= endOffset) resolve();
+          else if (!this.isLeader || this.leaderEpoch !== leaderEpoch)
+            reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
+          else return;
+          this.unwatch(watcher);
+        },
+      };
+      this.watch(watcher);
     });
   }
 
@@ -281,6 +292,7 @@ export class Partition {
   }
 
   #notify(): void {
-    for (const watcher of this.#watchers) watcher();
+    if (!this.#watchers) return;
+    for (const watcher of this.#watchers) watcher.partitionChanged(this);
   }
 }
