@@ -48,6 +48,28 @@ const once: Readonly<Record<string, Omit<DiskStory, 'seed'>>> = {
     ...{ cleanupPolicy: 'delete', preallocate: false },
     steps: [append([85, 145, 106]), { do: 'kill' }, { do: 'flush' }, powerCut],
   },
+  'a log that began anew lost power before its producers were forgotten': {
+    ...{ cleanupPolicy: 'delete', preallocate: false },
+    steps: [
+      append([119], { producerId: 3 }),
+      { do: 'flush' },
+      { do: 'powerCutDuring', operations: 19 },
+      { do: 'truncateFully', ahead: 7 },
+    ],
+  },
+  'a transaction index that recovery had made anew was not durable, and a second power loss took it': {
+    ...{ cleanupPolicy: 'delete', preallocate: false },
+    steps: [
+      append([121, 156], { producerId: 10 }),
+      { do: 'endTransaction', producerId: 10, type: 'abort' },
+      { do: 'flush' },
+      { do: 'tasks', ms: 70_000 },
+      { do: 'roll' },
+      powerCut,
+      append([20]),
+      powerCut,
+    ],
+  },
   'a recovery that lost power left segments behind a cut': {
     ...{ cleanupPolicy: 'delete', preallocate: false },
     steps: [append([900]), append([900]), { do: 'roll' }, append([900]), { do: 'roll' }, append([9]), powerCut, powerCut],

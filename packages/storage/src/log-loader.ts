@@ -100,7 +100,8 @@ class LogLoader {
       this.#options.cleanShutdown && survivingEnd !== undefined
         ? logEndOffset
         : Math.min(this.#options.recoveryPoint, logEndOffset);
-    this.#witnesses.removeUpTo(recoveryPoint);
+    // What recovery wrote anew is not durable yet: its witnesses stay until it is.
+    if (this.#options.cleanShutdown) this.#witnesses.removeUpTo(recoveryPoint);
     this.#witnesses.removeFrom(segments.active.baseOffset + 1);
     const [epochs, producers, witnesses] = [this.#epochs, this.#producers, this.#witnesses];
     return { segments, epochs, producers, witnesses, logStartOffset, logEndOffset, recoveryPoint };
@@ -205,6 +206,7 @@ class LogLoader {
       return;
     }
     const { problem, validBytes } = segment.rebuild(this.#replayInto(segment));
+    segment.syncIndexes();
     if (validBytes === segment.sizeBytes) {
       this.#producers.takeSnapshot();
       return;

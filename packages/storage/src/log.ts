@@ -511,8 +511,8 @@ export class Log {
     const nowMs = this.#runtime.clock.nowMs();
     this.#endAt(offset);
     this.#cutFrom(this.#segments.all.slice(), nowMs);
-    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
     this.#producers.startAt(offset);
+    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
     this.#runtime.files.syncDirectory(this.directory);
     this.#logStartOffset = offset;
     this.#epochs.clear();
@@ -601,6 +601,7 @@ export class Log {
   closeRecovered(): void {
     this.#producers.takeSnapshot();
     this.#segments.active.becomeInactive();
+    for (const segment of this.#segments.all) segment.syncIndexes();
     this.#epochs.persist(this.logEndOffset);
     if (this.#producers.syncSnapshots()) this.#runtime.files.syncDirectory(this.directory);
     this.abandon();

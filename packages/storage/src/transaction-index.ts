@@ -128,7 +128,7 @@ function decode(bytes: Uint8Array, { path, baseOffset }: { path: string; baseOff
     }
     const { firstOffset, lastOffset, lastStableOffset } = aborted;
     const isInOrder = lastOffset > (transactions.at(-1)?.lastOffset ?? -1);
-    if (!isInOrder || firstOffset > lastOffset || lastStableOffset > lastOffset + 1) {
+    if (!isInOrder || firstOffset >= lastOffset || lastStableOffset > lastOffset + 1) {
       throw new CorruptFileError(
         path,
         `a transaction from ${firstOffset} to ${lastOffset}, stable to ${lastStableOffset}, cannot be`,

@@ -178,8 +178,9 @@ class DiskLife {
         const offset = Math.min(this.#at(step.share), log.highWatermark);
         log.advanceLogStartOffset(offset);
         this.#array = { ...this.#array, startOffset: log.logStartOffset };
+        // A directory that fails goes offline, and whoever deletes hears of it otherwise.
         this.#manager.checkpointLogStartOffsets();
-        this.#durableStart = log.logStartOffset;
+        if (!this.#isDark) this.#durableStart = log.logStartOffset;
         return;
       }
       case 'tasks':
@@ -319,7 +320,7 @@ class DiskLife {
     for (let step = steps.next(); ; step = steps.next()) {
       if (step.done) {
         log.firstDirtyOffset = step.value.endOffset;
-        this.#cleanedEnd = step.value.endOffset;
+        this.#cleanedEnd = log.highWatermark;
         break;
       }
       step.value.flush?.flush();
