@@ -70,8 +70,9 @@ export async function tortureByKilling(options: KillTortureOptions): Promise<Kil
     const configs = { 'segment.bytes': '1048576', 'retention.ms': '-1' };
     await admin.createTopics([{ name: topic, partitions, configs }]);
     const load = await startLoad(options.producer, { ...options, bootstrapServers, topic, streams: partitions });
-    for (let kill = 1; kill <= times; kill++) {
-      const [least, most] = options.lifeMs;
+    const [least, most] = options.lifeMs;
+    for (let kill = 1, written = 0; kill <= times; kill++) {
+      written = await writtenBeyond(admin, partitions, written);
       await sleep(timers, least + random.fraction() * (most - least));
       await node.kill();
       const acknowledged = endsOf(load);
@@ -104,6 +105,19 @@ export async function tortureByKilling(options: KillTortureOptions): Promise<Kil
     await node.kill();
     if (isSound) rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
     else report(`what is left is in ${directory}`);
+  }
+}
+
+/** How many records there are, as soon as there are more than that: the load has found the node. */
+async function writtenBeyond(admin: Admin, partitions: number, count: number): Promise<number> {
+  const { timers } = nodeRuntime();
+  const places = Array.from({ length: partitions }, (_, partition) => ({ topic, partition, at: 'latest' as const }));
+  const begun = performance.now();
+  for (;;) {
+    const written = sum((await admin.listOffsets(places)).map(({ offset }) => offset));
+    if (written > count) return written;
+    if (performance.now() - begun > 300_000) throw new Error('the producer has written nothing for five minutes');
+    await sleep(timers, 20);
   }
 }
 
