@@ -527,6 +527,7 @@ function replicaPublisher({ nodeId, groups, runtime, ...replicas }: Replicas): R
     brokerId: nodeId,
     logger: runtime.logger,
     timers: runtime.timers,
+    clock: runtime.clock,
     leadership: {
       elected: ({ topic, index, leaderEpoch }) => {
         if (topic !== CONSUMER_OFFSETS) return;

@@ -21,11 +21,13 @@ export class LogFile {
 
   static create(files: Files, path: string, { preallocateBytes }: { preallocateBytes: number }): LogFile {
     const log = new LogFile(files, path, 0);
-    log.#file = files.open(path, 'truncate');
-    if (preallocateBytes > 0) {
-      log.#file.truncate(preallocateBytes);
-      log.#preallocated = true;
+    const file = files.open(path, 'truncate');
+    try {
+      if (preallocateBytes > 0) file.truncate(preallocateBytes);
+    } finally {
+      file.close();
     }
+    log.#preallocated = preallocateBytes > 0;
     return log;
   }
 

@@ -96,6 +96,8 @@ class LogLoader {
       nowMs: this.#nowMs,
       trustMissingSnapshots: cleanShutdown,
     });
+    // Most logs are not touched again for a while.
+    for (const segment of segments.all) segment.log.close();
     const recoveryPoint =
       this.#options.cleanShutdown && survivingEnd !== undefined
         ? logEndOffset

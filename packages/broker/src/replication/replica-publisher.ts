@@ -9,7 +9,7 @@ import {
   type TopicChange,
 } from '@ottla/metadata';
 import type { Uuid } from '@ottla/protocol';
-import { IoError, type Logger, type Timers } from '@ottla/runtime';
+import { type Clock, IoError, type Logger, type Timers } from '@ottla/runtime';
 import type { Log, LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
 import type { DirectoryAssignments } from './directory-assignments.ts';
@@ -24,9 +24,10 @@ export type LeadershipListener = {
   topicsDeleted(topics: readonly { readonly name: string; readonly topicId: string }[]): void;
 };
 
-/** New replicas opened in one go: each costs files, and writes that wait for the disk. */
+/** New replicas opened in one go: each costs a directory and its files. */
 const openedAtOnce = 64;
-const openedPerSlice = 8;
+/** Once they took so long, the others wait for the next slice. */
+const openingSliceMs = 10;
 /** How often replicas are tried again for which there was no room. */
 const retryMs = 1_000;
 
@@ -44,6 +45,7 @@ export class ReplicaPublisher {
   readonly #timers: Timers;
   readonly #assignments: DirectoryAssignments;
   readonly #moves: ReplicaMoves;
+  readonly #clock: Clock;
   /** Replicas to open, by topic id and partition number; what the metadata says of them is looked up in its turn. */
   readonly #toOpen = new Set<{ readonly topicId: string; readonly index: number }>();
   /** Replicas for which the disk had no room. */
@@ -62,6 +64,7 @@ export class ReplicaPublisher {
     timers: Timers;
     assignments: DirectoryAssignments;
     moves: ReplicaMoves;
+    clock: Clock;
   }) {
     this.#brokerId = options.brokerId;
     this.#logManager = options.logManager;
@@ -72,6 +75,7 @@ export class ReplicaPublisher {
     this.#timers = options.timers;
     this.#assignments = options.assignments;
     this.#moves = options.moves;
+    this.#clock = options.clock;
     this.#settings.onChange(() => {
       for (const log of [...this.#logManager.logs, ...this.#logManager.futures]) log.updateConfig(this.#settings.log(log.topic));
     });
@@ -184,9 +188,10 @@ export class ReplicaPublisher {
 
   #openSlice(): void {
     if (this.#logManager.isClosed) return;
-    let left = openedPerSlice;
+    const beganMs = this.#clock.monotonicMs();
+    let left = openedAtOnce;
     for (const next of this.#toOpen) {
-      if (left-- === 0) break;
+      if (left-- === 0 || this.#clock.monotonicMs() - beganMs >= openingSliceMs) break;
       this.#toOpen.delete(next);
       this.#updatePartitions(next.topicId, [next.index], this.#image!);
     }
