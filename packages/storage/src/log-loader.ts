@@ -53,6 +53,24 @@ export function loadLog(options: LogLoaderOptions): LoadedLog {
   return new LogLoader(options).load();
 }
 
+/** The same for a directory that was made just now: nothing is in it that would have to be looked at. */
+export function createLog(options: LogLoaderOptions): LoadedLog {
+  const { files, directory, config, logger, random, clock, logStartOffset } = options;
+  const segments = new Segments();
+  const rollJitter = rollJitterMs(config, random);
+  segments.add(
+    Segment.create({
+      ...{ files, directory, config, logger },
+      ...{ baseOffset: logStartOffset, nowMs: clock.nowMs(), rollJitterMs: rollJitter },
+    }),
+  );
+  const producers = new ProducerStates({ ...options, isDirectoryNew: true });
+  producers.startAt(logStartOffset);
+  const epochs = LeaderEpochCache.create(files, directory);
+  const recoveryPoint = Math.min(options.recoveryPoint, logStartOffset);
+  return { segments, epochs, producers, logStartOffset, logEndOffset: logStartOffset, recoveryPoint };
+}
+
 class LogLoader {
   readonly #options: LogLoaderOptions;
   readonly #segments = new Segments();

@@ -6,7 +6,7 @@ import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoc
 import { type AppendResult, LogAppender } from './log-appender.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
 import { LogFlusher } from './log-flusher.ts';
-import { type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
+import { createLog, type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
 import {
   checkReadable,
   findAborted,
@@ -114,9 +114,11 @@ export class Log {
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
   static open(options: LogOptions): Log {
     const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
-    if (!runtime.files.stat(directory)) runtime.files.makeDirectory(directory);
-    const topicId = settleTopicId(options);
-    const loaded = loadLog({
+    const isNew = !runtime.files.stat(directory);
+    if (isNew) runtime.files.makeDirectory(directory);
+    const topicId = settleTopicId(options, isNew);
+    const load = isNew ? createLog : loadLog;
+    const loaded = load({
       files: runtime.files,
       clock: runtime.clock,
       random: runtime.random,
@@ -660,9 +662,9 @@ export class Log {
 }
 
 /** The directory's topic id, which must be the expected one if both are known. */
-function settleTopicId(options: LogOptions): Uuid | undefined {
+function settleTopicId(options: LogOptions, isNew: boolean): Uuid | undefined {
   const { directory, topic, partition, topicId, runtime } = options;
-  const stored = storedTopicId(options);
+  const stored = isNew ? undefined : storedTopicId(options);
   if (stored !== undefined && topicId !== undefined && stored !== topicId) {
     throw new KafkaError(
       'INCONSISTENT_TOPIC_ID',

@@ -11,6 +11,8 @@ export type ProducerStatesOptions = {
   readonly directory: string;
   readonly logger: Logger;
   readonly producerIdExpirationMs: number;
+  /** There are no snapshots to look for. */
+  readonly isDirectoryNew?: boolean;
 };
 
 /**
@@ -35,7 +37,7 @@ export class ProducerStates {
 
   constructor(options: ProducerStatesOptions) {
     this.#options = options;
-    this.#snapshotOffsets = snapshotOffsetsIn(options.files, options.directory);
+    this.#snapshotOffsets = options.isDirectoryNew ? [] : snapshotOffsetsIn(options.files, options.directory);
   }
 
   get mapEndOffset(): number {

@@ -56,6 +56,8 @@ export class NodeFiles implements Files {
 
   remove(path: string): void {
     this.#attempt('remove', path, () => {
+      // Most often there is nothing, and to hear of that as an error costs more than to ask.
+      if (!fs.lstatSync(path, { throwIfNoEntry: false })) return;
       try {
         fs.unlinkSync(path);
       } catch (error) {
