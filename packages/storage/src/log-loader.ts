@@ -1,7 +1,7 @@
 import type { BatchView } from '@ottla/protocol';
 import type { Clock, Files, Logger, Random } from '@ottla/runtime';
 import { CorruptFileError } from './corrupt-file-error.ts';
-import { LeaderEpochCache } from './leader-epoch-cache.ts';
+import { LeaderEpochCache, leaderEpochCheckpointName } from './leader-epoch-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import { rebuildProducerStates, replayProducer } from './producer-rebuild.ts';
 import { ProducerStates } from './producer-states.ts';
@@ -64,11 +64,12 @@ export function createLog(options: LogLoaderOptions): LoadedLog {
       ...{ baseOffset: logStartOffset, nowMs: clock.nowMs(), rollJitterMs: rollJitter },
     }),
   );
-  const producers = new ProducerStates({ ...options, isDirectoryNew: true });
+  const producers = new ProducerStates({ ...options, names: [] });
   producers.startAt(logStartOffset);
+  const witnesses = new RollWitnesses(files, directory, []);
   const epochs = LeaderEpochCache.create(files, directory);
   const recoveryPoint = Math.min(options.recoveryPoint, logStartOffset);
-  return { segments, epochs, producers, logStartOffset, logEndOffset: logStartOffset, recoveryPoint };
+  return { segments, epochs, producers, witnesses, logStartOffset, logEndOffset: logStartOffset, recoveryPoint };
 }
 
 class LogLoader {
@@ -80,21 +81,25 @@ class LogLoader {
   readonly #nowMs: number;
   /** As it was written down. */
   #logStartOffset: number;
+  /** In the directory, as it is once swaps are finished: thousands of directories are opened at a start, so each is read once. */
+  readonly #names: readonly string[];
 
   constructor(options: LogLoaderOptions) {
+    const { files, directory } = options;
     this.#options = options;
     this.#nowMs = options.clock.nowMs();
     this.#logStartOffset = options.logStartOffset;
-    finishSwaps(options);
-    this.#producers = new ProducerStates(options);
+    const found = files.list(directory);
+    this.#names = finishSwaps(found, options) ? files.list(directory) : found;
+    this.#producers = new ProducerStates({ ...options, names: this.#names });
     this.#epochs = this.#openEpochs();
-    this.#witnesses = new RollWitnesses(options.files, options.directory);
+    this.#witnesses = new RollWitnesses(files, directory, this.#names);
   }
 
   load(): LoadedLog {
     const { isRecovered, partitionName } = this.#options;
     const cleanShutdown = this.#options.cleanShutdown || isRecovered;
-    removeOrphans(this.#options);
+    removeOrphans(this.#names, this.#options);
     this.#openSegments();
     if (!cleanShutdown) this.#recoverFrom(this.#firstUnflushedOffset());
     const survivingEnd = this.#dropLogBehindItsStart();
@@ -129,6 +134,7 @@ class LogLoader {
 
   #openEpochs(): LeaderEpochCache {
     const { files, directory, logger, cleanShutdown, isRecovered } = this.#options;
+    if (!this.#names.includes(leaderEpochCheckpointName)) return LeaderEpochCache.create(files, directory);
     try {
       return LeaderEpochCache.open(files, directory);
     } catch (error) {
@@ -140,8 +146,7 @@ class LogLoader {
   }
 
   #openSegments(): void {
-    const { files, directory } = this.#options;
-    const names = files.list(directory).map(parseSegmentFileName);
+    const names = this.#names.map(parseSegmentFileName);
     const offsets = names.filter((name) => name?.suffix === '.log').map((name) => name!.offset);
     const toRebuild: Segment[] = [];
     for (const baseOffset of offsets.sort((left, right) => left - right)) {
@@ -165,7 +170,9 @@ class LogLoader {
   #openSegment(baseOffset: number): { segment: Segment; isSound: boolean } {
     const { files, directory, logger } = this.#options;
     const path = (suffix: '.index' | '.timeindex' | '.txnindex') => `${directory}/${segmentFileName(baseOffset, suffix)}`;
-    const missing = (['.index', '.timeindex'] as const).find((suffix) => !files.stat(path(suffix)));
+    const missing = (['.index', '.timeindex'] as const).find(
+      (suffix) => !this.#names.includes(segmentFileName(baseOffset, suffix)),
+    );
     let isSound = missing === undefined;
     if (missing) logger.warn('an index is missing: the segment is read again', { file: path(missing) });
     try {
@@ -339,11 +346,13 @@ export function rollJitterMs({ segmentJitterMs, segmentMs }: LogConfig, random: 
   return bound <= 0 ? 0 : Math.floor(random.fraction() * bound);
 }
 
-/** Removes what a delayed deletion or an unfinished cleaning left, and completes a swap that had begun. */
-function finishSwaps({ files, directory, logger }: LogLoaderOptions): void {
+/** Removes what a delayed deletion or an unfinished cleaning left, and completes a swap that had begun. True when there was any of it. */
+function finishSwaps(names: readonly string[], { files, directory, logger }: LogLoaderOptions): boolean {
+  const isLeftOver = (name: string) => [deletedSuffix, cleanedSuffix, swapSuffix].some((suffix) => name.endsWith(suffix));
+  if (!names.some(isLeftOver)) return false;
   const path = (name: string) => `${directory}/${name}`;
   let firstCleaned = Number.POSITIVE_INFINITY;
-  for (const name of files.list(directory)) {
+  for (const name of names) {
     if (name.endsWith(deletedSuffix) && !name.endsWith(`.checkpoint${deletedSuffix}`)) files.remove(path(name));
     if (!name.endsWith(cleanedSuffix)) continue;
     const cleaned = parseSegmentFileName(name.slice(0, -cleanedSuffix.length));
@@ -358,7 +367,7 @@ function finishSwaps({ files, directory, logger }: LogLoaderOptions): void {
     if (swap && swap.offset >= firstCleaned) files.remove(path(name));
     else finished.push(name);
   }
-  if (finished.length === 0) return;
+  if (finished.length === 0) return true;
   const range = swappedRange(finished, { files, directory });
   logger.info('a cleaning is completed', { directory, ...range });
   for (const name of files.list(directory)) {
@@ -368,6 +377,7 @@ function finishSwaps({ files, directory, logger }: LogLoaderOptions): void {
     }
   }
   for (const name of finished) files.rename(path(name), path(name.slice(0, -swapSuffix.length)));
+  return true;
 }
 
 /** The offsets that the finished segments replace. */
@@ -384,8 +394,7 @@ function swappedRange(swaps: readonly string[], { files, directory }: { files: F
 }
 
 /** Indexes whose segment is gone. */
-function removeOrphans({ files, directory, logger }: LogLoaderOptions): void {
-  const names = files.list(directory);
+function removeOrphans(names: readonly string[], { files, directory, logger }: LogLoaderOptions): void {
   for (const name of names) {
     const parsed = parseSegmentFileName(name);
     if (!parsed || parsed.suffix === '.log' || parsed.suffix === '.snapshot' || !segmentSuffixes.includes(parsed.suffix))

@@ -11,8 +11,8 @@ export type ProducerStatesOptions = {
   readonly directory: string;
   readonly logger: Logger;
   readonly producerIdExpirationMs: number;
-  /** There are no snapshots to look for. */
-  readonly isDirectoryNew?: boolean;
+  /** Of the files in the directory. */
+  readonly names: readonly string[];
 };
 
 /**
@@ -37,7 +37,7 @@ export class ProducerStates {
 
   constructor(options: ProducerStatesOptions) {
     this.#options = options;
-    this.#snapshotOffsets = options.isDirectoryNew ? [] : snapshotOffsetsIn(options.files, options.directory);
+    this.#snapshotOffsets = snapshotOffsetsAmong(options.names);
   }
 
   get mapEndOffset(): number {
@@ -204,7 +204,6 @@ export class ProducerStates {
 
   /** At start: keeps the snapshots at the segments' base offsets, and of the others the newest, if it is behind them all. */
   removeStraySnapshots(baseOffsets: readonly number[]): void {
-    this.#snapshotOffsets = snapshotOffsetsIn(this.#options.files, this.#options.directory);
     const bases = new Set(baseOffsets);
     const lastBase = baseOffsets.at(-1) ?? -1;
     const strays = this.#snapshotOffsets.filter((offset) => !bases.has(offset));
@@ -251,9 +250,8 @@ export class ProducerStates {
   }
 }
 
-function snapshotOffsetsIn(files: Files, directory: string): number[] {
-  return files
-    .list(directory)
+function snapshotOffsetsAmong(names: readonly string[]): number[] {
+  return names
     .map(parseSegmentFileName)
     .filter((name) => name?.suffix === '.snapshot')
     .map((name) => name!.offset)

@@ -14,13 +14,11 @@ export class RollWitnesses {
   /** Ascending. */
   #witnesses: RollWitness[];
 
-  constructor(files: Files, directory: string) {
+  /** From the names in the directory. */
+  constructor(files: Files, directory: string, names: readonly string[]) {
     this.#files = files;
     this.#directory = directory;
-    this.#witnesses = files
-      .list(directory)
-      .map(parseRollWitnessName)
-      .filter((witness) => witness !== undefined);
+    this.#witnesses = names.map(parseRollWitnessName).filter((witness) => witness !== undefined);
   }
 
   /** Before the segment is created. */
