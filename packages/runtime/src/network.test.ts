@@ -127,6 +127,45 @@ for (const [name, run] of Object.entries(implementations)) {
         await listener.close();
       }));
 
+    test('what many sockets receive at the same time is not mixed up, though it lands in the same memory', () =>
+      run(async ({ network }) => {
+        const inboxes: Inbox[] = [];
+        const all = Promise.withResolvers<void>();
+        const listener = await network.listen(anyPort, (socket) => {
+          if (inboxes.push(new Inbox(socket)) === 5) all.resolve();
+        });
+        const clients = await Promise.all(Array.from({ length: 5 }, () => network.connect(listener.address)));
+        for (const [index, client] of clients.entries()) {
+          for (let part = 0; part < 10; part++) client.write([Buffer.alloc(20_000, index + 1)]);
+          client.end();
+        }
+        await all.promise;
+        for (const inbox of inboxes) await inbox.until(() => inbox.closed !== undefined);
+        for (const { bytes } of inboxes) assert.ok(bytes.length === 200_000 && bytes.every((byte) => byte === bytes[0]));
+        assert.equal(new Set(inboxes.map(({ bytes }) => bytes[0])).size, clients.length);
+        await listener.close();
+      }));
+
+    test('a chunk that is kept beyond the call is used again', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime);
+        const kept: Uint8Array[] = [];
+        const receive = server.socket.onData;
+        server.socket.onData = (chunk) => {
+          kept.push(chunk);
+          receive(chunk);
+        };
+        for (const text of ['first', 'other']) {
+          const before = server.inbox.bytes.length;
+          client.socket.write([Buffer.from(text)]);
+          await server.inbox.until(() => server.inbox.bytes.length === before + 5);
+        }
+        assert.equal(server.inbox.bytes.toString(), 'firstother');
+        assert.notEqual(Buffer.from(kept[0]!).toString(), 'first'.slice(0, kept[0]!.length));
+        client.socket.destroy();
+        await listener.close();
+      }));
+
     test('destroying one end closes both, and writing then does nothing', () =>
       run(async (runtime) => {
         const { client, server, listener } = await connected(runtime);
