@@ -70,6 +70,33 @@ const once: Readonly<Record<string, Omit<DiskStory, 'seed'>>> = {
       powerCut,
     ],
   },
+  'the first append after a restart was taken for damage of an empty index, and indexed twice': {
+    ...{ cleanupPolicy: 'delete', preallocate: false },
+    steps: [
+      ...[
+        { do: 'truncateFully', ahead: 9 } as const,
+        { do: 'restart' } as const,
+        append([224]),
+        append([164]),
+        append([13, 192]),
+      ],
+      ...[{ do: 'roll' } as const, append([131]), { do: 'restart' } as const, append([20]), powerCut],
+    ],
+  },
+  'a cleaning began before the snapshot of producers at the last roll was durable': {
+    ...{ cleanupPolicy: 'compact', preallocate: false },
+    steps: [
+      append([121, 156], { producerId: 10 }),
+      { do: 'endTransaction', producerId: 10, type: 'abort' },
+      ...[
+        { do: 'flush' } as const,
+        { do: 'roll' } as const,
+        append([123, 154], { producerId: 10 }),
+        { do: 'clean' } as const,
+        powerCut,
+      ],
+    ],
+  },
   'a recovery that lost power left segments behind a cut': {
     ...{ cleanupPolicy: 'delete', preallocate: false },
     steps: [append([900]), append([900]), { do: 'roll' }, append([900]), { do: 'roll' }, append([9]), powerCut, powerCut],

@@ -104,7 +104,7 @@ export class LogCleaner {
     if (!found) return undefined;
     const { log, dirt } = found;
     // Or a power loss could take a key's latest value after its older ones were cleaned away.
-    if (log.recoveryPoint < dirt.upperBoundOffset) await log.flushRolledSegments();
+    if (log.recoveryPoint < dirt.upperBoundOffset || log.hasUnflushedRolledSegments) await log.flushRolledSegments();
     if (log.isClosed || log.recoveryPoint < dirt.upperBoundOffset) return undefined;
     const { dedupeBufferSize, ioBufferLoadFactor, ioBufferSize } = this.#config;
     const cleaning = new LogCleaning(log, dirt, {

@@ -12,7 +12,7 @@ import { writeMetaProperties } from './meta-properties.ts';
 const owner = { clusterId: 'c', nodeId: 1 };
 const MiB = 1024 * 1024;
 
-/** A directory on a real disk, whose node died with `logs` logs of 5 MiB and one that is small. */
+/** A directory on a real disk, whose node died with `logs` logs of 35 MiB and one that is small. */
 async function deadNode(logs: number) {
   const path = mkdtempSync(join(tmpdir(), 'ottla-recovery-'));
   const said: { message: string; fields: LogFields | undefined }[] = [];
@@ -23,10 +23,10 @@ async function deadNode(logs: number) {
     LogManager.open({ directories: [path], ...owner, runtime, recoveryThreadsPerDirectory: 2, ...(signal ? { signal } : {}) });
   const manager = await open();
   append(manager.create('small', 0), batchOf(['a', 'b']));
-  const value = 'x'.repeat(64 * 1024);
+  const value = 'x'.repeat(512 * 1024);
   for (let partition = 0; partition < logs; partition++) {
     const log = manager.create('large', partition);
-    for (let size = 0, sequence = 0; size < 5 * MiB; size += value.length, sequence++)
+    for (let size = 0, sequence = 0; size < 35 * MiB; size += value.length, sequence++)
       append(
         log,
         batchOf([value], { producerId: 3, producerEpoch: 0, baseSequence: sequence, timestamp: Date.now() }),
@@ -44,7 +44,7 @@ async function deadNode(logs: number) {
 test('large logs are recovered on other threads, with the same result and each step told', async () => {
   const { path, open, said, ends } = await deadNode(3);
   try {
-    truncateSync(join(path, 'large-1/00000000000000000000.log'), 5 * MiB - 100);
+    truncateSync(join(path, 'large-1/00000000000000000000.log'), 35 * MiB - 100);
     said.length = 0;
     const manager = await open();
     for (const [name, end] of ends) {

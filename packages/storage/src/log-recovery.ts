@@ -25,8 +25,9 @@ export type RecoveryOptions = {
   readonly signal?: AbortSignal | undefined;
 };
 
-/** Less than this is read sooner than a thread is started. */
+/** Of one log, and of all: less is read sooner than a thread is started. */
 const smallestBytesForThread = 4 * 1024 * 1024;
+const smallestBytesForThreads = 64 * 1024 * 1024;
 const taskName = 'recover-logs';
 
 type Done = { readonly directory: string; readonly logEndOffset: number; readonly ms: number };
@@ -42,9 +43,9 @@ export async function recoverOnThreads(logs: readonly LogToRecover[], options: R
     const bytes = bytesToRead(runtime.files, log);
     if (bytes >= smallestBytesForThread) large.push({ log, bytes });
   }
-  if (large.length === 0) return recovered;
-  const bytesOf = new Map(large.map(({ log, bytes }) => [log.directory, bytes]));
   const totalBytes = large.reduce((total, { bytes }) => total + bytes, 0);
+  if (totalBytes < smallestBytesForThreads) return recovered;
+  const bytesOf = new Map(large.map(({ log, bytes }) => [log.directory, bytes]));
   runtime.logger.info('logs are being recovered', { logs: large.length, bytes: totalBytes, threads });
   let doneBytes = 0;
   const onMessage = (message: unknown): void => {

@@ -158,6 +158,8 @@ export class Segment {
 
   /** Appends whole batches, which are in their final form, in one write: parts, and a view on each. When it throws, nothing was appended. */
   append({ parts, views }: { readonly parts: readonly Uint8Array[]; readonly views: readonly BatchView[] }): void {
+    // Before there is a batch that it does not know of.
+    if (this.#latest === undefined) void this.latest;
     if (!this.#isActive) this.#becomeActive();
     let position = this.log.size;
     this.log.append(parts);
@@ -258,7 +260,10 @@ export class Segment {
         problem: error.message,
       });
     }
-    if (!this.#isActive) this.becomeInactive();
+    if (this.#isActive) return;
+    this.becomeInactive();
+    // A start after a power loss would believe what is left of it.
+    this.syncIndexes();
   }
 
   /** One after the last offset; the base offset when there is none. Throws CorruptFileError. */

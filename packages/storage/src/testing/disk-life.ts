@@ -306,7 +306,8 @@ class DiskLife {
     const log = this.#log;
     log.onHighWatermark(log.logEndOffset);
     const dirt = dirtOf(log, this.#nowMs);
-    if (log.recoveryPoint < dirt.upperBoundOffset) await this.#finish(log.flushRolledSegments());
+    if (log.recoveryPoint < dirt.upperBoundOffset || log.hasUnflushedRolledSegments)
+      await this.#finish(log.flushRolledSegments());
     this.#durableEnd = Math.max(this.#durableEnd, Math.min(log.recoveryPoint, this.#array.endOffset));
     const cleaning = new LogCleaning(log, dirt, {
       files: this.#files,
