@@ -423,8 +423,9 @@ export class Segment {
     this.transactionIndex.sync();
   }
 
-  /** What changed in the indexes since they were last durable. */
+  /** What changed in the indexes since they were last durable. Those of an empty segment are made anew for nothing. */
   syncIndexes(): void {
+    if (this.sizeBytes === 0) return;
     if (this.offsetIndex.file.needsSync) this.offsetIndex.file.sync();
     if (this.timeIndex.file.needsSync) this.timeIndex.file.sync();
     this.transactionIndex.sync();

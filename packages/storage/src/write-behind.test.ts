@@ -19,7 +19,7 @@ function withPowerCuts() {
   return { runtime: testRuntime(files), files, operations };
 }
 
-test('creating a log and taking its lead wait for the disk not once', () => {
+test('creating a log, taking its lead and closing it empty wait for the disk not once', () => {
   const { runtime, operations } = withPowerCuts();
   const log = openLog(runtime, { topicId });
   log.assignLeaderEpoch(3, 0);
@@ -29,6 +29,12 @@ test('creating a log and taking its lead wait for the disk not once', () => {
   );
   assert.equal(log.latestEpoch, 3);
   assert.equal(log.topicId, topicId);
+  // Nor does a clean stop, as long as there is nothing in it.
+  log.close();
+  assert.deepEqual(
+    operations.filter(({ kind }) => kind === 'sync' || kind === 'syncDirectory'),
+    [],
+  );
 });
 
 test('what is flushed is found again with its topic and its epochs when the power goes', () => {
