@@ -50,6 +50,8 @@ export type ServerOptions = {
   readonly logLevel?: LogLevel;
   /** Told why when the node cannot go on: its metadata log cannot be written, or its logs cannot be kept. Its owner should stop it. */
   readonly onFatal?: (error: unknown) => void;
+  /** Told to stop while logs are still being opened, the start rejects with the signal's reason, and nothing stays locked. Later: `stop`. */
+  readonly signal?: AbortSignal | undefined;
 };
 
 const CONSUMER_OFFSETS = '__consumer_offsets';
@@ -91,7 +93,7 @@ export class BrokerServer {
   #stopping: Promise<void> | undefined;
 
   /** Throws ConfigError, IoError (a port in use, a directory that another process has …), CorruptFileError. */
-  static async start({ runtime: machine, properties, logLevel = 'info', onFatal }: ServerOptions): Promise<BrokerServer> {
+  static async start({ runtime: machine, properties, logLevel = 'info', onFatal, signal }: ServerOptions): Promise<BrokerServer> {
     const beganMs = machine.clock.monotonicMs();
     const parsed = parseBrokerConfig(properties);
     const { config } = parsed;
@@ -111,7 +113,7 @@ export class BrokerServer {
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
-    const logManager = await openLogs({ ...runtime, logger: loggers.logger('storage') }, parsed, clusterId, settings);
+    const logManager = await openLogs({ ...runtime, logger: loggers.logger('storage') }, { parsed, clusterId, settings, signal });
     const undo: (() => unknown)[] = [() => logManager.close()];
     try {
       const metadataLock = lockMetadataDirectory(runtime, config);
@@ -371,13 +373,17 @@ function lockMetadataDirectory({ files }: Runtime, config: BrokerConfig): Direct
   return logDirectories(config).includes(directory) ? undefined : lockDirectory(files, directory);
 }
 
-function openLogs(
-  runtime: Runtime,
-  { config }: ParsedBrokerConfig,
-  clusterId: string,
-  settings: BrokerSettings,
-): Promise<LogManager> {
+type LogsToOpen = {
+  readonly parsed: ParsedBrokerConfig;
+  readonly clusterId: string;
+  readonly settings: BrokerSettings;
+  readonly signal: AbortSignal | undefined;
+};
+
+function openLogs(runtime: Runtime, { parsed, clusterId, settings, signal }: LogsToOpen): Promise<LogManager> {
+  const { config } = parsed;
   return LogManager.open({
+    signal,
     directories: logDirectories(config),
     clusterId,
     nodeId: config['node.id'],

@@ -43,7 +43,7 @@ export type LogManagerOptions = {
   /** What the ends of all logs together may take of memory, for those who read there. Default 64 MiB; below 256 KiB nothing is kept. */
   readonly tailCacheBytes?: number;
   /** Told to stop while it opens: it lets go of the directories, which then count as not stopped in order. */
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 };
 
 export type CreateOptions = {

@@ -75,10 +75,11 @@ async function start(options: StartOptions): Promise<void> {
     .map((directory) => directory.trim());
   // Before the node touches a file: one that has begun ends in order, too.
   const started = Promise.withResolvers<BrokerServer>();
-  stopOnSignal(started.promise);
+  const stopping = new AbortController();
+  stopOnSignal(started.promise, stopping);
   if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
     formatForDevelopment(runtime, properties);
-  startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1) }).then(
+  startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1), signal: stopping.signal }).then(
     started.resolve,
     started.reject,
   );
@@ -136,19 +137,20 @@ function withPort(listeners: string | undefined, port: number): string {
   return all.map((listener, index) => (index === plain ? listener.replace(/:\d*$/, `:${port}`) : listener)).join(',');
 }
 
-const didNotStart = (): never => process.exit(1);
-
 function didNotStop(error: unknown): never {
   console.error('ottla: the node did not stop cleanly:', error);
   process.exit(1);
 }
 
-function stopOnSignal(starting: Promise<BrokerServer>): void {
+function stopOnSignal(starting: Promise<BrokerServer>, early: AbortController): void {
   let stopping = false;
   const stop = (): void => {
     // A second signal means now.
     if (stopping) process.exit(130);
     stopping = true;
+    const reason = new Error('the node was told to stop while it opened its logs');
+    early.abort(reason);
+    const didNotStart = (error: unknown): never => process.exit(error === reason ? 0 : 1);
     starting.then((server) => server.stop().then(() => process.exit(0), didNotStop), didNotStart);
   };
   process.on('SIGTERM', stop);
