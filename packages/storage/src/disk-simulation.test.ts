@@ -97,6 +97,10 @@ const once: Readonly<Record<string, Omit<DiskStory, 'seed'>>> = {
       ],
     ],
   },
+  'a flush that began before a roll vouched for what the roll cut off': {
+    ...{ cleanupPolicy: 'delete', preallocate: true },
+    steps: [append([205]), { do: 'flushLater' }, { do: 'roll' }, { do: 'tasks', ms: 70_000 }, powerCut],
+  },
   'a recovery that lost power left segments behind a cut': {
     ...{ cleanupPolicy: 'delete', preallocate: false },
     steps: [append([900]), append([900]), { do: 'roll' }, append([900]), { do: 'roll' }, append([9]), powerCut, powerCut],

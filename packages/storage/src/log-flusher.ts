@@ -85,10 +85,11 @@ export class LogFlusher {
     if (this.#isDurable(endOffset)) return;
     this.#requireTrust();
     const truncations = this.#truncations;
+    const rolls = this.#options.witnesses.all;
     try {
       for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
       if (!this.#isStopped) await this.#syncAhead();
-      if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset);
+      if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset, rolls);
     } catch (error) {
       // The files of a log that was stopped may be closed and gone.
       if (!this.#isStopped) this.#fail(error);
@@ -128,7 +129,8 @@ export class LogFlusher {
     return segments.from(startOffset).filter((segment) => segment.baseOffset < endOffset);
   }
 
-  #advanceTo(offset: number): void {
+  /** `rolls`: those before the flush began. */
+  #advanceTo(offset: number, rolls = this.#options.witnesses.all): void {
     const { files, clock, directory, segments, epochs, producers, witnesses } = this.#options;
     epochs.persist(offset);
     if (!this.#isIdentityDurable) syncPartitionMetadata(files, directory);
@@ -137,7 +139,7 @@ export class LogFlusher {
     if (!this.#isIdentityDurable) files.syncDirectory(dirname(directory));
     this.#isIdentityDurable = true;
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
-    witnesses.removeUpTo(offset);
+    witnesses.removeUpTo(offset, rolls);
     this.#flushedAtMs = clock.nowMs();
   }
 }

@@ -39,9 +39,15 @@ export class RollWitnesses {
     return this.#witnesses[0]?.baseOffset;
   }
 
-  /** Everything below `offset` is durable. */
-  removeUpTo(offset: number): void {
-    this.#remove(({ baseOffset }) => baseOffset <= offset);
+  /** Those of now, for a flush that takes its time: of a later roll it knows nothing. */
+  get all(): readonly RollWitness[] {
+    return this.#witnesses.slice();
+  }
+
+  /** Everything below `offset` is durable, and so are the files that `known` stands for. */
+  removeUpTo(offset: number, known: readonly RollWitness[] = this.#witnesses): void {
+    const durable = new Set(known);
+    this.#remove((witness) => witness.baseOffset <= offset && durable.has(witness));
   }
 
   /** The segments from `offset` on are gone. */

@@ -16,6 +16,8 @@ type ChangedPage = {
   cutOffAt: number | undefined;
   /** A version of it that the system wrote back since. */
   writtenBack: Uint8Array | undefined;
+  /** The number of syncs that had begun before that. */
+  writtenBackAfterSync: number;
 };
 
 /** `to` < `from`: a truncation. */
@@ -82,9 +84,9 @@ export class UnsyncedChanges {
         const changed = this.#changed.get(page);
         if (!changed) continue;
         if (changed.changedAfterSync < sync) this.#changed.delete(page);
-        else if (changed.cutOffAt !== undefined && changed.cutOffAt < this.#firstSizeChange) {
+        else if (changed.writtenBackAfterSync < sync) changed.writtenBack = undefined;
+        if (changed.cutOffAt !== undefined && changed.cutOffAt < this.#firstSizeChange) {
           changed.cutOffAt = undefined;
-          changed.writtenBack = undefined;
         }
       }
     };
@@ -121,7 +123,9 @@ export class UnsyncedChanges {
     if (this.#changed.size === 0) return;
     const pages = [...this.#changed.keys()];
     const page = pages[random.below(pages.length)]!;
-    this.#changed.get(page)!.writtenBack = pageOf(file, page);
+    const changed = this.#changed.get(page)!;
+    changed.writtenBack = pageOf(file, page);
+    changed.writtenBackAfterSync = this.#syncsStarted;
   }
 
   #resized(from: number, to: number): void {
@@ -133,7 +137,7 @@ export class UnsyncedChanges {
   #mark(page: number): ChangedPage {
     let changed = this.#changed.get(page);
     if (!changed) {
-      changed = { changedAfterSync: 0, cutOffAt: undefined, writtenBack: undefined };
+      changed = { changedAfterSync: 0, cutOffAt: undefined, writtenBack: undefined, writtenBackAfterSync: 0 };
       this.#changed.set(page, changed);
     }
     changed.changedAfterSync = this.#syncsStarted;

@@ -60,6 +60,8 @@ export type Survival = {
   /** The log start was written down. */
   readonly durableStart: number;
   readonly isCompacted: boolean;
+  /** Aborted once: whether they were may be forgotten after their data was cleaned away, and their coordinator will say it again. */
+  readonly excused: ReadonlySet<ModelBatch>;
   /** Nothing can have been lost: the stop was orderly, or only the process died. */
   readonly isWhole: boolean;
 };
@@ -77,8 +79,7 @@ export function checkSurvival(log: Log, survival: Survival): LogArray {
   if (isWhole) assert.ok(logEndOffset > lastOffset, `the log ends at ${logEndOffset}, and ${lastOffset} was written`);
   const left = cutAt(array, logEndOffset, logStartOffset);
   const { batches: found, moments } = readWhole(log);
-  // Whether a transaction was aborted may be forgotten after its data was cleaned away: its coordinator will say it again.
-  if (survival.isCompacted) checkCompacted(found, left, new Set(abortedBatches(array).keys()));
+  if (survival.isCompacted) checkCompacted(found, left, survival.excused);
   else checkSame(found, left);
   checkEpochs(log, found);
   checkProducers(log, left);

@@ -10,7 +10,7 @@ import { LogManager } from '../log-manager.ts';
 import { writeMetaProperties } from '../meta-properties.ts';
 import { checkSurvival } from './disk-checks.ts';
 import type { DiskStep, DiskStory } from './disk-story.ts';
-import { appended, emptyArray, type LogArray, type ModelBatch, producersOf, truncated } from './log-array.ts';
+import { abortedBatches, appended, emptyArray, type LogArray, type ModelBatch, producersOf, truncated } from './log-array.ts';
 
 const startMs = Date.UTC(2026, 0, 1);
 const owner = { clusterId: 'c', nodeId: 1 };
@@ -45,6 +45,7 @@ class DiskLife {
   #records = 0;
   /** No follower would be told to go back behind it. */
   #cleanedEnd = 0;
+  readonly #excused = new Set<ModelBatch>();
   /** File operations until the power fails; undefined: it does not. */
   #powerLeft: number | undefined;
   #isDark = false;
@@ -306,6 +307,7 @@ class DiskLife {
     const log = this.#log;
     log.onHighWatermark(log.logEndOffset);
     const dirt = dirtOf(log, this.#nowMs);
+    for (const batch of abortedBatches(this.#array).keys()) this.#excused.add(batch);
     if (log.recoveryPoint < dirt.upperBoundOffset || log.hasUnflushedRolledSegments)
       await this.#finish(log.flushRolledSegments());
     this.#durableEnd = Math.max(this.#durableEnd, Math.min(log.recoveryPoint, this.#array.endOffset));
@@ -369,6 +371,7 @@ class DiskLife {
         durableEnd: isWhole ? array.endOffset : this.#durableEnd,
         durableStart: isWhole ? array.startOffset : this.#durableStart,
         isCompacted: this.#story.cleanupPolicy === 'compact',
+        excused: this.#excused,
         isWhole,
       });
     this.#array = firstThatHolds(arrays, survived);
