@@ -11,6 +11,7 @@ export {
 } from './clean-shutdown.ts';
 export { CorruptFileError } from './corrupt-file-error.ts';
 export { type DecompressionBudget, decompressionBudget } from './decompression-budget.ts';
+export type { DirectoryFailure } from './disk-errors.ts';
 export { type DiskFault, diskFaultOf } from './disk-fault.ts';
 export { copyStep, dropWhatParted, isAhead } from './future-log.ts';
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
@@ -24,16 +25,9 @@ export type { AppendResult } from './log-appender.ts';
 export { defaultLogCleanerConfig, LogCleaner, type LogCleanerConfig, type LogCleanerOptions } from './log-cleaner.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
 export { type DirectoryLock, directoryLockName, LogDirectoryError, lockDirectory } from './log-directory.ts';
-export {
-  type CreateOptions,
-  type DirectoryDescription,
-  type DirectoryFailure,
-  defaultLogManagerIntervals,
-  LogManager,
-  type LogManagerIntervals,
-  type LogManagerOptions,
-} from './log-manager.ts';
+export { type CreateOptions, type DirectoryDescription, LogManager, type LogManagerOptions } from './log-manager.ts';
 export type { LogRead, ReadRequest, TimestampAndOffset } from './log-reader.ts';
+export { defaultLogManagerIntervals, type LogManagerIntervals } from './log-tasks.ts';
 export { type RecordError, RecordValidationError } from './log-validator.ts';
 export { type MetaProperties, metaPropertiesName, readMetaProperties, writeMetaProperties } from './meta-properties.ts';
 export {

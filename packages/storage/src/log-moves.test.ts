@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type FileOperation, MemoryFiles, SeededRandom } from '@ottla/runtime';
+import type { DirectoryFailure } from './disk-errors.ts';
 import { copyStep, dropWhatParted, isAhead } from './future-log.ts';
 import type { Log } from './log.ts';
 import { defaultLogConfig } from './log-config.ts';
 import { append, batchOf, startMs, testRuntime, valuesIn } from './log-fixture.ts';
-import { type DirectoryFailure, LogManager } from './log-manager.ts';
+import { LogManager } from './log-manager.ts';
 import { writeMetaProperties } from './meta-properties.ts';
 
 const owner = { clusterId: 'c', nodeId: 1 };
