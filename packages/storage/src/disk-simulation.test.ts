@@ -101,6 +101,13 @@ const once: Readonly<Record<string, Omit<DiskStory, 'seed'>>> = {
     ...{ cleanupPolicy: 'delete', preallocate: true },
     steps: [append([205]), { do: 'flushLater' }, { do: 'roll' }, { do: 'tasks', ms: 70_000 }, powerCut],
   },
+  'a log start behind a cut inside a batch was not believed after a clean stop': {
+    ...{ cleanupPolicy: 'delete', preallocate: false },
+    steps: [
+      ...[append([29, 101, 3, 40]), append([189, 180, 108, 58]), append([60, 5]), { do: 'retention' } as const],
+      ...[{ do: 'truncate', share: 0.76 } as const, { do: 'deleteRecords', share: 0.814 } as const, { do: 'restart' } as const],
+    ],
+  },
   'a recovery that lost power left segments behind a cut': {
     ...{ cleanupPolicy: 'delete', preallocate: false },
     steps: [append([900]), append([900]), { do: 'roll' }, append([900]), { do: 'roll' }, append([9]), powerCut, powerCut],

@@ -287,15 +287,16 @@ class LogLoader {
   }
 
   /**
-   * A log that ends before its own start lost its end in a crash: it begins again, empty. After a clean stop that cannot be, so the start is
-   * wrong, and the log stays. Returns the end of the one that stays.
+   * A log that ends before its own start lost its end in a crash, or was cut inside a batch: it begins again, empty. A start behind the end that
+   * was written down at a clean stop is wrong, and the log stays. Returns the end of the one that stays.
    */
   #dropLogBehindItsStart(): number | undefined {
     if (this.#segments.count === 0) return undefined;
     const { logger, logStartOffset, directory } = this.#options;
     const logEndOffset = this.#readLogEndOffset();
     if (logEndOffset >= logStartOffset) return logEndOffset;
-    if (this.#options.cleanShutdown && logEndOffset > this.#segments.first.baseOffset) {
+    const { cleanShutdown, recoveryPoint } = this.#options;
+    if (cleanShutdown && logStartOffset > recoveryPoint && logEndOffset > this.#segments.first.baseOffset) {
       logger.error(
         'the log start that was written down lies behind the log, although the last stop was clean: it is passed over',
         {
