@@ -1,6 +1,7 @@
 import type { BatchView } from '@ottla/protocol';
 import type { Clock, Files, Logger, Random } from '@ottla/runtime';
 import { CorruptFileError } from './corrupt-file-error.ts';
+import { readEndOffset } from './intact-batches.ts';
 import { LeaderEpochCache, leaderEpochCheckpointName } from './leader-epoch-cache.ts';
 import type { LogConfig } from './log-config.ts';
 import { rebuildProducerStates, replayProducer } from './producer-rebuild.ts';
@@ -389,7 +390,7 @@ function swappedRange(swaps: readonly string[], { files, directory }: { files: F
     const swap = parseSegmentFileName(name.slice(0, -swapSuffix.length));
     if (swap?.suffix !== '.log') continue;
     startOffset = Math.min(startOffset, swap.offset);
-    endOffset = Math.max(endOffset, Segment.readEndOffset(files, `${directory}/${name}`, swap.offset));
+    endOffset = Math.max(endOffset, readEndOffset(files, `${directory}/${name}`) ?? swap.offset);
   }
   return { startOffset, endOffset };
 }

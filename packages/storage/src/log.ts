@@ -28,7 +28,7 @@ import { ReadBuffers } from './read-buffers.ts';
 import { RetiredFiles } from './retired-files.ts';
 import type { RollWitnesses } from './roll-witnesses.ts';
 import { Segment } from './segment.ts';
-import { cleanedSuffix, deletedSuffix, swapSuffix } from './segment-files.ts';
+import { cleanedSuffix, deletedSuffix, removeSegmentFiles, swapSuffix } from './segment-files.ts';
 import type { Segments } from './segments.ts';
 import { LogTail, type TailCache } from './tail-cache.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
@@ -475,7 +475,7 @@ export class Log {
     try {
       return Segment.create(this.#segmentOptions(baseOffset));
     } catch (error) {
-      if (!replacesActive) Segment.removeFiles(this.#runtime.files, this.directory, baseOffset);
+      if (!replacesActive) removeSegmentFiles(this.#runtime.files, this.directory, baseOffset);
       throw error;
     }
   }

@@ -2,6 +2,7 @@
  * Names inside a partition's directory: `<base offset, 20 digits><suffix>`, with `.deleted`, `.cleaned` or `.swap` appended while
  * the file is on its way out, being made by the cleaner, or being swapped in.
  */
+import { type Files, IoError } from '@ottla/runtime';
 
 export type SegmentSuffix = '.log' | '.index' | '.timeindex' | '.txnindex' | '.snapshot';
 
@@ -10,6 +11,9 @@ export const segmentSuffixes: readonly SegmentSuffix[] = ['.log', '.index', '.ti
 export const deletedSuffix = '.deleted';
 export const cleanedSuffix = '.cleaned';
 export const swapSuffix = '.swap';
+
+/** From a segment's base offset: its indexes keep offsets in 31 bits. */
+export const maxRelativeOffset = 0x7fff_ffff;
 
 export function segmentFileName(offset: number, suffix: SegmentSuffix): string {
   return offset.toString().padStart(20, '0') + suffix;
@@ -21,4 +25,15 @@ export function parseSegmentFileName(name: string): { offset: number; suffix: Se
   const suffix = segmentSuffixes.find((candidate) => candidate === match?.[2]);
   const offset = Number(match?.[1]);
   return suffix && Number.isSafeInteger(offset) ? { offset, suffix } : undefined;
+}
+
+/** Of a segment that could not be made, as far as the disk lets it. */
+export function removeSegmentFiles(files: Files, directory: string, baseOffset: number): void {
+  for (const suffix of ['.log', '.index', '.timeindex'] as const) {
+    try {
+      files.remove(`${directory}/${segmentFileName(baseOffset, suffix)}`);
+    } catch (error) {
+      if (!(error instanceof IoError)) throw error;
+    }
+  }
 }

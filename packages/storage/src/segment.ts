@@ -1,13 +1,14 @@
-import { type BatchView, KafkaError } from '@ottla/protocol';
-import { type Files, IoError, type Logger } from '@ottla/runtime';
-import { BatchHeaders, wholeBatches } from './batch-headers.ts';
+import type { BatchView, KafkaError } from '@ottla/protocol';
+import type { Files, Logger } from '@ottla/runtime';
+import { BatchHeaders } from './batch-headers.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 import { IndexFile, type IndexFileOptions } from './index-file.ts';
+import { endOffsetIn, type IntactBatches, readIntactBatches } from './intact-batches.ts';
 import type { LogConfig } from './log-config.ts';
 import { LogFile } from './log-file.ts';
 import { OffsetIndex } from './offset-index.ts';
 import type { CompletedTransaction } from './producer-append.ts';
-import { type cleanedSuffix, type SegmentSuffix, segmentFileName, type swapSuffix } from './segment-files.ts';
+import { type cleanedSuffix, maxRelativeOffset, type SegmentSuffix, segmentFileName, type swapSuffix } from './segment-files.ts';
 import { TimeIndex, type TimestampOffset } from './time-index.ts';
 import { TransactionIndex } from './transaction-index.ts';
 
@@ -28,10 +29,8 @@ export type SegmentOptions = {
 /** Where the first batch with a last offset at or behind the one asked for lies. */
 export type BatchPosition = { readonly position: number; readonly bytes: number };
 
-/** What reading a segment again came to. */
+/** What reading a segment again, and cutting it, came to. */
 export type Recovered = { readonly truncatedBytes: number; readonly problem: KafkaError | undefined };
-
-const maxRelativeOffset = 0x7fff_ffff;
 
 /** A stretch of the log, from `baseOffset` up to the next segment: a file of batches with its three indexes. */
 export class Segment {
@@ -81,17 +80,6 @@ export class Segment {
     segment.#isActive = true;
     segment.#latest = { timestamp: -1, offset: options.baseOffset };
     return segment;
-  }
-
-  /** Undoes a `create` that failed, as far as the disk lets it. */
-  static removeFiles(files: Files, directory: string, baseOffset: number): void {
-    for (const suffix of ['.log', '.index', '.timeindex'] as const) {
-      try {
-        files.remove(`${directory}/${segmentFileName(baseOffset, suffix)}`);
-      } catch (error) {
-        if (!(error instanceof IoError)) throw error;
-      }
-    }
   }
 
   /** From its files. Throws CorruptFileError when an index cannot be one; a missing index reads as empty. */
@@ -269,7 +257,7 @@ export class Segment {
   /** One after the last offset; the base offset when there is none. Throws CorruptFileError. */
   readNextOffset(): number {
     const headers = new BatchHeaders(this.log, this.offsetIndex.lastPosition);
-    const endOffset = endOffsetIn(headers, this.baseOffset);
+    const endOffset = endOffsetIn(headers) ?? this.baseOffset;
     headers.requireEnd();
     return endOffset;
   }
@@ -287,16 +275,6 @@ export class Segment {
     if (lastEntry.offset < this.baseOffset)
       throw new CorruptFileError(this.timeIndex.file.path, 'its last offset is below its base');
     this.transactionIndex.check();
-  }
-
-  /** The end of a segment that is not opened otherwise. */
-  static readEndOffset(files: Files, path: string, baseOffset: number): number {
-    const log = LogFile.open(files, path);
-    try {
-      return endOffsetIn(new BatchHeaders(log, 0), baseOffset);
-    } finally {
-      log.close();
-    }
   }
 
   /** Drops the batch that holds `offset` and all behind it. */
@@ -325,11 +303,30 @@ export class Segment {
   }
 
   /**
-   * Reads every batch again and rebuilds the indexes; `onBatch` sees each, and may throw to declare it bad. The file is cut
-   * before the first batch that is not whole or not intact, after `beforeCut` and durably: what is written there next must not be
-   * found together with what was there before. Returns the bytes cut off.
+   * Reads the batches again up to the first that is not whole or not intact, and rebuilds the indexes; `onBatch` sees each, and may throw to
+   * declare it bad. Cuts nothing.
    */
-  recover(onBatch: (batch: BatchView) => void, beforeCut: () => void = () => {}): Recovered {
+  rebuild(onBatch: (batch: BatchView) => void): IntactBatches {
+    this.offsetIndex.file.truncateEntries(0);
+    this.timeIndex.file.truncateEntries(0);
+    this.transactionIndex.reset();
+    this.#latest = { timestamp: -1, offset: this.baseOffset };
+    this.#firstTimestamp = undefined;
+    this.#bytesSinceIndexEntry = 0;
+    const intact = readIntactBatches(this.log, this.baseOffset, (batch, position) => {
+      onBatch(batch);
+      this.#index(batch, position);
+    });
+    this.#becomeActive(); // brings index files into being that were missing
+    this.becomeInactive();
+    return intact;
+  }
+
+  /**
+   * The same, and cuts the file before the first bad batch, after `beforeCut` and durably: what is written there next must not be
+   * found together with what was there before.
+   */
+  recover(onBatch: (batch: BatchView) => void, beforeCut: () => void): Recovered {
     const { validBytes, problem } = this.rebuild(onBatch);
     const truncatedBytes = this.log.size - validBytes;
     if (truncatedBytes > 0) {
@@ -338,41 +335,6 @@ export class Segment {
       this.log.sync();
     }
     return { truncatedBytes, problem };
-  }
-
-  /** The same up to the first bad batch, and cuts nothing. */
-  rebuild(onBatch: (batch: BatchView) => void): { readonly validBytes: number; readonly problem: KafkaError | undefined } {
-    this.offsetIndex.file.truncateEntries(0);
-    this.timeIndex.file.truncateEntries(0);
-    this.transactionIndex.reset();
-    this.#latest = { timestamp: -1, offset: this.baseOffset };
-    this.#firstTimestamp = undefined;
-    this.#bytesSinceIndexEntry = 0;
-    let validBytes = 0;
-    let problem: KafkaError | undefined;
-    let lastOffset = this.baseOffset - 1;
-    try {
-      for (const { batch, position } of wholeBatches(this.log, 0)) {
-        batch.ensureCrc();
-        // The crc does not cover the offset, so a flipped bit there shows only by its neighbours.
-        if (batch.lastOffset <= lastOffset || batch.lastOffset - this.baseOffset > maxRelativeOffset) {
-          throw new KafkaError(
-            'INVALID_RECORD',
-            `a batch ends at offset ${batch.lastOffset}, behind one that ends at ${lastOffset}`,
-          );
-        }
-        lastOffset = batch.lastOffset;
-        onBatch(batch);
-        this.#index(batch, position);
-        validBytes = position + batch.length;
-      }
-    } catch (error) {
-      if (!isBadBatch(error)) throw error;
-      problem = error;
-    }
-    this.#becomeActive(); // brings index files into being that were missing
-    this.becomeInactive();
-    return { validBytes, problem };
   }
 
   #becomeActive(): void {
@@ -459,17 +421,6 @@ export class Segment {
   get #files() {
     return [this.log, this.offsetIndex.file, this.timeIndex.file, this.transactionIndex];
   }
-}
-
-/** Other errors (the disk's, or a state that contradicts itself) must not cost data. */
-function isBadBatch(error: unknown): error is KafkaError {
-  return error instanceof KafkaError && (error.name === 'CORRUPT_MESSAGE' || error.name === 'INVALID_RECORD');
-}
-
-function endOffsetIn(headers: BatchHeaders, baseOffset: number): number {
-  let endOffset = baseOffset;
-  while (headers.next()) endOffset = headers.batch.nextOffset;
-  return endOffset;
 }
 
 function pathOf({ directory, baseOffset, fileSuffix }: SegmentOptions, suffix: SegmentSuffix): string {
