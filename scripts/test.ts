@@ -9,7 +9,7 @@ import process from 'node:process';
 const asked = process.argv.slice(2);
 const options = asked.filter((argument) => argument.startsWith('--'));
 const places = asked.filter((argument) => !argument.startsWith('--'));
-const patterns = (places.length > 0 ? places : ['packages', 'test']).map((place) =>
+const patterns = (places.length > 0 ? places : ['packages', 'test', 'bench']).map((place) =>
   statSync(place, { throwIfNoEntry: false })?.isDirectory() ? `${place}/**/*.test.ts` : place,
 );
 const files = globSync(patterns, {

@@ -8,20 +8,19 @@ import { WarmNodes } from './warm-nodes.ts';
 
 export type RunOptions = {
   readonly rounds: number;
-  /** Default both; a scenario that is for one of them only is left out with the other. */
-  readonly targets?: readonly TargetName[];
+  /** A scenario that is for another one only is left out. */
+  readonly targets: readonly TargetName[];
   /** Where profiles of Ottla go, of one more round of each scenario that runs on warm nodes. */
   readonly profileDirectory?: string;
   readonly onSkipped: (scenario: Scenario, missing: string) => void;
   readonly onDone: (samples: Samples, profiled: readonly { readonly where: string; readonly share: number }[]) => void;
 };
 
-const both: readonly TargetName[] = ['ottla', 'kafka'];
 const longRounds = 3;
 
 /** Runs scenarios one after the other; in each, the two targets alternately. */
 export async function run(scenarios: readonly Scenario[], options: RunOptions): Promise<void> {
-  await using nodes = new WarmNodes({ inspected: options.profileDirectory !== undefined });
+  await using nodes = new WarmNodes(options.targets, { inspected: options.profileDirectory !== undefined });
   for (const scenario of scenarios) {
     const missing = scenario.missing?.();
     if (missing !== undefined) {
@@ -29,7 +28,7 @@ export async function run(scenarios: readonly Scenario[], options: RunOptions): 
       continue;
     }
     const { length } = scenario;
-    const targets = (options.targets ?? both).filter((target) => scenario.targets?.includes(target) ?? true);
+    const targets = options.targets.filter((target) => scenario.targets?.includes(target) ?? true);
     if (targets.length === 0) continue;
     await using stack = new AsyncDisposableStack();
     const subjects = new Map<TargetName, Subject>();

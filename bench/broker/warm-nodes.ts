@@ -5,10 +5,13 @@ import { batchesOf16KiB, type ProduceShape, produce } from './produce-shape.ts';
 
 /** One node of each kind that stays up from scenario to scenario, started and warmed when first asked for. */
 export class WarmNodes implements AsyncDisposable {
+  /** What is measured in this run. */
+  readonly targets: readonly TargetName[];
   readonly #options: BenchNodeOptions;
   readonly #nodes = new Map<TargetName, BenchNode>();
 
-  constructor(options: BenchNodeOptions) {
+  constructor(targets: readonly TargetName[], options: BenchNodeOptions) {
+    this.targets = targets;
     this.#options = options;
   }
 

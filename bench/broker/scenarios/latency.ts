@@ -49,7 +49,7 @@ const maxima = new WeakMap<ProduceShape, Promise<number>>();
 
 async function findSlowersMaximum(nodes: WarmNodes, shape: ProduceShape): Promise<number> {
   const found: number[] = [];
-  for (const target of ['ottla', 'kafka'] as const) {
+  for (const target of nodes.targets) {
     const node = await nodes.get(target);
     const rates: number[] = [];
     for (let run = 0; run < 3; run++) {
