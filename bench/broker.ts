@@ -79,12 +79,12 @@ try {
     JSON.stringify({ date: new Date().toISOString(), kafkaRelease, machine, rounds, results, skipped }),
   );
 }
-const missed = results.flatMap(({ scenario, comparisons }) =>
-  comparisons
-    .filter(({ met }) => met === false)
-    .map(({ metric, ratio }) => `  ${ratio!.toFixed(2).padStart(7)}  ${metric}: ${scenario}`),
+const judged = results.flatMap(({ scenario, comparisons }) =>
+  comparisons.filter(({ goal }) => goal !== undefined).map((comparison) => ({ scenario, ...comparison })),
 );
-console.log(missed.length === 0 ? 'all goals met' : `goals missed: ${missed.length}\n${missed.join('\n')}`);
+const missed = judged.filter(({ met }) => !met);
+console.log(`goals met: ${judged.length - missed.length} of ${judged.length}${missed.length > 0 ? '; missed:' : ''}`);
+for (const { scenario, metric, ratio } of missed) console.log(`  ${ratio!.toFixed(2).padStart(7)}  ${metric}: ${scenario}`);
 console.log(`the same as JSON: ${options.json}`);
 
 /** One whose name has all words of one --only; without any, all but the extra ones. */

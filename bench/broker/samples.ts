@@ -27,7 +27,7 @@ export type Spread = { readonly least: number; readonly median: number; readonly
 
 export type Comparison = {
   readonly metric: string;
-  /** Absent where it was not measured, as is what compares the two. */
+  /** Absent where it was not measured, and with it the ratio and the goal. */
   readonly ottla?: Spread;
   readonly kafka?: Spread;
   readonly values: Readonly<Record<TargetName, readonly number[]>>;
