@@ -1,5 +1,6 @@
 import {
   AlterPartitionReassignments,
+  AlterReplicaLogDirs,
   DescribeLogDirs,
   DescribeQuorum,
   type DescribeQuorumResponse,
@@ -43,6 +44,30 @@ export const clusterScenarios: readonly Scenario[] = [
           topics: topics.map(({ name }) => name).filter((name) => name.startsWith('d') || name.startsWith('__')),
         })),
       );
+    },
+  },
+  {
+    name: 'AlterReplicaLogDirs',
+    async run(probe) {
+      const longest = 'l'.repeat(213);
+      for (const name of ['arl', longest, `${longest}l`]) await makeTopic(probe, name);
+      const all = await probe.ask('all', DescribeLogDirs, 4, { topics: [] }, { quiet: true });
+      const own = all!.results[0]!.logDir;
+      const asked = (path: string, name: string, partitions: number[]) => ({ dirs: [{ path, topics: [{ name, partitions }] }] });
+      await probe.askInEachVersion('where it is', AlterReplicaLogDirs, asked(own, 'arl', [0]));
+      await probe.askInEachVersion('nowhere', AlterReplicaLogDirs, asked('/nowhere', 'arl', [0, 1]));
+      await probe.askInEachVersion('a relative path', AlterReplicaLogDirs, asked('nowhere', 'arl', [0]));
+      await probe.askInEachVersion('with a slash', AlterReplicaLogDirs, asked(`${own}/`, 'arl', [0]));
+      await probe.askInEachVersion('no partition', AlterReplicaLogDirs, asked(own, 'arl', [7]));
+      await probe.askInEachVersion('no topic', AlterReplicaLogDirs, asked(own, 'arl-unknown', [0]));
+      await probe.askInEachVersion('no topic, nowhere', AlterReplicaLogDirs, asked('/nowhere', 'arl-unknown', [0]));
+      await probe.askInEachVersion('the metadata log', AlterReplicaLogDirs, asked(own, '__cluster_metadata', [0]));
+      await probe.askInEachVersion('the longest name', AlterReplicaLogDirs, asked(own, longest, [0]));
+      await probe.askInEachVersion('a longer name', AlterReplicaLogDirs, asked('/nowhere', `${longest}l`, [0]));
+      await probe.askInEachVersion('twice', AlterReplicaLogDirs, {
+        dirs: [...asked('/nowhere', 'arl', [0]).dirs, ...asked(own, 'arl', [0, 0]).dirs],
+      });
+      await probe.askInEachVersion('nothing', AlterReplicaLogDirs, { dirs: [] });
     },
   },
   {
