@@ -43,9 +43,12 @@ function commandLine(pid: number): string {
   return String(spawnSync('ps', ['-ww', '-o', 'args=', '-p', String(pid)], { encoding: 'utf8' }).stdout ?? '').trim();
 }
 
+/** Its status, or the signal that ended it; null while it runs. */
+export const howItEnded = ({ exitCode, signalCode }: ChildProcess): number | NodeJS.Signals | null => exitCode ?? signalCode;
+
 /** Resolves when the process has ended; after `graceMs` it is killed, and that is an error. */
 export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs: number): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (howItEnded(child) !== null) return;
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   child.kill(signal);
   const late = setTimeout(() => child.kill('SIGKILL'), graceMs);

@@ -22,9 +22,7 @@ describe('same answers', { skip: both ? false : 'needs both targets' }, () => {
   const probes: Probe[] = [];
 
   before(async () => {
-    nodes.push(
-      ...(await Promise.all((['kafka', 'ottla'] as const).map((target) => TargetNode.create(target, brokerProperties)))),
-    );
+    nodes.push(...(await TargetNode.createEach(['kafka', 'ottla'], brokerProperties)));
     probes.push(...nodes.map((node) => new Probe(node)));
   });
   after(async () => {

@@ -6,7 +6,7 @@ import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { interopDirectory, javascriptClients, python } from '../home.ts';
 import { programCommand } from '../kafka/kafka.ts';
-import { end, start } from '../processes.ts';
+import { end, howItEnded, start } from '../processes.ts';
 
 export type Codec = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd';
 export type Record = { partition?: number; timestamp?: number; key: string | null; value: string | null; headers?: Header[] };
@@ -174,7 +174,7 @@ export class WorkerClient implements Client {
   async close(): Promise<void> {
     this.#child.stdin!.end();
     await new Promise<void>((resolve) => {
-      if (this.#child.exitCode !== null) return resolve();
+      if (howItEnded(this.#child) !== null) return resolve();
       const late = setTimeout(resolve, 3000);
       this.#child.once('exit', () => {
         clearTimeout(late);

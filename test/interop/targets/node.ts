@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { rootDirectory } from '../home.ts';
 import { programCommand, serverCommand } from '../kafka/kafka.ts';
-import { end, eventually, freePort, run, start } from '../processes.ts';
+import { end, eventually, freePort, howItEnded, run, start } from '../processes.ts';
 import { metadataSettled } from './settled.ts';
 
 export type TargetName = 'ottla' | 'kafka';
@@ -66,6 +66,21 @@ export class TargetNode {
     return node;
   }
 
+  /** One node of each. When one does not start the others are ended too, because a test's process never ends before its nodes. */
+  static async createEach(
+    names: readonly TargetName[],
+    properties: Readonly<Record<string, string>> = {},
+  ): Promise<TargetNode[]> {
+    const outcomes = await Promise.allSettled(names.map((name) => TargetNode.create(name, properties)));
+    const nodes = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    for (const outcome of outcomes) {
+      if (outcome.status === 'fulfilled') continue;
+      for (const node of nodes) await node.destroy();
+      throw outcome.reason;
+    }
+    return nodes;
+  }
+
   /** Formats a fresh data directory for a node that is not started yet. */
   static async format(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
@@ -115,17 +130,17 @@ export class TargetNode {
     const command = this.command(kafka);
     const child = start(command[0]!, command.slice(1), { cwd: this.directory, stdio: ['ignore', output, output] });
     this.#child = child;
-    await eventually(
-      `${this.target} answers`,
-      () => {
-        if (child.exitCode !== null) throw new Error(`${this.target} ended with status ${child.exitCode}`);
-        return this.#knowsItself();
-      },
-      { timeoutMs: 300_000 },
-    ).catch((error) => {
-      child.kill('SIGKILL');
-      throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
-    });
+    await eventually(`${this.target} answers`, async () => howItEnded(child) !== null || (await this.#knowsItself()), {
+      timeoutMs: 300_000,
+    })
+      .then(() => {
+        const status = howItEnded(child);
+        if (status !== null) throw new Error(`${this.target} ended with ${status}`);
+      })
+      .catch((error) => {
+        child.kill('SIGKILL');
+        throw new Error(`${this.target} did not start; the end of its log:\n${this.log.slice(-3000)}`, { cause: error });
+      });
   }
 
   /** Resolves when the broker acts on all the metadata that was changed before. */
