@@ -6,9 +6,9 @@ import {
   buildLegacyMessageSet,
   type DecodedRecord,
 } from '@ottla/protocol';
+import type { LastRecordOfProducer } from './active-producers.ts';
 import type { CleanedTransactions } from './cleaned-transactions.ts';
 import type { KeyOffsetMap } from './key-offset-map.ts';
-import type { LastRecordOfProducer } from './log.ts';
 
 /** What one round of cleaning knows. */
 export type CleaningRound = {

@@ -1,4 +1,5 @@
 // ── one partition's log ──
+export type { ActiveProducer } from './active-producers.ts';
 export type { AppendOrigin } from './append-origin.ts';
 export type { AppendOptions } from './append-plan.ts';
 // ── the log directories of a node ──
@@ -15,17 +16,13 @@ export type { DirectoryFailure } from './disk-errors.ts';
 export { type DiskFault, diskFaultOf } from './disk-fault.ts';
 export { copyStep, dropWhatParted, isAhead } from './future-log.ts';
 export type { EpochEndOffset, EpochEntry } from './leader-epoch-cache.ts';
-export {
-  type ActiveProducer,
-  Log,
-  type LogOptions,
-  type SegmentInfo,
-} from './log.ts';
+export { Log, type SegmentInfo } from './log.ts';
 export type { AppendResult } from './log-appender.ts';
 export { defaultLogCleanerConfig, LogCleaner, type LogCleanerConfig, type LogCleanerOptions } from './log-cleaner.ts';
 export { defaultLogConfig, type LogConfig } from './log-config.ts';
 export { type DirectoryLock, directoryLockName, LogDirectoryError, lockDirectory } from './log-directory.ts';
 export { type CreateOptions, type DirectoryDescription, LogManager, type LogManagerOptions } from './log-manager.ts';
+export type { LogOptions } from './log-opening.ts';
 export type { LogRead, ReadRequest, TimestampAndOffset } from './log-reader.ts';
 export { defaultLogManagerIntervals, type LogManagerIntervals } from './log-tasks.ts';
 export { type RecordError, RecordValidationError } from './log-validator.ts';

@@ -1,8 +1,9 @@
 /** For tests of this package: logs on files in memory, and batches to fill them with. */
 import { type BatchOptions, batchesOf, buildBatch, buildControlBatch } from '@ottla/protocol';
 import { type Files, MemoryFiles, type Runtime, SeededRandom, silentLogger } from '@ottla/runtime';
-import { Log, type LogOptions } from './log.ts';
+import { Log } from './log.ts';
 import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import type { LogOptions } from './log-opening.ts';
 
 export const startMs = Date.UTC(2026, 0, 1);
 

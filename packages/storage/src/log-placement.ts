@@ -1,9 +1,10 @@
 import { KafkaError, type Uuid } from '@ottla/protocol';
 import { type Files, IoError } from '@ottla/runtime';
 import type { DiskErrors } from './disk-errors.ts';
-import { Log, type LogOptions } from './log.ts';
+import { Log } from './log.ts';
 import type { LogDirectories } from './log-directories.ts';
 import type { LogDirectory } from './log-directory.ts';
+import type { LogOptions } from './log-opening.ts';
 import type { NodeLogs, PlacedLog } from './node-logs.ts';
 
 export type LogPlacementOptions = {

@@ -1,12 +1,11 @@
 import { KafkaError, type Uuid } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
+import { type ActiveProducer, activeProducersOf, type LastRecordOfProducer, lastRecordsOf } from './active-producers.ts';
 import type { AppendOptions } from './append-plan.ts';
-import { CorruptFileError } from './corrupt-file-error.ts';
 import type { EpochEndOffset, EpochEntry, LeaderEpochCache } from './leader-epoch-cache.ts';
 import { type AppendResult, LogAppender } from './log-appender.ts';
-import { defaultLogConfig, type LogConfig } from './log-config.ts';
+import type { LogConfig } from './log-config.ts';
 import { LogFlusher } from './log-flusher.ts';
-import { createLog, type LoadedLog, loadLog, rollJitterMs } from './log-loader.ts';
+import { type LogOptions, type OpenedFiles, openLogFiles } from './log-opening.ts';
 import {
   checkReadable,
   findAborted,
@@ -18,68 +17,24 @@ import {
   readSegments,
   type TimestampAndOffset,
 } from './log-reader.ts';
-import { expiredSegments, type RetentionReason, retentionReasons } from './log-retention.ts';
+import { expiredSegments, retentionReasons } from './log-retention.ts';
 import { partitionDirectoryName } from './partition-directory.ts';
-import { readPartitionMetadata, writePartitionMetadata } from './partition-metadata.ts';
-import { lastOffsetOf, lastSequenceOf } from './producer-entry.ts';
+import { writePartitionMetadata } from './partition-metadata.ts';
 import { rebuildProducerStates } from './producer-rebuild.ts';
 import type { ProducerStates } from './producer-states.ts';
 import { ReadBuffers } from './read-buffers.ts';
-import { RetiredFiles } from './retired-files.ts';
 import type { RollWitnesses } from './roll-witnesses.ts';
-import { Segment } from './segment.ts';
-import { cleanedSuffix, deletedSuffix, removeSegmentFiles, swapSuffix } from './segment-files.ts';
+import type { Segment } from './segment.ts';
+import { SegmentTurnover } from './segment-turnover.ts';
 import type { Segments } from './segments.ts';
-import { LogTail, type TailCache } from './tail-cache.ts';
+import { LogTail } from './tail-cache.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
-
-export type LogOptions = {
-  /** The partition's own directory; created if absent. */
-  readonly directory: string;
-  readonly topic: string;
-  readonly partition: number;
-  /** Written to partition.metadata when that has none. */
-  readonly topicId?: Uuid;
-  readonly runtime: Pick<Runtime, 'files' | 'clock' | 'random' | 'logger'>;
-  readonly config?: LogConfig;
-  /** False: the log is read again from the recovery point on. */
-  readonly cleanShutdown?: boolean;
-  /** The stop was not clean, but the log was recovered since, on another thread: its files are believed, and not taken for durable. */
-  readonly isRecovered?: boolean;
-  readonly recoveryPoint?: number;
-  readonly logStartOffset?: number;
-  /** producer.id.expiration.ms. Default one day. */
-  readonly producerIdExpirationMs?: number;
-  /** Shared with other logs. Default: its own, and no tail in memory. */
-  readonly buffers?: ReadBuffers;
-  readonly tails?: TailCache;
-  /**
-   * Writes the recovery points of the log's directory down. Before a truncation, for what is written behind its offset must not pass for
-   * flushed after a crash; and before a cleaning, so that a crash does not bring up what only the batches cleaned away know of producers.
-   */
-  readonly checkpointRecoveryPoint?: () => void;
-};
-
-/** As DescribeProducers shows it. */
-export type ActiveProducer = {
-  readonly producerId: number;
-  readonly producerEpoch: number;
-  readonly lastSequence: number;
-  readonly lastTimestamp: number;
-  readonly coordinatorEpoch: number;
-  /** -1 without an open transaction. */
-  readonly currentTransactionFirstOffset: number;
-};
-
-export type LastRecordOfProducer = { readonly lastDataOffset: number; readonly producerEpoch: number };
 
 export type SegmentInfo = {
   readonly baseOffset: number;
   readonly sizeBytes: number;
   readonly largestTimestamp: number;
 };
-
-const defaultProducerIdExpirationMs = 24 * 60 * 60 * 1000;
 
 /**
  * One partition's log, in Kafka's files. Synchronous: writes go to the page cache, and durability is `flush`'s.
@@ -99,7 +54,7 @@ export class Log {
   readonly #epochs: LeaderEpochCache;
   readonly #producers: ProducerStates;
   readonly #witnesses: RollWitnesses;
-  readonly #retired: RetiredFiles;
+  readonly #turnover: SegmentTurnover;
   readonly #flusher: LogFlusher;
   readonly #appender: LogAppender;
   readonly #buffers: ReadBuffers;
@@ -107,35 +62,15 @@ export class Log {
   readonly #checkpointRecoveryPoint: () => void;
   #logStartOffset: number;
   #highWatermark: number | undefined;
-  #segmentsVersion = 0;
   #firstDirtyOffset: number | undefined;
   #isClosed = false;
 
   /** Throws IoError and CorruptFileError: the log directory is at fault. INCONSISTENT_TOPIC_ID when it is another topic's. */
   static open(options: LogOptions): Log {
-    const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
-    const isNew = !runtime.files.stat(directory);
-    if (isNew) runtime.files.makeDirectory(directory);
-    const topicId = settleTopicId(options, isNew);
-    const load = isNew ? createLog : loadLog;
-    const loaded = load({
-      files: runtime.files,
-      clock: runtime.clock,
-      random: runtime.random,
-      logger: runtime.logger,
-      directory,
-      partitionName: partitionDirectoryName(topic, partition),
-      config,
-      cleanShutdown: options.cleanShutdown ?? false,
-      isRecovered: options.isRecovered ?? false,
-      recoveryPoint: options.recoveryPoint ?? 0,
-      logStartOffset: options.logStartOffset ?? 0,
-      producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
-    });
-    return new Log(options, { config, topicId, ...loaded });
+    return new Log(options, openLogFiles(options));
   }
 
-  private constructor(options: LogOptions, loaded: LoadedLog & { config: LogConfig; topicId: Uuid | undefined }) {
+  private constructor(options: LogOptions, loaded: OpenedFiles) {
     this.directory = options.directory;
     this.topic = options.topic;
     this.partition = options.partition;
@@ -143,11 +78,12 @@ export class Log {
     this.#topicId = loaded.topicId;
     this.#config = loaded.config;
     this.#runtime = options.runtime;
-    this.#segments = loaded.segments;
+    const { segments, producers, witnesses } = loaded;
+    this.#segments = segments;
     this.#epochs = loaded.epochs;
-    this.#producers = loaded.producers;
-    this.#witnesses = loaded.witnesses;
-    this.#retired = new RetiredFiles(options.runtime.files);
+    this.#producers = producers;
+    this.#witnesses = witnesses;
+    this.#turnover = new SegmentTurnover({ log: this, runtime: options.runtime, segments, producers, witnesses });
     this.#logStartOffset = loaded.logStartOffset;
     const { files, clock } = options.runtime;
     this.#buffers = options.buffers ?? new ReadBuffers();
@@ -224,7 +160,7 @@ export class Log {
 
   /** Changes when segments go, are replaced, or are cut: a cleaning under way has lost its ground. */
   get segmentsVersion(): number {
-    return this.#segmentsVersion;
+    return this.#turnover.version;
   }
 
   /** Everything below has been compacted; undefined: nothing ever was. The cleaner sets it, truncation lowers it. */
@@ -238,17 +174,13 @@ export class Log {
 
   /** Per producer id the last offset it wrote data at (-1: only markers are known of it) and its epoch. */
   lastRecordsOfProducers(): Map<number, LastRecordOfProducer> {
-    const records = new Map<number, LastRecordOfProducer>();
-    for (const [producerId, entry] of this.#producers.entries)
-      records.set(producerId, { lastDataOffset: lastOffsetOf(entry), producerEpoch: entry.producerEpoch });
-    return records;
+    return lastRecordsOf(this.#producers);
   }
 
   /** An empty segment in `.cleaned` files, for the cleaner to fill. */
   createCleanedSegment(baseOffset: number): Segment {
     this.#ensureOpen();
-    const options = this.#segmentOptions(baseOffset);
-    return Segment.create({ ...options, config: { ...this.#config, preallocate: false }, fileSuffix: cleanedSuffix });
+    return this.#turnover.createCleaned(baseOffset);
   }
 
   /**
@@ -257,17 +189,9 @@ export class Log {
    */
   replaceSegments(replaced: readonly Segment[], cleaned: Segment): void {
     this.#ensureOpen();
-    const { files, clock } = this.#runtime;
     this.#checkpointRecoveryPoint();
-    cleaned.changeSuffix(cleanedSuffix, swapSuffix);
-    files.syncDirectory(this.directory);
-    this.#segmentsVersion++;
-    this.#segments.replace(replaced, cleaned);
     this.#tail?.clear();
-    this.#witnesses.removeUpTo(this.#segments.at(this.#segments.all.indexOf(cleaned) + 1)!.baseOffset);
-    this.#retireFiles(replaced, clock.nowMs(), cleaned.baseOffset);
-    cleaned.changeSuffix(swapSuffix, '');
-    files.syncDirectory(this.directory);
+    this.#turnover.replace(replaced, cleaned);
   }
 
   updateConfig(config: LogConfig): void {
@@ -380,14 +304,7 @@ export class Log {
   }
 
   activeProducers(): ActiveProducer[] {
-    return Array.from(this.#producers.entries.values(), (entry) => ({
-      producerId: entry.producerId,
-      producerEpoch: entry.producerEpoch,
-      lastSequence: lastSequenceOf(entry),
-      lastTimestamp: entry.lastTimestamp,
-      coordinatorEpoch: entry.coordinatorEpoch,
-      currentTransactionFirstOffset: entry.transactionFirstOffset,
-    }));
+    return activeProducersOf(this.#producers);
   }
 
   hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
@@ -408,9 +325,7 @@ export class Log {
       );
     }
     if (offset <= this.#logStartOffset) return false;
-    this.#logStartOffset = offset;
-    this.#epochs.truncateFromStart(offset);
-    this.#producers.onLogStartOffset(offset);
+    this.#startAt(offset);
     return true;
   }
 
@@ -427,57 +342,26 @@ export class Log {
         highWatermark,
         nowMs,
       });
-      if (expired.length > 0) this.#deleteExpired(expired, reason, nowMs);
+      if (expired.length === 0) continue;
+      if (expired.length === this.#segments.count) this.roll();
+      this.#turnover.removeExpired(expired, { reason, nowMs });
+      this.#startAt(Math.max(this.#logStartOffset, this.#segments.first.baseOffset));
       deleted += expired.length;
     }
     return deleted;
   }
 
-  #deleteExpired(expired: readonly Segment[], reason: RetentionReason, nowMs: number): void {
-    this.#runtime.logger.info('retention removes segments', {
-      partition: this.name,
-      reason,
-      baseOffsets: expired.map((segment) => segment.baseOffset),
-    });
-    if (expired.length === this.#segments.count) this.roll();
-    this.#retire(expired, nowMs);
-    this.#logStartOffset = Math.max(this.#logStartOffset, this.#segments.first.baseOffset);
-    this.#epochs.truncateFromStart(this.#logStartOffset);
-    this.#producers.onLogStartOffset(this.#logStartOffset);
+  #startAt(offset: number): void {
+    this.#logStartOffset = offset;
+    this.#epochs.truncateFromStart(offset);
+    this.#producers.onLogStartOffset(offset);
   }
 
   /** Begins a new segment, at the log's end or at the later offset that the next batch has. */
   roll(expectedOffset = 0): void {
     this.#ensureOpen();
     this.#appender.settle();
-    const baseOffset = Math.max(expectedOffset, this.logEndOffset);
-    const { active } = this.#segments;
-    const replacesActive = active.baseOffset === baseOffset;
-    if (replacesActive && active.sizeBytes > 0) {
-      throw new Error(`${this.name} cannot roll at ${baseOffset}: a segment with data begins there`);
-    }
-    if (!replacesActive) {
-      active.becomeInactive();
-      this.#witnesses.record({ baseOffset, previousBytes: active.sizeBytes });
-    }
-    const next = this.#createSegment(baseOffset, replacesActive);
-    if (replacesActive) {
-      this.#segments.remove([active]);
-      active.close();
-    }
-    this.#segments.add(next);
-    this.#producers.advanceTo(baseOffset);
-    this.#producers.takeSnapshot();
-  }
-
-  /** When it throws, no new files are left behind: the active segment may yet grow over the offset at which they begin. */
-  #createSegment(baseOffset: number, replacesActive: boolean): Segment {
-    try {
-      return Segment.create(this.#segmentOptions(baseOffset));
-    } catch (error) {
-      if (!replacesActive) removeSegmentFiles(this.#runtime.files, this.directory, baseOffset);
-      throw error;
-    }
+    this.#turnover.roll(Math.max(expectedOffset, this.logEndOffset));
   }
 
   /** Drops everything from the batch that holds `offset` on. False when there was nothing to drop. */
@@ -495,11 +379,7 @@ export class Log {
     }
     const nowMs = this.#runtime.clock.nowMs();
     this.#endAt(offset);
-    const later = this.#segments.all.filter((segment) => segment.baseOffset > offset);
-    this.#cutFrom(later, nowMs);
-    const { active } = this.#segments;
-    active.truncateTo(offset, nowMs);
-    active.log.sync();
+    this.#turnover.truncateTo(offset, nowMs);
     this.#logStartOffset = Math.min(this.#logStartOffset, offset);
     this.#epochs.truncateFromEnd(offset);
     this.#rebuildProducers(nowMs);
@@ -512,27 +392,16 @@ export class Log {
     this.#appender.settle();
     const nowMs = this.#runtime.clock.nowMs();
     this.#endAt(offset);
-    this.#cutFrom(this.#segments.all.slice(), nowMs);
-    this.#producers.startAt(offset);
-    this.#segments.add(Segment.create(this.#segmentOptions(offset)));
-    this.#runtime.files.syncDirectory(this.directory);
+    this.#turnover.truncateFullyAndStartAt(offset, nowMs);
     this.#logStartOffset = offset;
     this.#epochs.clear();
     this.#rebuildProducers(nowMs);
   }
 
-  /** The last first, and durably: a power loss must leave neither a gap, nor what was cut off behind what is written there next. */
-  #cutFrom(later: readonly Segment[], nowMs: number): void {
-    if (later.length === 0) return;
-    this.#retire(later.toReversed(), nowMs);
-    this.#witnesses.removeFrom(later[0]!.baseOffset);
-    this.#runtime.files.syncDirectory(this.directory);
-  }
-
   #endAt(offset: number): void {
     this.#appender.endAt(offset);
     this.#tail?.clear();
-    this.#segmentsVersion++;
+    this.#turnover.onCut();
     if (this.#firstDirtyOffset !== undefined) this.#firstDirtyOffset = Math.min(this.#firstDirtyOffset, offset);
     this.#flusher.onTruncation(offset);
     this.#checkpointRecoveryPoint();
@@ -580,7 +449,7 @@ export class Log {
   runTasks(nowMs: number): void {
     if (this.#isClosed) return;
     this.#segments.active.writeIndexesBehind();
-    this.#retired.removeDue(nowMs);
+    this.#turnover.removeDue(nowMs);
   }
 
   /** Frees what can be read again from the files: the indexes of rolled segments, and the log's end unless it was read since the last time. */
@@ -622,35 +491,6 @@ export class Log {
     return this.#isClosed;
   }
 
-  #retire(segments: readonly Segment[], nowMs: number): void {
-    const removed = segments.slice();
-    this.#segmentsVersion++;
-    this.#segments.remove(removed);
-    this.#retireFiles(removed, nowMs);
-  }
-
-  #retireFiles(segments: readonly Segment[], nowMs: number, keptSnapshot?: number): void {
-    const dueMs = nowMs + this.#config.fileDeleteDelayMs;
-    for (const segment of segments) {
-      this.#retired.addFiles(segment.retire(deletedSuffix), dueMs);
-      if (segment.baseOffset === keptSnapshot) continue;
-      const snapshot = this.#producers.retireSnapshot(segment.baseOffset);
-      if (snapshot) this.#retired.addFiles([snapshot], dueMs);
-    }
-  }
-
-  #segmentOptions(baseOffset: number) {
-    return {
-      files: this.#runtime.files,
-      directory: this.directory,
-      baseOffset,
-      config: this.#config,
-      logger: this.#runtime.logger,
-      nowMs: this.#runtime.clock.nowMs(),
-      rollJitterMs: rollJitterMs(this.#config, this.#runtime.random),
-    };
-  }
-
   #checkReadable(offset: number): void {
     const { logStartOffset, logEndOffset, name } = this;
     checkReadable(offset, { logStartOffset, logEndOffset, partitionName: name });
@@ -658,30 +498,5 @@ export class Log {
 
   #ensureOpen(): void {
     if (this.#isClosed) throw new KafkaError('KAFKA_STORAGE_ERROR', `the log of ${this.name} is closed`);
-  }
-}
-
-/** The directory's topic id, which must be the expected one if both are known. */
-function settleTopicId(options: LogOptions, isNew: boolean): Uuid | undefined {
-  const { directory, topic, partition, topicId, runtime } = options;
-  const stored = isNew ? undefined : storedTopicId(options);
-  if (stored !== undefined && topicId !== undefined && stored !== topicId) {
-    throw new KafkaError(
-      'INCONSISTENT_TOPIC_ID',
-      `${directory} belongs to topic id ${stored}, but ${topic}-${partition} has ${topicId}`,
-    );
-  }
-  if (stored === undefined && topicId !== undefined) writePartitionMetadata(runtime.files, directory, { topicId });
-  return stored ?? topicId;
-}
-
-/** A loss of power may leave what was never flushed as anything. */
-function storedTopicId({ directory, runtime, cleanShutdown }: LogOptions): Uuid | undefined {
-  try {
-    return readPartitionMetadata(runtime.files, directory)?.topicId;
-  } catch (error) {
-    if (!(error instanceof CorruptFileError) || cleanShutdown) throw error;
-    runtime.logger.warn('a log does not say to which topic it belongs', { file: error.path, problem: error.message });
-    return undefined;
   }
 }
