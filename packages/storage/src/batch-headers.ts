@@ -58,11 +58,11 @@ export class BatchHeaders {
     return true;
   }
 
-  /** A flipped bit may make an offset or a time of which nothing can be said. */
+  /** A flipped bit may make an offset or a time of which nothing can be said. A time may well be from before 1970. */
   #requireNumbers(position: number): void {
     const { magic, writtenOffset } = this.batch;
     const maxTimestamp = magic < 2 ? -1 : this.batch.maxTimestamp;
-    if (writtenOffset >= 0 && writtenOffset <= largestNumber && maxTimestamp >= -1 && maxTimestamp <= largestNumber) return;
+    if (writtenOffset >= 0 && writtenOffset <= largestNumber && Math.abs(maxTimestamp) <= largestNumber) return;
     throw new CorruptFileError(this.#log.path, `at position ${position} a batch has an offset or a time that cannot be`);
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { batchesOf, buildLegacyMessageSet } from '@ottla/protocol';
+import { BatchView, batchesOf, buildLegacyMessageSet, writeInt64 } from '@ottla/protocol';
 import { append, batchOf, damage, endTransaction, flipBit, openLog, startMs, testRuntime, valuesIn } from './log-fixture.ts';
 
 const directory = '/data/t-0';
@@ -65,6 +65,30 @@ test('a clean restart changes neither the state nor a byte of the files', () => 
   reopened.close();
   assert.deepEqual(contentsOf(runtime), files);
 });
+
+test('records from before 1970 keep no log from opening, after a clean stop or a crash', () => {
+  for (const timestamp of [-2, -5, Number.MIN_SAFE_INTEGER]) {
+    const { runtime, log } = filledLog();
+    append(log, batchOfLongAgo('old', timestamp), 3);
+    log.roll();
+    append(log, batchOfLongAgo('old too', timestamp), 3);
+    const before = stateOf(log);
+    log.close();
+    const reopened = openLog(runtime, { config });
+    assert.deepEqual(stateOf(reopened), before);
+    reopened.abandon();
+    assert.deepEqual(stateOf(openLog(runtime, { config, cleanShutdown: false })), before);
+  }
+});
+
+/** As other producers may send it: ours refuses to build it. */
+function batchOfLongAgo(value: string, timestamp: number): Uint8Array {
+  const bytes = batchOf([value]);
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const position of [27, 35]) writeInt64(view, position, timestamp);
+  new BatchView(bytes).refreshCrc();
+  return bytes;
+}
 
 test('after a crash the log is read again, with the same result', () => {
   const { runtime, log } = filledLog();
