@@ -155,6 +155,26 @@ test('the last batch of the round and the last of a live producer stay, if only 
   assert.equal(reopened.logEndOffset, 5);
 });
 
+test('no record has the largest timestamp when cleaning took those of the first batch with it', () => {
+  const { runtime, log } = compacted();
+  appendKeyed(log, [['a', '1']], { producerId: 7, producerEpoch: 0, baseSequence: 0, timestamp: startMs + 9 });
+  appendKeyed(log, [['a', '2']]);
+  appendKeyed(log, [['b', '1']], { timestamp: startMs + 9 });
+  log.roll();
+  assert.equal(log.offsetOfMaxTimestamp()?.offset, 0);
+  clean(log, runtime);
+  assert.deepEqual(
+    batchesIn(log).map(({ records }) => records.length),
+    [0, 1, 1],
+  );
+  assert.equal(log.offsetOfMaxTimestamp(), undefined);
+  log.close();
+  const reopened = openLog(runtime, { config });
+  assert.equal(reopened.offsetOfMaxTimestamp(), undefined);
+  appendKeyed(reopened, [['b', '2']], { timestamp: startMs + 10 });
+  assert.equal(reopened.offsetOfMaxTimestamp()?.offset, 3);
+});
+
 test('data of aborted transactions goes at once, its marker a round and a delete horizon later', () => {
   const { runtime, log } = compacted();
   const producer = { producerId: 9, producerEpoch: 0, isTransactional: true };

@@ -106,7 +106,10 @@ function findTimestampIn(segment: Segment, timestamp: number, startOffset: numbe
   return undefined;
 }
 
-/** The record with the largest timestamp, the first of several (KIP-734). */
+/**
+ * The record with the largest timestamp, the first of several (KIP-734). Undefined, like in Kafka, when cleaning took the records of the first
+ * batch with that time: one stays without records while its producer's sequence ends in it, and its header keeps the time.
+ */
 export function findMaxTimestamp(segments: Segments): TimestampAndOffset | undefined {
   let segment = segments.first;
   for (const candidate of segments.all) {
@@ -115,9 +118,7 @@ export function findMaxTimestamp(segments: Segments): TimestampAndOffset | undef
   const { timestamp, offset } = segment.latest;
   const headers = segment.headersFrom(offset);
   while (headers.next()) {
-    if (headers.batch.maxTimestamp !== timestamp) continue;
-    const found = firstRecord(wholeBatch(segment, headers), (at) => at === timestamp);
-    if (found) return found;
+    if (headers.batch.maxTimestamp === timestamp) return firstRecord(wholeBatch(segment, headers), (at) => at === timestamp);
   }
   return undefined;
 }
