@@ -320,7 +320,7 @@ export const logConfigs = defineConfigs({
     importance: 'high',
     dynamic: 'cluster-wide',
     honoured: true,
-    doc: 'After a crash, on how many threads the logs of one log directory are recovered. A start reads it.',
+    doc: 'On how many threads the logs of one log directory are recovered after a crash, if there is 1 GiB to read or more. A start reads it.',
   }),
   'producer.id.expiration.check.interval.ms': int({
     default: 600_000,
