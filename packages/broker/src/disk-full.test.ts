@@ -55,6 +55,56 @@ test('a topic whose replicas find no room is served when there is some', async (
   await node.stop();
 });
 
+for (const code of ['ENOSPC', 'EDQUOT', 'EROFS']) {
+  test(`a directory that answers ${code} after a kill is offline alone, and whole at the next start`, async () => {
+    const { node, fault } = await withFaults({ 'log.dirs': '/a,/b' });
+    let client = await node.client();
+    await client.createTopic('orders', {}, { partitions: 2 });
+    for (const partition of [0, 1]) await client.produce('orders', ['kept'], { partition });
+    const [inA, inB] = node.list('/a').includes('orders-0') ? [0, 1] : [1, 0];
+    node.machine.kill();
+    fault.of = (operation) => (writes(operation) && operation.path.startsWith('/b/') ? code : undefined);
+    await node.start();
+    client = await node.client();
+    assert.deepEqual(await client.fetch('orders', { partition: inA }), ['kept']);
+    assert.equal((await client.produce('orders', ['more'], { partition: inA })).error, 'NONE');
+    assert.equal((await client.produce('orders', ['refused'], { partition: inB })).error, 'KAFKA_STORAGE_ERROR');
+    const { results } = await client.ask(DescribeLogDirs, { topics: null });
+    assert.deepEqual(
+      results.map(({ logDir, errorCode }) => [logDir, errorName(errorCode)]),
+      [
+        ['/a', 'NONE'],
+        ['/b', 'KAFKA_STORAGE_ERROR'],
+      ],
+    );
+    assert.ok(node.logs.at('error').some((message) => message.includes('has no room')));
+    fault.of = () => undefined;
+    await node.restart();
+    client = await node.client();
+    assert.deepEqual(await client.fetch('orders', { partition: inB }), ['kept']);
+    assert.equal((await client.produce('orders', ['again'], { partition: inB })).error, 'NONE');
+    await node.stop();
+  });
+}
+
+test('a node whose metadata log lies in the directory that has no room after a kill says what to do', async () => {
+  const { node, fault } = await withFaults({ 'log.dirs': '/a,/b', 'metadata.log.dir': '/b' });
+  const client = await node.client();
+  await client.createTopic('orders', {}, { partitions: 2 });
+  for (const partition of [0, 1]) await client.produce('orders', ['kept'], { partition });
+  node.machine.kill();
+  fault.of = (operation) => (writes(operation) && operation.path.startsWith('/b/orders') ? 'ENOSPC' : undefined);
+  await assert.rejects(node.start(), {
+    name: 'LogDirectoryError',
+    message: /the metadata log lies in \/b, which cannot be used: .*\/b\/orders-.*make room/,
+  });
+  fault.of = () => undefined;
+  await node.startAgain();
+  const again = await node.client();
+  for (const partition of [0, 1]) assert.deepEqual(await again.fetch('orders', { partition }), ['kept']);
+  await node.stop();
+});
+
 test('a directory that fails is told as Kafka tells it, and the others serve on', async () => {
   const { node, fault } = await withFaults({ 'log.dirs': '/a,/b', 'metadata.log.dir': '/meta' });
   let client = await node.client();

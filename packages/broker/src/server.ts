@@ -14,8 +14,16 @@ import {
 } from '@ottla/metadata';
 import { REPLIES_LATER, type RequestHandler } from '@ottla/network';
 import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
-import type { Address, LogLevel, Runtime, Timer } from '@ottla/runtime';
-import { type DirectoryLock, LogCleaner, LogManager, lockDirectory, readMetaProperties } from '@ottla/storage';
+import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
+import {
+  type DirectoryLock,
+  diskFaultOf,
+  LogCleaner,
+  LogDirectoryError,
+  LogManager,
+  lockDirectory,
+  readMetaProperties,
+} from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
 import type { BrokerParts } from './broker-parts.ts';
@@ -116,6 +124,7 @@ export class BrokerServer {
     const logManager = await openLogs({ ...runtime, logger: loggers.logger('storage') }, { parsed, clusterId, settings, signal });
     const undo: (() => unknown)[] = [() => logManager.close()];
     try {
+      requireMetadataDirectory(logManager, metadataLogDirectory(config));
       const metadataLock = lockMetadataDirectory(runtime, config);
       undo.push(() => metadataLock?.release());
       // Listening comes before the registrations, which name the real ports; requests wait until the broker is ready.
@@ -365,6 +374,18 @@ function requireFormatted(runtime: Runtime, directory: string, nodeId: number): 
   if (properties.nodeId !== nodeId)
     throw new KafkaError('INVALID_CONFIG', `${directory} belongs to node ${properties.nodeId}, not ${nodeId}`);
   return { clusterId: properties.clusterId, directoryId: properties.directoryId };
+}
+
+/** Throws LogDirectoryError when the log manager found that it cannot be used: nobody has it locked then. */
+function requireMetadataDirectory(logManager: LogManager, directory: string): void {
+  const failure = logManager.failureOf(directory);
+  if (failure === undefined) return;
+  const why = failure instanceof Error ? failure.message : String(failure);
+  const isFull = failure instanceof IoError && diskFaultOf(failure) === 'full';
+  const remedy = isFull ? 'make room there' : 'mend that';
+  throw new LogDirectoryError(`the metadata log lies in ${directory}, which cannot be used: ${why}: ${remedy}, and start again`, {
+    cause: failure,
+  });
 }
 
 /** The log manager locks log.dirs; a directory for the metadata log alone is none of them. Throws IoError ELOCKED. */

@@ -2,8 +2,10 @@
 export class CorruptFileError extends Error {
   override readonly name = 'CorruptFileError';
   readonly path: string;
+  readonly problem: string;
   constructor(path: string, problem: string) {
     super(`${path} is corrupt: ${problem}`);
     this.path = path;
+    this.problem = problem;
   }
 }

@@ -129,10 +129,8 @@ export class LogDirectories {
     } catch {
       // The lock is a file in what has just failed.
     }
-    this.#runtime.logger.error('a log directory failed: it is offline until the next start', {
-      directory: directory.path,
-      error,
-    });
+    const what = isFull(error) ? 'a log directory has no room for the recovery of its logs' : 'a log directory failed';
+    this.#runtime.logger.error(`${what}: it is offline until the next start`, { directory: directory.path, error });
   }
 
   markFull(directory: LogDirectory, error: IoError): void {
@@ -159,6 +157,9 @@ export class LogDirectories {
     for (const directory of this.#online) directory.release();
   }
 }
+
+/** While it is in use that is waited for, so it was met when the node started. */
+const isFull = (error: unknown): boolean => error instanceof IoError && diskFaultOf(error) === 'full';
 
 /** The disk's or its files': other directories can be used. Otherwise the node must not run like this. */
 export function isDirectorysFault(error: unknown): boolean {

@@ -1,6 +1,5 @@
 import type { Runtime } from '@ottla/runtime';
 import { Log } from './log.ts';
-import { isDirectorysFault } from './log-directories.ts';
 import { type LogDirectory, LogDirectoryError } from './log-directory.ts';
 import { type LogToRecover, recoverOnThreads } from './log-recovery.ts';
 import type { NodeLogs } from './node-logs.ts';
@@ -31,19 +30,10 @@ export class LogDirectoryLoader {
   }
 
   /**
-   * Returns the directories of the logs that other threads have recovered; the others are recovered when they are opened. A disk that fails
-   * is met again when the logs are loaded.
+   * Returns the directories of the logs that other threads have recovered; the others are recovered when they are opened. Rejects with
+   * IoError, CorruptFileError.
    */
-  async recoverWhatCanBe(directory: LogDirectory): Promise<ReadonlySet<string>> {
-    try {
-      return await this.#recover(directory);
-    } catch (error) {
-      if (!isDirectorysFault(error)) throw error;
-      return new Set();
-    }
-  }
-
-  async #recover(directory: LogDirectory): Promise<ReadonlySet<string>> {
+  async recover(directory: LogDirectory): Promise<ReadonlySet<string>> {
     const { runtime, logs: nodeLogs, recoveryThreads: threads, signal } = this.#options;
     if (directory.wasCleanShutdown || !runtime.workers) return new Set();
     const recoveryPoints = directory.readCheckpoint('recoveryPoint');

@@ -107,10 +107,13 @@ export class LogManager {
     const { runtime, recoveryThreadsPerDirectory: recoveryThreads = 1, signal } = this.#options;
     const loader = new LogDirectoryLoader({ runtime, logs: this.#logs, retired: this.#retired, recoveryThreads, signal });
     const online = [...this.#directories.online];
-    const recovered = await Promise.all(online.map((directory) => loader.recoverWhatCanBe(directory)));
+    // Each settles before anything else is done: until then threads write there.
+    const recoveries = await Promise.allSettled(online.map((directory) => loader.recover(directory)));
     for (const [index, directory] of online.entries()) {
       try {
-        await loader.load(directory, recovered[index]!);
+        const recovery = recoveries[index]!;
+        if (recovery.status === 'rejected') throw recovery.reason;
+        await loader.load(directory, recovery.value);
       } catch (error) {
         if (!isDirectorysFault(error) || this.#directories.online.length === 1) throw error;
         this.#errors.failDirectory(directory, error);
@@ -145,6 +148,11 @@ export class LogManager {
   /** Of those that are online. */
   get directoryIds(): Uuid[] {
     return this.#directories.online.map((directory) => directory.id);
+  }
+
+  /** Why it is offline; undefined when it is not. */
+  failureOf(path: string): unknown {
+    return this.#directories.failureOf(path);
   }
 
   get hasOfflineDirectories(): boolean {

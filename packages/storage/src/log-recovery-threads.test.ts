@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, truncateSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { type LogFields, nodeRuntime, silentLogger } from '@ottla/runtime';
+import { IoError, type LogFields, nodeRuntime, silentLogger } from '@ottla/runtime';
 import { cleanShutdownName } from './clean-shutdown.ts';
 import { append, batchOf, startMs } from './log-fixture.ts';
 import { LogManager } from './log-manager.ts';
@@ -89,5 +89,41 @@ test('a node that is told to stop while it recovers lets go of everything', asyn
     manager.close();
   } finally {
     rmSync(path, { recursive: true });
+  }
+});
+
+test('a directory whose disk fails while threads recover it goes offline alone', async () => {
+  const { path, said } = await deadNode(3);
+  const other = mkdtempSync(join(tmpdir(), 'ottla-recovery-'));
+  const say = (message: string, fields?: LogFields): void => void said.push({ message, fields });
+  const runtime = nodeRuntime({ logger: { ...silentLogger, info: say, warn: say, error: say } });
+  writeMetaProperties(runtime.files, other, { ...owner, directoryId: 'AQAAAAAAAAAAAAAAAAAAAg' }, startMs);
+  const directories = [path, other];
+  try {
+    // The threads of the other logs must have ended: nobody but this one writes there from then on.
+    const index = join(path, 'large-1/00000000000000000000.timeindex');
+    rmSync(index);
+    mkdirSync(index);
+    said.length = 0;
+    const manager = await LogManager.open({ directories, ...owner, runtime, recoveryThreadsPerDirectory: 2 });
+    assert.deepEqual(
+      manager.describeDirs().map((each) => [each.path, each.online !== undefined]),
+      [
+        [path, false],
+        [other, true],
+      ],
+    );
+    const told = said.find(({ message }) => message.startsWith('a log directory failed'));
+    assert.ok(told!.fields!['error'] instanceof IoError);
+    assert.equal((told!.fields!['error'] as IoError).path, index);
+    append(manager.create('served', 0), batchOf(['a']));
+    manager.close();
+    await assert.rejects(LogManager.open({ directories: [path], ...owner, runtime }), {
+      name: 'IoError',
+      code: 'EISDIR',
+      path: index,
+    });
+  } finally {
+    for (const each of directories) rmSync(each, { recursive: true });
   }
 });

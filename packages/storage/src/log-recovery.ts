@@ -3,6 +3,7 @@
  * like after a clean stop. Where there are no threads (a simulation, files in memory) opening recovers.
  */
 import { type Files, type Logger, type Runtime, serveWorkerTask, type WorkerLogLine, type WorkerRuntime } from '@ottla/runtime';
+import { CorruptFileError } from './corrupt-file-error.ts';
 import { Log } from './log.ts';
 import type { LogConfig } from './log-config.ts';
 import { parseSegmentFileName } from './segment-files.ts';
@@ -36,7 +37,10 @@ const taskName = 'recover-logs';
 
 type Done = { readonly directory: string; readonly logEndOffset: number; readonly ms: number };
 
-/** Returns the directories of those that are recovered now. Rejects with IoError, CorruptFileError as an Error of that name, or the signal's reason. */
+/**
+ * Returns the directories of those that are recovered now. Rejects with IoError, CorruptFileError, or the signal's reason; no thread is at
+ * work any more then.
+ */
 export async function recoverOnThreads(logs: readonly LogToRecover[], options: RecoveryOptions): Promise<Set<string>> {
   const { runtime, threads, signal } = options;
   const recovered = new Set<string>();
@@ -66,8 +70,18 @@ export async function recoverOnThreads(logs: readonly LogToRecover[], options: R
   };
   const module = import.meta.url;
   const shares = shareOut(large, threads);
-  await Promise.all(shares.map((input) => workers.run({ module, name: taskName, input }, { onMessage, signal })));
+  const failed = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, failed.signal]) : failed.signal;
+  const running = shares.map((input) => workers.run({ module, name: taskName, input }, { onMessage, signal: stop }));
+  await Promise.all(running.map((run) => run.catch((error: unknown) => failed.abort(error))));
+  if (failed.signal.aborted) throw asCorruptFile(failed.signal.reason);
   return recovered;
+}
+
+/** What crossed from another thread is no instance of a class of this one. */
+function asCorruptFile(error: unknown): unknown {
+  const { name, path, problem } = error as Partial<CorruptFileError>;
+  return name === 'CorruptFileError' && path !== undefined && problem !== undefined ? new CorruptFileError(path, problem) : error;
 }
 
 /** Of the segments that a recovery reads. */

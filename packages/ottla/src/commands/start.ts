@@ -4,6 +4,7 @@ import { BrokerServer, formatForDevelopment, isFormatted, type ServerOptions, wi
 import { parseJavaProperties } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
 import { type Files, IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
+import { diskFaultOf } from '@ottla/storage';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
 type StartOptions = {
@@ -93,8 +94,15 @@ async function startServer(options: ServerOptions): Promise<BrokerServer> {
   try {
     return await BrokerServer.start(options);
   } catch (error) {
-    if (!(error instanceof IoError) || error.code !== 'EADDRINUSE') throw error;
+    if (!(error instanceof IoError)) throw error;
     const { code, path, message } = error;
+    if (diskFaultOf(error) === 'full')
+      throw new IoError(`${message}: make room on that disk, or have it mounted for writing, and start again`, {
+        code,
+        path,
+        cause: error,
+      });
+    if (code !== 'EADDRINUSE') throw error;
     const text = `cannot ${message}: stop who listens there, or choose another port with --port, or in listeners of the --config file`;
     throw new IoError(text, { code, path, cause: error });
   }

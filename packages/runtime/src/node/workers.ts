@@ -1,4 +1,5 @@
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { IoError } from '../files.ts';
 import type { LogFields, Logger } from '../logger.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Workers, WorkerTask } from '../workers.ts';
@@ -6,7 +7,15 @@ import { nodeClock } from './clock.ts';
 import { NodeFiles } from './files.ts';
 import { nodeRandom } from './random.ts';
 
-type FromWorker = { message: unknown } | { result: unknown } | { failure: { name: string; message: string; stack?: string } };
+type FromWorker = { message: unknown } | { result: unknown } | { failure: Failure };
+
+/** An error as it crosses from one thread to another: with its own fields of text, which say what file it was and the system's code. */
+type Failure = {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+  readonly fields: Readonly<Record<string, string>>;
+};
 
 /** What a task may use: no network, and no timers, for it is done when it returns. */
 export type WorkerRuntime = Pick<Runtime, 'clock' | 'files' | 'random' | 'logger'>;
@@ -31,7 +40,7 @@ export const nodeWorkers: Workers = {
         if ('message' in sent) return onMessage?.(sent.message);
         signal?.removeEventListener('abort', abort);
         if ('result' in sent) return resolve(sent.result);
-        reject(Object.assign(new Error(sent.failure.message), sent.failure));
+        reject(errorOf(sent.failure));
       });
       worker.on('error', reject);
       worker.on('exit', (code) => {
@@ -57,9 +66,24 @@ export function serveWorkerTask<Input>(
     const runtime = { clock: nodeClock, files: new NodeFiles(), random: nodeRandom, logger: postingLogger(post, {}) };
     send({ result: task((workerData as { input: Input }).input, runtime, post) });
   } catch (error) {
-    const { name: errorName = 'Error', message = String(error), stack } = error as Partial<Error>;
-    send({ failure: { name: errorName, message, ...(stack === undefined ? {} : { stack }) } });
+    send({ failure: failureOf(error) });
   }
+}
+
+function failureOf(error: unknown): Failure {
+  const { name = 'Error', message = String(error), stack } = error as Partial<Error>;
+  const fields = Object.entries(Object(error)).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
+  return { name, message, ...(stack === undefined ? {} : { stack }), fields: Object.fromEntries(fields) };
+}
+
+/** An IoError is one here too: what it costs is decided by its code. */
+function errorOf({ name, message, stack, fields }: Failure): Error {
+  const { code, path, operation } = fields;
+  const isIoError = name === 'IoError' && code !== undefined && path !== undefined;
+  const error = isIoError
+    ? new IoError(message, { code, path, ...(operation === undefined ? {} : { operation }) })
+    : Object.assign(new Error(message), fields, { name });
+  return Object.assign(error, stack === undefined ? {} : { stack });
 }
 
 function postingLogger(post: (line: WorkerLogLine) => void, more: LogFields): Logger {
