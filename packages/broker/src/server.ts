@@ -341,6 +341,7 @@ export class BrokerServer {
       await quorum.close();
     } finally {
       this.#metadataLock?.release();
+      await logManager.closeAhead();
       logManager.close({ brokerEpoch: this.#lifecycle.brokerEpoch });
     }
     runtime.logger.info('the node has stopped cleanly');

@@ -13,6 +13,8 @@ import { CorruptFileError } from './corrupt-file-error.ts';
 
 const version = '0';
 
+type CheckpointEntries = readonly (readonly (string | number)[])[];
+
 /** The fields of each entry. An absent or empty file has none. Throws CorruptFileError. */
 export function readCheckpoint(files: Files, path: string, fieldCount: number): string[][] {
   if (!files.stat(path)) return [];
@@ -35,9 +37,27 @@ export function readCheckpoint(files: Files, path: string, fieldCount: number): 
 }
 
 /** Durable when it returns. */
-export function writeCheckpoint(files: Files, path: string, entries: readonly (readonly (string | number)[])[]): void {
+export function writeCheckpoint(files: Files, path: string, entries: CheckpointEntries): void {
+  files.writeFileDurably(path, encode(entries));
+}
+
+/**
+ * The same without holding up the event loop, in `<path>.tmp`: it is durable when it resolves, and the caller renames it and syncs the
+ * directory.
+ */
+export async function writeCheckpointAside(files: Files, path: string, entries: CheckpointEntries): Promise<void> {
+  const file = files.open(`${path}.tmp`, 'truncate');
+  try {
+    file.write(Buffer.from(encode(entries)), 0);
+    await file.syncLater();
+  } finally {
+    file.close();
+  }
+}
+
+function encode(entries: CheckpointEntries): string {
   const lines = entries.map((fields) => `${fields.join(' ')}\n`);
-  files.writeFileDurably(path, `${version}\n${entries.length}\n${lines.join('')}`);
+  return `${version}\n${entries.length}\n${lines.join('')}`;
 }
 
 /** A whole number of a checkpoint entry. Throws CorruptFileError. */

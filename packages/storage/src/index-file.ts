@@ -29,6 +29,8 @@ export class IndexFile {
   #hasZeroTail = false;
   /** The file was changed since it was last durable. */
   #needsSync = false;
+  /** Counts the changes of the file, so that a sync under way does not vouch for those it has not seen. */
+  #changes = 0;
 
   private constructor(options: IndexFileOptions) {
     this.#options = options;
@@ -114,6 +116,16 @@ export class IndexFile {
     }
   }
 
+  /**
+   * Forgets all entries without reading them: they are about to be made anew. The file follows when it is trimmed, and comes into being then
+   * if it is missing.
+   */
+  reset(): void {
+    this.#adopt(new Uint8Array(0), 0);
+    this.#writtenCount = 0;
+    this.#hasZeroTail = true;
+  }
+
   get needsSync(): boolean {
     return this.#needsSync || this.hasUnwrittenEntries;
   }
@@ -130,6 +142,7 @@ export class IndexFile {
 
   /** Durable when it returns. */
   sync(): void {
+    if (!this.needsSync) return;
     this.#withFile((file) => {
       this.#write(file);
       file.sync();
@@ -137,12 +150,15 @@ export class IndexFile {
     this.#needsSync = false;
   }
 
-  /** Hands the entries over and lets the device take them, off the event loop. `sync` is quick then; only it vouches for anything. */
-  async syncAhead(): Promise<void> {
+  /** What is in it now is durable when it resolves; the device is waited for off the event loop. */
+  async syncLater(): Promise<void> {
+    if (!this.needsSync) return;
     const file = this.#options.files.open(this.#path, 'create');
     try {
       this.#write(file);
+      const changes = this.#changes;
       await file.syncLater();
+      if (changes === this.#changes) this.#needsSync = false;
     } finally {
       file.close();
     }
@@ -186,6 +202,7 @@ export class IndexFile {
   #withFile(use: (file: ReturnType<Files['open']>) => void): void {
     const file = this.#options.files.open(this.#path, 'create');
     this.#needsSync = true;
+    this.#changes++;
     try {
       use(file);
     } finally {
@@ -196,6 +213,8 @@ export class IndexFile {
   #write(file: ReturnType<Files['open']>): void {
     if (!this.hasUnwrittenEntries) return;
     const { entryBytes } = this.#options;
+    this.#needsSync = true;
+    this.#changes++;
     file.write(this.#bytes!.subarray(this.#writtenCount * entryBytes, this.#count * entryBytes), this.#writtenCount * entryBytes);
     this.#writtenCount = this.#count;
   }

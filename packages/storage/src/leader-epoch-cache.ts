@@ -7,7 +7,7 @@
  * tail that was cut off since. An epoch in which nothing was written is lost with a restart, as it is in Kafka.
  */
 import type { Files } from '@ottla/runtime';
-import { checkpointNumber, readCheckpoint, writeCheckpoint } from './checkpoint-file.ts';
+import { checkpointNumber, readCheckpoint, writeCheckpoint, writeCheckpointAside } from './checkpoint-file.ts';
 import { CorruptFileError } from './corrupt-file-error.ts';
 
 export const leaderEpochCheckpointName = 'leader-epoch-checkpoint';
@@ -27,6 +27,8 @@ export class LeaderEpochCache {
   #entries: readonly EpochEntry[];
   /** What the file holds; undefined: not known. */
   #persisted: readonly EpochEntry[] | undefined;
+  /** Counts the writes of the file: one under way gives way to a later one. */
+  #writes = 0;
 
   private constructor(files: Files, directory: string, entries: readonly EpochEntry[], persisted?: readonly EpochEntry[]) {
     this.#files = files;
@@ -121,16 +123,44 @@ export class LeaderEpochCache {
 
   /** The epochs that begin below `endOffset` are durable when it returns. Writes nothing when the file says the same of those offsets. */
   persist(endOffset: number): void {
-    const entries = entriesBelow(endOffset, this.#entries);
-    if (this.#persisted && haveSameEntries(entries, entriesBelow(endOffset, this.#persisted))) return;
-    writeCheckpoint(
-      this.#files,
-      pathIn(this.#directory),
-      entries.map((entry) => [entry.epoch, entry.startOffset]),
-    );
+    const entries = this.#unpersistedBelow(endOffset);
+    if (!entries) return;
+    this.#writes++;
+    writeCheckpoint(this.#files, pathIn(this.#directory), entries.map(fieldsOf));
     this.#persisted = entries;
   }
+
+  /**
+   * Puts the file in its place without holding up the event loop. Returns what to call once the directory is durable; undefined when there
+   * is nothing to write, or when it was written again meanwhile.
+   */
+  async persistLater(endOffset: number): Promise<(() => void) | undefined> {
+    const entries = this.#unpersistedBelow(endOffset);
+    if (!entries) return undefined;
+    const path = pathIn(this.#directory);
+    const write = ++this.#writes;
+    await writeCheckpointAside(this.#files, path, entries.map(fieldsOf));
+    if (write !== this.#writes) return undefined;
+    this.#persisted = undefined;
+    this.#files.rename(`${path}.tmp`, path);
+    return () => {
+      if (write === this.#writes) this.#persisted = entries;
+    };
+  }
+
+  /** The file is no longer this log's: a write under way goes no further. */
+  giveUpWrites(): void {
+    this.#writes++;
+  }
+
+  #unpersistedBelow(endOffset: number): readonly EpochEntry[] | undefined {
+    const entries = entriesBelow(endOffset, this.#entries);
+    const isPersisted = this.#persisted && haveSameEntries(entries, entriesBelow(endOffset, this.#persisted));
+    return isPersisted ? undefined : entries;
+  }
 }
+
+const fieldsOf = ({ epoch, startOffset }: EpochEntry): [number, number] => [epoch, startOffset];
 
 const pathIn = (directory: string): string => `${directory}/${leaderEpochCheckpointName}`;
 

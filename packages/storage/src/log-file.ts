@@ -12,6 +12,10 @@ export class LogFile {
   #preallocated = false;
   /** Behind `#size` may lie what is left of a write that failed. */
   #isTorn = false;
+  /** Of what another process left nobody knows whether it is durable. */
+  #needsSync = true;
+  /** Counts the changes, so that a sync under way does not vouch for those it has not seen. */
+  #changes = 0;
 
   private constructor(files: Files, path: string, size: number) {
     this.#files = files;
@@ -59,6 +63,7 @@ export class LogFile {
   append(parts: readonly Uint8Array[]): void {
     const file = this.#opened();
     if (this.#isTorn) this.#cut(file);
+    this.#markChanged();
     try {
       file.writeAll(parts, this.#size);
     } catch (error) {
@@ -79,6 +84,7 @@ export class LogFile {
   }
 
   #cut(file: File): void {
+    this.#markChanged();
     file.truncate(this.#size);
     this.#preallocated = false;
     this.#isTorn = false;
@@ -86,6 +92,7 @@ export class LogFile {
 
   truncate(size: number): void {
     if (size >= this.#size) return;
+    this.#markChanged();
     this.#opened().truncate(size);
     this.#size = size;
     this.#preallocated = false;
@@ -97,18 +104,29 @@ export class LogFile {
     if (this.#preallocated || this.#isTorn) this.#cut(this.#opened());
   }
 
+  /** Durable when it returns. */
   sync(): void {
+    if (!this.#needsSync) return;
     this.#opened().sync();
+    this.#needsSync = false;
   }
 
   /** Resolves also when the file was closed meanwhile: whoever closes it answers for its data. */
   async syncLater(): Promise<void> {
+    if (!this.#needsSync) return;
     const file = this.#opened();
+    const changes = this.#changes;
     try {
       await file.syncLater();
+      if (this.#file === file && changes === this.#changes) this.#needsSync = false;
     } catch (error) {
       if (this.#file === file) throw error;
     }
+  }
+
+  #markChanged(): void {
+    this.#needsSync = true;
+    this.#changes++;
   }
 
   /** It opens again by itself at the next use. */

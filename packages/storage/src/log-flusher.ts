@@ -2,7 +2,7 @@ import { dirname } from 'node:path';
 import { type Clock, type Files, IoError } from '@ottla/runtime';
 import { diskFaultOf } from './disk-fault.ts';
 import type { LeaderEpochCache } from './leader-epoch-cache.ts';
-import { syncPartitionMetadata } from './partition-metadata.ts';
+import { syncPartitionMetadata, syncPartitionMetadataLater } from './partition-metadata.ts';
 import type { ProducerStates } from './producer-states.ts';
 import type { RollWitnesses } from './roll-witnesses.ts';
 import type { Segment } from './segment.ts';
@@ -30,14 +30,16 @@ export class LogFlusher {
   /** Counts truncations, so that a flush under way does not vouch for bytes it has not seen. */
   #truncations = 0;
   #isStopped = false;
-  /** The directory's name and whose it is. The first flush sees to it, so that what it vouches for is found again. */
-  #isIdentityDurable: boolean;
+  /** Whose the directory is, and its name. The first flush sees to them, so that what it vouches for is found again. */
+  #isOwnerDurable: boolean;
+  #isNameDurable: boolean;
   #failure: unknown;
 
   constructor(options: LogFlusherOptions) {
     this.#options = options;
     this.#recoveryPoint = options.recoveryPoint;
-    this.#isIdentityDurable = options.recoveryPoint > 0;
+    this.#isOwnerDurable = options.recoveryPoint > 0;
+    this.#isNameDurable = options.recoveryPoint > 0;
     this.#flushedAtMs = options.clock.nowMs();
   }
 
@@ -48,6 +50,11 @@ export class LogFlusher {
 
   get flushedAtMs(): number {
     return this.#flushedAtMs;
+  }
+
+  /** The directory that the log's lies in was synced. */
+  onNameDurable(): void {
+    this.#isNameDurable = true;
   }
 
   /** What was at or behind `offset` is gone. */
@@ -88,19 +95,33 @@ export class LogFlusher {
     const rolls = this.#options.witnesses.all;
     try {
       for (const segment of this.#segmentsBelow(endOffset)) await segment.flushLater();
-      if (!this.#isStopped) await this.#syncAhead();
-      if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset, rolls);
+      const namedSegment = this.#isStopped ? -1 : await this.#syncNamesLater(endOffset);
+      if (truncations === this.#truncations && !this.#isStopped) this.#advanceTo(endOffset, { rolls, namedSegment });
     } catch (error) {
       // The files of a log that was stopped may be closed and gone.
       if (!this.#isStopped) this.#fail(error);
     }
   }
 
-  /** What `#advanceTo` syncs takes it no time when the device has it already. */
-  async #syncAhead(): Promise<void> {
-    const { files, directory, producers } = this.#options;
-    await producers.syncSnapshotsAhead();
+  /**
+   * What else goes with the records, and last the directory: `#advanceTo` is left with what has changed meanwhile. Returns the base offset of
+   * the last segment whose name is durable with it.
+   */
+  async #syncNamesLater(endOffset: number): Promise<number> {
+    const { files, directory, segments, epochs, producers } = this.#options;
+    if (!this.#isOwnerDurable) await syncPartitionMetadataLater(files, directory);
+    if (this.#isStopped) return -1;
+    const snapshots = await producers.syncSnapshotsLater();
+    if (this.#isStopped) return -1;
+    const onEpochsDurable = await epochs.persistLater(endOffset);
+    const truncations = this.#truncations;
+    const namedSegment = segments.active.baseOffset;
     if (!this.#isStopped) await files.syncDirectoryLater(directory);
+    if (this.#isStopped || truncations !== this.#truncations) return -1;
+    this.#isOwnerDurable = true;
+    producers.onSnapshotsDurable(snapshots);
+    onEpochsDurable?.();
+    return namedSegment;
   }
 
   #requireTrust(): void {
@@ -116,6 +137,7 @@ export class LogFlusher {
   /** The files are no longer the log's; a flush under way ends without effect. */
   stop(): void {
     this.#isStopped = true;
+    this.#options.epochs.giveUpWrites();
   }
 
   #isDurable(endOffset: number): boolean {
@@ -129,15 +151,17 @@ export class LogFlusher {
     return segments.from(startOffset).filter((segment) => segment.baseOffset < endOffset);
   }
 
-  /** `rolls`: those before the flush began. */
-  #advanceTo(offset: number, rolls = this.#options.witnesses.all): void {
+  /** `rolls`: those before the flush began. `namedSegment`: the last whose name is durable. */
+  #advanceTo(offset: number, { rolls = this.#options.witnesses.all, namedSegment = -1 } = {}): void {
     const { files, clock, directory, segments, epochs, producers, witnesses } = this.#options;
     epochs.persist(offset);
-    if (!this.#isIdentityDurable) syncPartitionMetadata(files, directory);
-    const hasNewNames = producers.syncSnapshots() || segments.active.baseOffset >= this.#recoveryPoint;
-    if (hasNewNames || !this.#isIdentityDurable) files.syncDirectory(directory);
-    if (!this.#isIdentityDurable) files.syncDirectory(dirname(directory));
-    this.#isIdentityDurable = true;
+    if (!this.#isOwnerDurable) syncPartitionMetadata(files, directory);
+    const { baseOffset } = segments.active;
+    const hasNewNames = producers.syncSnapshots() || (baseOffset >= this.#recoveryPoint && baseOffset !== namedSegment);
+    if (hasNewNames || !this.#isOwnerDurable) files.syncDirectory(directory);
+    if (!this.#isNameDurable) files.syncDirectory(dirname(directory));
+    this.#isOwnerDurable = true;
+    this.#isNameDurable = true;
     this.#recoveryPoint = Math.max(this.#recoveryPoint, offset);
     witnesses.removeUpTo(offset, rolls);
     this.#flushedAtMs = clock.nowMs();

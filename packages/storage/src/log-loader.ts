@@ -150,16 +150,23 @@ class LogLoader {
     const names = this.#names.map(parseSegmentFileName);
     const offsets = names.filter((name) => name?.suffix === '.log').map((name) => name!.offset);
     const toRebuild: Segment[] = [];
-    for (const baseOffset of offsets.sort((left, right) => left - right)) {
-      const { segment, isSound } = this.#openSegment(baseOffset);
+    offsets.sort((left, right) => left - right);
+    const trustedEnd = this.#trustedEnd(offsets);
+    for (const baseOffset of offsets) {
+      const isTrusted = baseOffset < trustedEnd;
+      const { segment, isSound } = this.#openSegment(baseOffset, { isTrusted });
       this.#segments.add(segment);
-      if (!isSound) toRebuild.push(segment);
+      if (isTrusted && !isSound) toRebuild.push(segment);
     }
+    for (const segment of toRebuild) this.#rebuildIndexes(segment);
+  }
+
+  /** The segments from there on are read again in any case, in their order. */
+  #trustedEnd(baseOffsets: readonly number[]): number {
     const { cleanShutdown, isRecovered } = this.#options;
-    // Those from there on are read again in any case, in their order.
-    const trustedEnd =
-      cleanShutdown || isRecovered ? Number.POSITIVE_INFINITY : this.#segments.from(this.#firstUnflushedOffset())[0]?.baseOffset;
-    for (const segment of toRebuild) if (segment.baseOffset < trustedEnd!) this.#rebuildIndexes(segment);
+    if (cleanShutdown || isRecovered) return Number.POSITIVE_INFINITY;
+    const firstUnflushed = this.#firstUnflushedOffset();
+    return baseOffsets.findLast((baseOffset) => baseOffset <= firstUnflushed) ?? 0;
   }
 
   /** The segment before a witness was not durable, whatever the checkpoint says of offsets. */
@@ -168,7 +175,8 @@ class LogLoader {
     return Math.min(this.#options.recoveryPoint, first === undefined ? Number.POSITIVE_INFINITY : first - 1);
   }
 
-  #openSegment(baseOffset: number): { segment: Segment; isSound: boolean } {
+  /** What an index holds matters only where it is trusted. */
+  #openSegment(baseOffset: number, { isTrusted }: { isTrusted: boolean }): { segment: Segment; isSound: boolean } {
     const { files, directory, logger } = this.#options;
     const path = (suffix: '.index' | '.timeindex' | '.txnindex') => `${directory}/${segmentFileName(baseOffset, suffix)}`;
     const missing = (['.index', '.timeindex'] as const).find(
@@ -178,7 +186,7 @@ class LogLoader {
     if (missing) logger.warn('an index is missing: the segment is read again', { file: path(missing) });
     try {
       const segment = Segment.open(this.#segmentOptions(baseOffset));
-      segment.checkIndexes();
+      if (isTrusted) segment.checkIndexes();
       return { segment, isSound };
     } catch (error) {
       if (!(error instanceof CorruptFileError)) throw error;

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BatchView, batchesOf, buildLegacyMessageSet, writeInt64 } from '@ottla/protocol';
+import { type FileOperation, MemoryFiles } from '@ottla/runtime';
 import { append, batchOf, damage, endTransaction, flipBit, openLog, startMs, testRuntime, valuesIn } from './log-fixture.ts';
 
 const directory = '/data/t-0';
@@ -358,4 +359,27 @@ test('segments with the old message formats are recovered and read', () => {
   const follower = openLog(testRuntime());
   follower.append(Buffer.concat(parts), { leaderEpoch: 4, origin: 'replication' });
   assert.deepEqual(valuesIn(follower), expected);
+});
+
+test('after a crash nothing is read of an index that is made anew, and nothing is waited for', () => {
+  const operations: FileOperation[] = [];
+  const files = new MemoryFiles({ fault: (operation) => void operations.push(operation) });
+  const runtime = testRuntime(files);
+  const log = openLog(runtime, { config: { indexIntervalBytes: 100 } });
+  for (let index = 0; index < 20; index++) append(log, batchOf([`${index}`.padEnd(200, '.')], { timestamp: startMs + index }));
+  // They have entries, and the zero tail of an active segment.
+  log.runTasks(runtime.nowMs);
+  operations.length = 0;
+  const after = openLog(runtime, { config: { indexIntervalBytes: 100 }, cleanShutdown: false });
+  const onIndexes = operations.filter(({ path }) => path.endsWith('index'));
+  assert.deepEqual(
+    onIndexes.filter(({ kind }) => kind === 'read'),
+    [],
+  );
+  assert.deepEqual(
+    operations.filter(({ kind }) => kind === 'sync' || kind === 'syncDirectory'),
+    [],
+  );
+  assert.equal(after.logEndOffset, 20);
+  assert.equal(after.offsetForTimestamp(startMs + 11)?.offset, 11);
 });

@@ -458,14 +458,30 @@ export class Log {
     for (const segment of this.#segments.all) if (segment !== this.#segments.active) segment.unloadIndexes();
   }
 
+  /** What `close` would wait for, off the event loop: it finds durable then what has not changed since. */
+  closeAhead(): Promise<void> {
+    if (this.#isClosed) return Promise.resolve();
+    this.#becomeFinal();
+    return this.#flusher.flushLater(this.logEndOffset);
+  }
+
+  /** The directory that this log's lies in was synced after the log was made. */
+  onNameDurable(): void {
+    this.#flusher.onNameDurable();
+  }
+
   /** Leaves the files as a clean stop should: snapshot, trimmed indexes, all flushed. It cannot be used afterwards. */
   close(): void {
     if (this.#isClosed) return;
+    this.#becomeFinal();
+    this.#flusher.flushLast(this.logEndOffset);
+    this.abandon();
+  }
+
+  #becomeFinal(): void {
     this.#appender.settle();
     this.#producers.takeSnapshot();
     this.#segments.active.becomeInactive();
-    this.#flusher.flushLast(this.logEndOffset);
-    this.abandon();
   }
 
   /** Leaves the files to another thread, which opens them with `isRecovered`. */

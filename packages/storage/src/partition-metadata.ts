@@ -5,7 +5,7 @@
  *   topic_id: <22 characters of base64url>
  */
 import { isUuid, type Uuid, ZERO_UUID } from '@ottla/protocol';
-import type { Files } from '@ottla/runtime';
+import type { File, Files } from '@ottla/runtime';
 import { CorruptFileError } from './corrupt-file-error.ts';
 
 export const partitionMetadataName = 'partition.metadata';
@@ -34,12 +34,25 @@ export function writePartitionMetadata(files: Files, directory: string, { topicI
 
 /** The directory's own sync is the caller's. */
 export function syncPartitionMetadata(files: Files, directory: string): void {
-  const path = `${directory}/${partitionMetadataName}`;
-  if (!files.stat(path)) return;
-  const file = files.open(path, 'update');
+  const file = openExisting(files, directory);
   try {
-    file.sync();
+    file?.sync();
   } finally {
-    file.close();
+    file?.close();
   }
+}
+
+/** The same without holding up the event loop. */
+export async function syncPartitionMetadataLater(files: Files, directory: string): Promise<void> {
+  const file = openExisting(files, directory);
+  try {
+    await file?.syncLater();
+  } finally {
+    file?.close();
+  }
+}
+
+function openExisting(files: Files, directory: string): File | undefined {
+  const path = `${directory}/${partitionMetadataName}`;
+  return files.stat(path) && files.open(path, 'update');
 }

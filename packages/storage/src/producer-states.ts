@@ -160,10 +160,11 @@ export class ProducerStates {
     this.#unsyncedSnapshots.push(offset);
   }
 
-  /** Lets the device take the snapshots, off the event loop. `syncSnapshots` is quick then; only it vouches for anything. */
-  async syncSnapshotsAhead(): Promise<void> {
+  /** The contents of the snapshots it returns are durable when it resolves; once their names are, tell `onSnapshotsDurable`. */
+  async syncSnapshotsLater(): Promise<readonly number[]> {
     const { files } = this.#options;
-    for (const offset of this.#unsyncedSnapshots.slice()) {
+    const offsets = this.#unsyncedSnapshots.slice();
+    for (const offset of offsets) {
       const path = this.#snapshotPath(offset);
       if (!files.stat(path)) continue;
       const file = files.open(path, 'update');
@@ -173,6 +174,11 @@ export class ProducerStates {
         file.close();
       }
     }
+    return offsets;
+  }
+
+  onSnapshotsDurable(offsets: readonly number[]): void {
+    if (offsets.length > 0) this.#unsyncedSnapshots = this.#unsyncedSnapshots.filter((offset) => !offsets.includes(offset));
   }
 
   /** Returns whether there were any: then their names, too, have to be made durable. */

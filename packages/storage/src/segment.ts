@@ -307,8 +307,8 @@ export class Segment {
    * declare it bad. Cuts nothing.
    */
   rebuild(onBatch: (batch: BatchView) => void): IntactBatches {
-    this.offsetIndex.file.truncateEntries(0);
-    this.timeIndex.file.truncateEntries(0);
+    this.offsetIndex.file.reset();
+    this.timeIndex.file.reset();
     this.transactionIndex.reset();
     this.#latest = { timestamp: -1, offset: this.baseOffset };
     this.#firstTimestamp = undefined;
@@ -317,7 +317,6 @@ export class Segment {
       onBatch(batch);
       this.#index(batch, position);
     });
-    this.#becomeActive(); // brings index files into being that were missing
     this.becomeInactive();
     return intact;
   }
@@ -370,11 +369,11 @@ export class Segment {
     this.#flushIndexes();
   }
 
-  /** Durable when it resolves. The device is waited for off the event loop; what is synced on it at last is clean by then. */
+  /** Durable when it resolves. The device is waited for off the event loop; only what changed meanwhile is synced on it at last. */
   async flushLater(): Promise<void> {
     if (this.#isReleased) return;
     await this.log.syncLater();
-    for (const { file } of [this.offsetIndex, this.timeIndex]) if (!this.#isReleased) await file.syncAhead();
+    for (const { file } of [this.offsetIndex, this.timeIndex]) if (!this.#isReleased) await file.syncLater();
     this.#flushIndexes();
   }
 
@@ -388,8 +387,8 @@ export class Segment {
   /** What changed in the indexes since they were last durable. Those of an empty segment are made anew for nothing. */
   syncIndexes(): void {
     if (this.sizeBytes === 0) return;
-    if (this.offsetIndex.file.needsSync) this.offsetIndex.file.sync();
-    if (this.timeIndex.file.needsSync) this.timeIndex.file.sync();
+    this.offsetIndex.file.sync();
+    this.timeIndex.file.sync();
     this.transactionIndex.sync();
   }
 

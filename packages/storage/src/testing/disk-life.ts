@@ -201,6 +201,7 @@ class DiskLife {
         return log.releaseMemory();
       case 'restart':
         await this.#settle();
+        await this.#finish(this.#manager.closeAhead());
         this.#manager.close();
         return this.#reopen({ arrays: [this.#array], isWhole: true });
       case 'kill':
