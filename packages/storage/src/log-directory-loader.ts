@@ -38,6 +38,7 @@ export class LogDirectoryLoader {
     if (directory.wasCleanShutdown || !runtime.workers) return new Set();
     const recoveryPoints = directory.readCheckpoint('recoveryPoint');
     const logStartOffsets = directory.readCheckpoint('logStart');
+    const firstDirtyOffsets = directory.readFirstDirtyOffsets(runtime.logger);
     const logs: LogToRecover[] = [];
     for (const { topic, partition, fate, path } of directory.partitions()) {
       if (topic === clusterMetadataTopic || fate !== undefined) continue;
@@ -45,6 +46,7 @@ export class LogDirectoryLoader {
       logs.push({
         ...{ directory: path, topic, partition, config: nodeLogs.configOf(topic) },
         recoveryPoint: recoveryPoints.get(name) ?? 0,
+        firstDirtyOffset: firstDirtyOffsets.get(name),
         logStartOffset: logStartOffsets.get(name) ?? 0,
         producerIdExpirationMs: nodeLogs.producerIdExpirationMs,
       });
@@ -95,6 +97,7 @@ export class LogDirectoryLoader {
         cleanShutdown: directory.wasCleanShutdown,
         isRecovered: recovered.has(path),
         recoveryPoint: recoveryPoints.get(name) ?? 0,
+        firstDirtyOffset: firstDirtyOffsets.get(name),
         logStartOffset: logStartOffsets.get(name) ?? 0,
       });
       if (log.recoveryPoint < (recoveryPoints.get(name) ?? 0)) isAnyLowered = true;

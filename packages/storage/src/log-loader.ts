@@ -32,6 +32,8 @@ export type LogLoaderOptions = {
   /** See LogOptions. */
   readonly isRecovered: boolean;
   readonly recoveryPoint: number;
+  /** See LogOptions. */
+  readonly firstDirtyOffset: number | undefined;
   readonly logStartOffset: number;
   readonly producerIdExpirationMs: number;
 };
@@ -95,6 +97,8 @@ class LogLoader {
     this.#producers = new ProducerStates({ ...options, names: this.#names });
     this.#epochs = this.#openEpochs();
     this.#witnesses = new RollWitnesses(files, directory, this.#names);
+    // Kafka leaves a witness where it is when it flushes and cleans. What became shorter since then has lost nothing.
+    this.#witnesses.removeUpTo(Math.min(options.recoveryPoint, options.firstDirtyOffset ?? -1));
   }
 
   load(): LoadedLog {

@@ -22,6 +22,8 @@ export type LogOptions = {
   /** The stop was not clean, but the log was recovered since, on another thread: its files are believed, and not taken for durable. */
   readonly isRecovered?: boolean;
   readonly recoveryPoint?: number;
+  /** As it was written down: everything below was cleaned. */
+  readonly firstDirtyOffset?: number | undefined;
   readonly logStartOffset?: number;
   /** producer.id.expiration.ms. Default one day. */
   readonly producerIdExpirationMs?: number;
@@ -57,6 +59,7 @@ export function openLogFiles(options: LogOptions): OpenedFiles {
     cleanShutdown: options.cleanShutdown ?? false,
     isRecovered: options.isRecovered ?? false,
     recoveryPoint: options.recoveryPoint ?? 0,
+    firstDirtyOffset: options.firstDirtyOffset,
     logStartOffset: options.logStartOffset ?? 0,
     producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
   });

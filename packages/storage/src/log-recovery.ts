@@ -15,6 +15,7 @@ export type LogToRecover = {
   readonly partition: number;
   readonly config: LogConfig;
   readonly recoveryPoint: number;
+  readonly firstDirtyOffset: number | undefined;
   readonly logStartOffset: number;
   readonly producerIdExpirationMs: number | undefined;
 };
