@@ -121,6 +121,10 @@ export class LeaderEpochCache {
     this.#entries = noEntries;
   }
 
+  isPersisted(endOffset: number): boolean {
+    return this.#unpersistedBelow(endOffset) === undefined;
+  }
+
   /** The epochs that begin below `endOffset` are durable when it returns. Writes nothing when the file says the same of those offsets. */
   persist(endOffset: number): void {
     const entries = this.#unpersistedBelow(endOffset);

@@ -78,6 +78,20 @@ test('after that stop the power may go', async () => {
   for (const partition of partitions) isWhole(again.get('t', partition), partition);
 });
 
+test('what a recovery wrote anew is synced beforehand as well', async () => {
+  const { files, manager, open, syncsIn, operations } = await withLogs();
+  for (const log of manager.logs) log.flush();
+  manager.checkpointHighWatermarks();
+  files.kill();
+  const again = await open();
+  operations.length = 0;
+  await again.closeAhead();
+  assert.ok(syncsIn('/a/t-7').length > 0);
+  operations.length = 0;
+  again.close();
+  for (const partition of partitions) assert.deepEqual(syncsIn(`/a/t-${partition}`), []);
+});
+
 test('what is written between the two is as durable', async () => {
   const { files, manager, logs, open } = await withLogs();
   await manager.closeAhead();

@@ -15,9 +15,8 @@ export async function closeLogsAhead(
   { files, directory }: { readonly files: Files; readonly directory: string },
 ): Promise<void> {
   const written = logs.filter((log) => log.recoveryPoint < log.logEndOffset);
-  if (written.length === 0) return;
   let hasFailed = false;
-  const left = written.values();
+  const left = logs.values();
   const closeSome = async (): Promise<void> => {
     for (const log of left) {
       if (hasFailed) return;
@@ -29,7 +28,7 @@ export async function closeLogsAhead(
     }
   };
   try {
-    await files.syncDirectoryLater(directory);
+    if (written.length > 0) await files.syncDirectoryLater(directory);
   } catch {
     return;
   }

@@ -81,13 +81,27 @@ export class LogFlusher {
    */
   flushLast(endOffset: number): void {
     const { files, directory, epochs, producers, segments } = this.#options;
+    this.#requireTrust();
     this.flush(endOffset);
     epochs.persist(endOffset);
     for (const segment of segments.all) segment.syncIndexes();
     if (producers.syncSnapshots()) files.syncDirectory(directory);
   }
 
-  /** The same without holding up the event loop. */
+  /** What `flushLast` would wait for, off the event loop. */
+  async flushLastLater(endOffset: number): Promise<void> {
+    const { epochs, producers, segments } = this.#options;
+    await this.flushLater(endOffset);
+    try {
+      for (const segment of segments.all.slice()) if (!this.#isStopped) await segment.syncIndexesLater();
+      const isLeft = producers.hasUnsyncedSnapshots || !epochs.isPersisted(endOffset);
+      if (isLeft && !this.#isStopped) await this.#syncNamesLater(endOffset);
+    } catch (error) {
+      if (!this.#isStopped) this.#fail(error);
+    }
+  }
+
+  /** Like `flush` without holding up the event loop. */
   async flushLater(endOffset: number): Promise<void> {
     if (this.#isDurable(endOffset)) return;
     this.#requireTrust();

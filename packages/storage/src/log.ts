@@ -462,7 +462,7 @@ export class Log {
   closeAhead(): Promise<void> {
     if (this.#isClosed) return Promise.resolve();
     this.#becomeFinal();
-    return this.#flusher.flushLater(this.logEndOffset);
+    return this.#flusher.flushLastLater(this.logEndOffset);
   }
 
   /** The directory that this log's lies in was synced after the log was made. */

@@ -160,6 +160,10 @@ export class ProducerStates {
     this.#unsyncedSnapshots.push(offset);
   }
 
+  get hasUnsyncedSnapshots(): boolean {
+    return this.#unsyncedSnapshots.length > 0;
+  }
+
   /** The contents of the snapshots it returns are durable when it resolves; once their names are, tell `onSnapshotsDurable`. */
   async syncSnapshotsLater(): Promise<readonly number[]> {
     const { files } = this.#options;

@@ -384,6 +384,13 @@ export class Segment {
     this.transactionIndex.sync();
   }
 
+  /** `syncIndexes` without holding up the event loop. */
+  async syncIndexesLater(): Promise<void> {
+    if (this.sizeBytes === 0) return;
+    for (const { file } of [this.offsetIndex, this.timeIndex]) if (!this.#isReleased) await file.syncLater();
+    if (!this.#isReleased) this.transactionIndex.sync();
+  }
+
   /** What changed in the indexes since they were last durable. Those of an empty segment are made anew for nothing. */
   syncIndexes(): void {
     if (this.sizeBytes === 0) return;
