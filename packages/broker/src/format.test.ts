@@ -255,3 +255,36 @@ test('a directory that has records but no meta.properties is not formatted by it
   });
   assert.deepEqual(files.list('/data'), ['orders-0']);
 });
+
+test('beside directories that are formatted a new one joins their cluster, and one that cannot be used is named', () => {
+  const files = new MemoryFiles();
+  const runtime = { files, random: new SeededRandom(2), clock: { nowMs: () => 5000, monotonicMs: () => 5000 } };
+  run(files, { standalone: true }, { 'log.dirs': '/data/b' });
+  formatForDevelopment(runtime, { ...settings, 'log.dirs': '/data/a,/data/b,/data/c', 'metadata.log.dir': '/data/b' });
+  for (const directory of ['/data/a', '/data/c']) assert.equal(readMetaProperties(files, directory)!.clusterId, clusterId);
+  files.writeFileDurably('/data/d', new Uint8Array(1));
+  refused(
+    () => formatForDevelopment(runtime, { ...settings, 'log.dirs': '/data/a,/data/b,/data/d', 'metadata.log.dir': '/data/b' }),
+    'I/O error trying to read log directory /data/d: it is not a directory.',
+  );
+});
+
+test('records keep their metadata: no empty metadata log is formatted beside them', () => {
+  const files = new MemoryFiles();
+  const runtime = { files, random: new SeededRandom(2), clock: { nowMs: () => 5000, monotonicMs: () => 5000 } };
+  const both = { ...settings, 'log.dirs': '/data/a,/data/b', 'metadata.log.dir': '/data/b' };
+  formatForDevelopment(runtime, both);
+  files.remove('/data/b/meta.properties');
+  files.makeDirectory('/data/a/orders-0');
+  for (const left of ['bootstrap.checkpoint', '__cluster_metadata-0/00000000000000000000-0000000000.checkpoint'])
+    files.remove(`/data/b/${left}`);
+  files.removeDirectory('/data/b/__cluster_metadata-0');
+  refused(
+    () => formatForDevelopment(runtime, both),
+    '/data/a has records (orders-0), but /data/b, where the metadata log lies, is not formatted: bring it back, or give this node other directories',
+  );
+  // Formatting that was cut short goes on.
+  files.removeDirectory('/data/a/orders-0');
+  formatForDevelopment(runtime, both);
+  assert.equal(readMetaProperties(files, '/data/b')!.clusterId, readMetaProperties(files, '/data/a')!.clusterId);
+});

@@ -88,15 +88,20 @@ export function formatDirectories(options: FormatOptions): string[] {
 }
 
 /**
- * Formats what a lone developer's node needs: a dynamic quorum of itself, under a fresh cluster id. Throws FormatError also for a directory
- * that has records: what nobody asked for by name must not make them another cluster's.
+ * Formats what a lone developer's node needs: a dynamic quorum of itself, under the cluster id of the directories that are formatted, or a
+ * fresh one. Throws FormatError also where there are records and the directory, or that of the metadata log, is not formatted: what nobody
+ * asked for by name must not make them another cluster's, or strays.
  */
 export function formatForDevelopment(
   { files, random, clock }: Pick<Runtime, 'files' | 'random' | 'clock'>,
   settings: Readonly<Record<string, string>>,
 ): string[] {
   const { config, properties } = parseBrokerConfig(withOwnQuorum(settings));
-  for (const directory of allDirectories(config)) requireNoRecords(files, directory);
+  const directories = allDirectories(config);
+  for (const directory of directories) requireUsable(files, directory);
+  for (const directory of directories) requireNoRecords(files, directory);
+  requireMetadataOf(files, directories, metadataLogDirectory(config));
+  const clusterIds = directories.flatMap((directory) => readMetaProperties(files, directory)?.clusterId ?? []);
   const standalone = config['controller.quorum.voters'].length === 0;
   return formatDirectories({
     files,
@@ -104,7 +109,7 @@ export function formatForDevelopment(
     nowMs: clock.nowMs(),
     config,
     properties,
-    clusterId: randomUuid(random),
+    clusterId: clusterIds[0] ?? randomUuid(random),
     standalone,
     ignoreFormatted: true,
   });
@@ -112,12 +117,26 @@ export function formatForDevelopment(
 
 function requireNoRecords(files: Files, directory: string): void {
   if (!files.stat(directory) || files.stat(`${directory}/${metaPropertiesName}`)) return;
-  const log = files.list(directory).find((name) => /.-\d+$/.test(name));
+  const log = aLogIn(files, directory);
   if (log === undefined) return;
   throw new FormatError(
     `${directory} has records (${log}) but no ${metaPropertiesName}: bring that file back, or give this node another directory`,
   );
 }
+
+/** Under an empty metadata log nobody would know the records of the other directories. */
+function requireMetadataOf(files: Files, directories: readonly string[], metadataDirectory: string): void {
+  if (readMetaProperties(files, metadataDirectory)) return;
+  for (const directory of directories) {
+    const log = readMetaProperties(files, directory) && aLogIn(files, directory);
+    if (log === undefined) continue;
+    throw new FormatError(
+      `${directory} has records (${log}), but ${metadataDirectory}, where the metadata log lies, is not formatted: bring it back, or give this node other directories`,
+    );
+  }
+}
+
+const aLogIn = (files: Files, directory: string): string | undefined => files.list(directory).find((name) => /.-\d+$/.test(name));
 
 /** The settings, with the node's own controller listener as its quorum when they name none. */
 export function withOwnQuorum(settings: Readonly<Record<string, string>>): Record<string, string> {
@@ -167,10 +186,8 @@ function initialVoters({
 
 /** Throws FormatError for a directory of another cluster or node. */
 function isFormattedForThis(files: Files, directory: string, clusterId: string, nodeId: number): boolean {
-  const stat = files.stat(directory);
-  if (stat && !stat.isDirectory)
-    throw new FormatError(`I/O error trying to read log directory ${directory}: it is not a directory.`);
-  const meta = stat && readMetaProperties(files, directory);
+  requireUsable(files, directory);
+  const meta = readMetaProperties(files, directory);
   if (!meta) return false;
   const path = `${directory}/meta.properties`;
   if (meta.clusterId !== clusterId)
@@ -178,6 +195,12 @@ function isFormattedForThis(files: Files, directory: string, clusterId: string, 
   if (meta.nodeId !== nodeId)
     throw new FormatError(`Stored node id ${meta.nodeId} doesn't match previous node id ${nodeId} in ${path}`);
   return true;
+}
+
+function requireUsable(files: Files, directory: string): void {
+  const stat = files.stat(directory);
+  if (stat && !stat.isDirectory)
+    throw new FormatError(`I/O error trying to read log directory ${directory}: it is not a directory.`);
 }
 
 function kindOf(isMetadata: boolean, voters: VoterSet | undefined, config: BrokerConfig): string {
