@@ -1,9 +1,10 @@
 import {
+  BorrowedParts,
   type LateResponse,
   REPLIES_LATER,
   type Reply,
   type RequestHandler,
-  type ResponseParts,
+  type Response,
   type ServerConnection,
 } from '@ottla/network';
 import {
@@ -67,6 +68,7 @@ export class RequestDispatcher {
       apiVersion: header.apiVersion,
       correlationId: header.correlationId,
       clientId: header.clientId,
+      releases: [],
     };
     let answer: ReturnType<Handler['handle']>;
     try {
@@ -80,7 +82,7 @@ export class RequestDispatcher {
     }
     return answer instanceof Promise
       ? this.#encodeWhenSettled(handler, header, answer, request, context)
-      : this.#encode(handler, header, answer);
+      : this.#encode(handler, header, answer, context);
   }
 
   /** For a request that waited until there was a dispatcher: it is alone in its turn. */
@@ -107,7 +109,7 @@ export class RequestDispatcher {
         reply,
         finished instanceof Promise
           ? this.#encodeWhenSettled(handler, header, finished, request, context)
-          : this.#encode(handler, header, finished),
+          : this.#encode(handler, header, finished, context),
       );
     } catch (error) {
       reply.failed(error);
@@ -120,12 +122,12 @@ export class RequestDispatcher {
     answer: Promise<Answer<object> | LateAnswer<object>>,
     request: object,
     context: RequestContext,
-  ): Promise<ResponseParts | LateResponse | null> {
+  ): Promise<Response | LateResponse> {
     return answer.then(
       (settled) =>
         settled instanceof LateAnswer
           ? () => this.#encodeLate(handler, header, settled, request, context)
-          : this.#encode(handler, header, settled),
+          : this.#encode(handler, header, settled, context),
       (error: unknown) => this.#encodeFailure(handler, header, error, request, context),
     );
   }
@@ -136,25 +138,34 @@ export class RequestDispatcher {
     { make }: LateAnswer<object>,
     request: object,
     context: RequestContext,
-  ): ResponseParts | null {
+  ): Response {
     let answer: Answer<object>;
     try {
       answer = make();
     } catch (error) {
       return this.#encodeFailure(handler, header, error, request, context);
     }
-    return this.#encode(handler, header, answer);
+    return this.#encode(handler, header, answer, context);
   }
 
   /** An answer that its version cannot carry is a fault of ours, whoever asked: it is told, and the connection is closed. */
-  #encode(handler: Handler, header: RequestHead, answer: Answer<object>): ResponseParts | null {
-    if (answer === null) return null;
+  #encode(handler: Handler, header: RequestHead, answer: Answer<object>, { releases }: RequestContext): Response {
+    if (answer === null) {
+      release(releases);
+      return null;
+    }
     try {
       const writer = new Writer();
       writeResponseHeader(writer, handler.api, header.apiVersion, header.correlationId);
       handler.api.response.write(writer, answer, header.apiVersion);
-      return writer.chunks();
+      const parts = writer.chunks();
+      if (releases.length === 0) return parts;
+      // An answer begins with bytes of the writer's own: in one part it is a copy, and refers to nothing.
+      if (parts.length > 1) return new BorrowedParts(parts, () => release(releases));
+      release(releases);
+      return parts;
     } catch (error) {
+      release(releases);
       this.#broker.runtime.logger.error(`the answer to ${handler.api.name} cannot be written`, {
         error,
         apiVersion: header.apiVersion,
@@ -163,13 +174,9 @@ export class RequestDispatcher {
     }
   }
 
-  #encodeFailure(
-    handler: Handler,
-    header: RequestHead,
-    error: unknown,
-    request: object,
-    context: RequestContext,
-  ): ResponseParts | null {
+  #encodeFailure(handler: Handler, header: RequestHead, error: unknown, request: object, context: RequestContext): Response {
+    // What the handler had read is not in the answer.
+    release(context.releases);
     if (!(error instanceof KafkaError)) {
       this.#broker.runtime.logger.error(`${handler.api.name} failed unexpectedly`, {
         error,
@@ -178,10 +185,10 @@ export class RequestDispatcher {
       });
     }
     const failure = failureOf(error);
-    if (handler.failed) return this.#encode(handler, header, handler.failed(failure, request, context));
+    if (handler.failed) return this.#encode(handler, header, handler.failed(failure, request, context), context);
     // An answer without the error would look like success.
     if (!carriesError(handler, header.apiVersion)) throw error;
-    return this.#encode(handler, header, failure);
+    return this.#encode(handler, header, failure, context);
   }
 }
 
@@ -209,7 +216,11 @@ class WaitingRequest implements TurnWaiter {
   }
 }
 
-function settleBy(reply: Reply, answer: ResponseParts | null | Promise<ResponseParts | LateResponse | null>): void {
+function release(releases: (() => void)[]): void {
+  for (const release of releases.splice(0)) release();
+}
+
+function settleBy(reply: Reply, answer: Response | Promise<Response | LateResponse>): void {
   if (answer instanceof Promise)
     answer.then(
       (settled) => reply.answered(settled),

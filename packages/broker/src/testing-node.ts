@@ -28,6 +28,9 @@ import {
 } from '@ottla/runtime';
 import { formatForDevelopment } from './format.ts';
 import { BrokerServer } from './server.ts';
+import { spoilReleasedMemory } from './spoiled-memory.ts';
+
+spoilReleasedMemory();
 
 /** A node for tests: one listener for clients, one for the controller, in one directory. */
 export const testSettings: Readonly<Record<string, string>> = {

@@ -4,6 +4,7 @@ import { type MemoryRuntime, memoryRuntime, nodeRuntime, type Runtime, type Sock
 import {
   type AcceptOptions,
   acceptConnections,
+  BorrowedParts,
   ConnectionQuota,
   FrameCutter,
   packFrames,
@@ -485,6 +486,80 @@ for (const [where, run] of Object.entries(worlds)) {
         slow.socket.resume();
         await slow.answered(1);
         while (connections[0]!.queuedByAll > 0) await sleep(runtime.timers, 1);
+        await server.close();
+      }));
+
+    test('a borrowed answer is given back once, when its bytes have left', () =>
+      run(async (runtime) => {
+        const bytes = 300_000;
+        const released: number[] = [];
+        let made = 0;
+        const borrowed = () => {
+          const index = made++;
+          const part = Buffer.alloc(bytes, 97 + index);
+          return new BorrowedParts([Buffer.from('>'), part], () => {
+            released.push(index);
+            part.fill(0);
+          });
+        };
+        const onRequest: RequestHandler = (frame) => {
+          if (text(frame) === 'at once') return borrowed();
+          return text(frame) === 'late' ? Promise.resolve(borrowed) : Promise.resolve(borrowed());
+        };
+        const server = await listen(runtime, { onRequest });
+        const client = await RawClient.connect(runtime, server);
+        client.socket.pause();
+        const kinds = ['at once', 'at once', 'promised', 'late', 'promised', 'late', 'late', 'at once'];
+        const requests = Array.from({ length: 24 }, (_, index) => kinds[index % kinds.length]!);
+        client.send(...requests);
+        await sleep(runtime.timers, 20);
+        assert.ok(released.length < 24, 'the client has taken nothing yet');
+        client.socket.resume();
+        await client.answered(24);
+        // Made in another order than answered: a late one when its turn has come.
+        const letters = client.answers.map((answer) => answer[1]!);
+        assert.equal(new Set(letters).size, 24);
+        for (const answer of client.answers) assert.equal(answer, `>${answer[1]!.repeat(bytes)}`);
+        await sleep(runtime.timers, 20);
+        assert.deepEqual(released.toSorted((a, b) => a - b), [...released.keys()]); // biome-ignore format: one line
+        assert.equal(released.length, 24);
+        client.socket.destroy();
+        await server.close();
+      }));
+
+    test('a borrowed answer that nobody can take any more is given back once', () =>
+      run(async (runtime) => {
+        const bytes = 1_000_000;
+        const released: string[] = [];
+        const borrowed = (name: string) => new BorrowedParts([Buffer.alloc(bytes, 'x')], () => void released.push(name));
+        const late = new Map<string, (answer: BorrowedParts) => void>();
+        const onRequest: RequestHandler = (frame) => {
+          const name = text(frame);
+          if (name.startsWith('at once')) return borrowed(name);
+          if (name === 'fails') return Promise.reject(new Error('as it should'));
+          return new Promise<BorrowedParts>((resolve) => late.set(name, resolve));
+        };
+        const server = await listen(runtime, { onRequest, limits: { maxQueuedBytes: 100 * bytes } });
+        const client = await RawClient.connect(runtime, server);
+        client.socket.pause();
+        // Of those, the first are on their way, the others wait for one that never comes.
+        client.send('at once 1', 'at once 2', 'at once 3', 'at once 4', 'never 1', 'at once 5', 'never 2');
+        await sleep(runtime.timers, 20);
+        const [connection] = server.connections;
+        assert.ok(released.length < 4);
+        assert.ok(!released.includes('at once 5'));
+        connection!.close();
+        assert.ok(released.includes('at once 5'));
+        late.get('never 2')!(borrowed('never 2'));
+        await sleep(runtime.timers, 20);
+        assert.deepEqual(released.toSorted(), ['at once 1', 'at once 2', 'at once 3', 'at once 4', 'at once 5', 'never 2']);
+        client.socket.destroy();
+
+        released.length = 0;
+        const other = await RawClient.connect(runtime, server);
+        other.send('fails', 'at once 1');
+        await other.ended();
+        assert.deepEqual(released, ['at once 1']);
         await server.close();
       }));
 

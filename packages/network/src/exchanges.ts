@@ -1,14 +1,31 @@
 import { type FrameParts, frameBytes } from './outgoing-frames.ts';
 
-/** A response without its size; null where the request wants no answer. */
+/** A response without its size. */
 export type ResponseParts = FrameParts;
 
+/**
+ * A response in memory that is only borrowed. `release` is called once, when nobody looks at the parts any more: they have left, or never
+ * will, because the connection is gone.
+ */
+export class BorrowedParts {
+  readonly parts: ResponseParts;
+  readonly release: () => void;
+
+  constructor(parts: ResponseParts, release: () => void) {
+    this.parts = parts;
+    this.release = release;
+  }
+}
+
+/** What a request is answered with; null where it wants no answer. */
+export type Response = ResponseParts | BorrowedParts | null;
+
 /** Makes a large response once the earlier ones have left and the socket has room, so that a connection keeps one of them at a time. */
-export type LateResponse = () => ResponseParts | null;
+export type LateResponse = () => Response;
 
 /** The place of an answer among those of its connection, for a handler that gives it without a promise. Settled once. */
 export interface Reply {
-  answered(answer: ResponseParts | LateResponse | null): void;
+  answered(answer: Response | LateResponse): void;
   /** As a throw of the handler. */
   failed(error: unknown): void;
 }
@@ -16,7 +33,7 @@ export interface Reply {
 /** A request in flight, and its answer once there is one. */
 export class Exchange implements Reply {
   outcome: 'pending' | 'answered' | 'failed' = 'pending';
-  answer: ResponseParts | LateResponse | null = null;
+  answer: Response | LateResponse = null;
   error: unknown;
   /** The one that arrived after it. */
   next: Exchange | undefined;
@@ -28,7 +45,7 @@ export class Exchange implements Reply {
     this.requestBytes = requestBytes;
   }
 
-  answered(answer: ResponseParts | LateResponse | null): void {
+  answered(answer: Response | LateResponse): void {
     if (this.outcome !== 'pending') throw new Error('a request is answered once');
     this.outcome = 'answered';
     this.answer = answer;
@@ -99,10 +116,12 @@ export class Exchanges {
 
   /** For Exchange. */
   settled(exchange: Exchange): void {
-    if (this.#isForgotten) return;
+    if (this.#isForgotten) {
+      releaseAnswer(exchange);
+      return;
+    }
     this.#pending--;
-    const { answer } = exchange;
-    if (answer && typeof answer !== 'function') this.#heldBytes += frameBytes(answer);
+    this.#heldBytes += answerBytes(exchange);
     this.#onSettled(exchange);
   }
 
@@ -113,8 +132,8 @@ export class Exchanges {
 
   /** Takes the oldest, which has its answer. */
   take(): void {
-    const { answer, requestBytes, next } = this.oldest!;
-    if (answer && typeof answer !== 'function') this.#heldBytes -= frameBytes(answer);
+    const { requestBytes, next } = this.oldest!;
+    this.#heldBytes -= answerBytes(this.oldest!);
     this.#inFlight--;
     this.#requestBytes -= requestBytes;
     this.oldest = next;
@@ -124,6 +143,7 @@ export class Exchanges {
   /** Nobody will be answered any more. */
   forget(): void {
     this.#isForgotten = true;
+    for (let exchange = this.oldest; exchange; exchange = exchange.next) releaseAnswer(exchange);
     this.oldest = undefined;
     this.#newest = undefined;
     this.#inFlight = 0;
@@ -131,4 +151,14 @@ export class Exchanges {
     this.#pending = 0;
     this.#heldBytes = 0;
   }
+}
+
+/** Of one that is made already. */
+function answerBytes({ answer }: Exchange): number {
+  if (!answer || typeof answer === 'function') return 0;
+  return frameBytes(answer instanceof BorrowedParts ? answer.parts : answer);
+}
+
+function releaseAnswer({ answer }: Exchange): void {
+  if (answer instanceof BorrowedParts) answer.release();
 }

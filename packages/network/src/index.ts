@@ -8,7 +8,7 @@ export {
 export { ApiRanges } from './api-ranges.ts';
 export { BrokerConnection, type BrokerConnectionOptions, type SendOptions } from './broker-connection.ts';
 export { ConnectionQuota, type ConnectionQuotaLimits } from './connection-quota.ts';
-export type { LateResponse, Reply, ResponseParts } from './exchanges.ts';
+export { BorrowedParts, type LateResponse, type Reply, type Response, type ResponseParts } from './exchanges.ts';
 export { FrameBuffers } from './frame-buffers.ts';
 export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
 export { type FrameParts, packFrames } from './outgoing-frames.ts';

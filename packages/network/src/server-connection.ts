@@ -1,5 +1,5 @@
 import type { Address, Clock, Logger, Socket, Timer, Timers } from '@ottla/runtime';
-import { type Exchange, Exchanges, type LateResponse, type Reply, type ResponseParts } from './exchanges.ts';
+import { BorrowedParts, type Exchange, Exchanges, type LateResponse, type Reply, type Response } from './exchanges.ts';
 import type { FrameBuffers } from './frame-buffers.ts';
 import { FrameCutter } from './frame-cutter.ts';
 import { frameBytes, packFrames } from './outgoing-frames.ts';
@@ -17,7 +17,7 @@ export type RequestHandler = (
   frame: Uint8Array,
   connection: ServerConnection,
   reply: Reply,
-) => ResponseParts | null | typeof REPLIES_LATER | Promise<ResponseParts | LateResponse | null>;
+) => Response | typeof REPLIES_LATER | Promise<Response | LateResponse>;
 
 export type ConnectionLimits = {
   /** Larger frames close the connection (`socket.request.max.bytes`). */
@@ -250,8 +250,8 @@ export class ServerConnection {
     const answers = this.#takeAnswers();
     if (answers.length > 0) {
       this.#lastActiveMs = this.#around.clock.monotonicMs();
-      const frames = packFrames(answers);
-      if (!this.#socket.write(frames)) {
+      const frames = packFrames(answers.map((answer) => (answer instanceof BorrowedParts ? answer.parts : answer)));
+      if (!this.#socket.write(frames, releaseOf(answers))) {
         this.#awaitsDrain = true;
         this.#countQueued(this.#queuedBytes + frameBytes(frames));
       }
@@ -268,8 +268,8 @@ export class ServerConnection {
   }
 
   /** The answers whose turn has come. A late one is made only where it goes alone. */
-  #takeAnswers(): ResponseParts[] {
-    const answers: ResponseParts[] = [];
+  #takeAnswers(): NonNullable<Response>[] {
+    const answers: NonNullable<Response>[] = [];
     for (let { oldest } = this.#exchanges; oldest?.outcome === 'answered'; oldest = this.#exchanges.oldest) {
       let { answer } = oldest;
       if (typeof answer === 'function') {
@@ -329,4 +329,13 @@ export class ServerConnection {
     this.#onClosed.clear();
     this.#around.onClose(this, error);
   }
+}
+
+/** Undefined when none of them is borrowed. */
+function releaseOf(answers: readonly NonNullable<Response>[]): (() => void) | undefined {
+  const borrowed = answers.filter((answer) => answer instanceof BorrowedParts);
+  if (borrowed.length <= 1) return borrowed[0]?.release;
+  return () => {
+    for (const { release } of borrowed) release();
+  };
 }

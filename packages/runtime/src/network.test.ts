@@ -179,6 +179,60 @@ for (const [name, run] of Object.entries(implementations)) {
         await listener.close();
       }));
 
+    test('what was written is told to have been sent once, in order, and may then become anything', () =>
+      run(async (runtime) => {
+        const { client, server, listener } = await connected(runtime, (socket) => socket.pause());
+        const told: number[] = [];
+        const expected: Buffer[] = [];
+        let isWriting = true;
+        for (let index = 0; index < 40; index++) {
+          const parts = [0, 1, 2].slice(index % 3).map((part) => Buffer.alloc(100_000 * part + 7, 97 + (index % 26)));
+          expected.push(...parts.map((part) => Buffer.from(part)));
+          client.socket.write(parts, () => {
+            assert.equal(isWriting, false, 'never within the write');
+            told.push(index);
+            for (const part of parts) part.fill(0);
+          });
+        }
+        isWriting = false;
+        await new Promise<void>((resolve) => runtime.timers.after(20, resolve));
+        assert.ok(told.length < 40, 'the reader has taken nothing yet');
+        server.socket.resume();
+        const sent = Buffer.concat(expected);
+        await server.inbox.until(() => server.inbox.bytes.length === sent.length);
+        assert.ok(server.inbox.bytes.equals(sent));
+        await new Promise<void>((resolve) => client.socket.write([], resolve));
+        await new Promise<void>((resolve) => runtime.timers.after(1, resolve));
+        assert.deepEqual(
+          told,
+          Array.from({ length: 40 }, (_, index) => index),
+        );
+        client.socket.destroy();
+        await listener.close();
+      }));
+
+    for (const [how, close] of Object.entries({
+      'by its owner': (mine: Socket) => mine.destroy(),
+      'by its peer': (_mine: Socket, peers: Socket) => peers.destroy(),
+    })) {
+      test(`what is not sent when a connection is closed ${how} is told all the same, once`, () =>
+        run(async (runtime) => {
+          const { client, server, listener } = await connected(runtime, (socket) => socket.pause());
+          let told = 0;
+          const write = () => client.socket.write([Buffer.alloc(1 << 20), Buffer.alloc(1 << 20)], () => void told++);
+          for (let index = 0; index < 10; index++) write();
+          await new Promise<void>((resolve) => runtime.timers.after(20, resolve));
+          assert.ok(told < 10);
+          close(client.socket, server.socket);
+          write();
+          await client.inbox.until(() => client.inbox.closed !== undefined);
+          write();
+          await new Promise<void>((resolve) => runtime.timers.after(20, resolve));
+          assert.equal(told, 12);
+          await listener.close();
+        }));
+    }
+
     test('onClose is never called within the call that closes', () =>
       run(async (runtime) => {
         const { client, listener } = await connected(runtime);

@@ -10,8 +10,12 @@ export interface Socket {
   onClose: (error?: Error) => void;
   /** Called when `write` returned false and the queue has emptied since. */
   onDrain: () => void;
-  /** Queues the parts in order in one call; they must not change until sent. False: the queue is long, wait for `onDrain`. */
-  write(parts: readonly Uint8Array[]): boolean;
+  /**
+   * Queues the parts in order in one call; they must not change until sent. False: the queue is long, wait for `onDrain`.
+   * `onSent` is called once, in a later turn, when nobody looks at the parts any more: the system has taken them, or the connection
+   * is gone without.
+   */
+  write(parts: readonly Uint8Array[], onSent?: () => void): boolean;
   /** Bytes queued and not yet handed to the system. */
   readonly queuedBytes: number;
   pause(): void;

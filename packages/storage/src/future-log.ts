@@ -18,14 +18,18 @@ export function copyStep(current: Log, future: Log, maxBytes: number = stepBytes
   }
   const startOffset = future.logEndOffset;
   const limit = Math.min(maxBytes, future.config.segmentBytes);
-  const { records } = current.read({ startOffset, endOffset: current.logEndOffset, maxBytes: limit, minOneBatch: true });
+  const { records, release } = current.read({ startOffset, endOffset: current.logEndOffset, maxBytes: limit, minOneBatch: true });
   if (records.length === 0) {
     throw new IoError(`${current.name} has nothing to read at ${startOffset}, before its end ${current.logEndOffset}`, {
       code: 'EIO',
       path: current.directory,
     });
   }
-  append(future, records);
+  try {
+    append(future, records);
+  } finally {
+    release?.();
+  }
   if (future.logEndOffset <= startOffset) throw new Error(`the copy of ${current.name} does not get beyond ${startOffset}`);
   settle(current, future);
   return records.length;

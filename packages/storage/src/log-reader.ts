@@ -42,9 +42,14 @@ export function readSegments({ segments, logEndOffset, buffers }: ReadSources, r
   if (!located) return { records: noRecords, isFirstBatchCut: false, upperBoundOffset: request.startOffset };
   const { segment, next, position, length, isFirstBatchCut } = located;
   const { buffer, release } = buffers.lease(length);
-  const records = buffer.subarray(0, segment.log.read(buffer.subarray(0, length), position));
-  const upperBoundOffset = segment.offsetIndex.offsetAtOrBehind(position + length) ?? next?.baseOffset ?? logEndOffset;
-  return { records, isFirstBatchCut, upperBoundOffset, release };
+  try {
+    const records = buffer.subarray(0, segment.log.read(buffer.subarray(0, length), position));
+    const upperBoundOffset = segment.offsetIndex.offsetAtOrBehind(position + length) ?? next?.baseOffset ?? logEndOffset;
+    return { records, isFirstBatchCut, upperBoundOffset, release };
+  } catch (error) {
+    release?.();
+    throw error;
+  }
 }
 
 /**

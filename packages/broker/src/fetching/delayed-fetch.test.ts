@@ -73,7 +73,7 @@ function setUp() {
       logStartOffset: -1,
     },
   ];
-  const rules = { bound: 'highWatermark' as const, maxBytes: 1 << 30, replicaId: -1 };
+  const rules = { bound: 'highWatermark' as const, maxBytes: 1 << 30, replicaId: -1, releases: [] };
   const fetch = (minBytes: number) => readOrWait(around, asked, rules, { minBytes, maxWaitMs: 1000 });
   return { partition, timers, closers, fetch, connection: around.connection };
 }

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { KafkaError, ZERO_UUID } from '@ottla/protocol';
 import type { Partitions } from '../replication/partitions.ts';
 import type { SessionPartition } from './fetch-session.ts';
-import { readSessionPartitions } from './read-partitions.ts';
+import { readPartitions, readSessionPartitions } from './read-partitions.ts';
 
 function setUp() {
   const partition = {
@@ -37,7 +37,7 @@ function setUp() {
     sentLogStartOffset: 0,
   };
   const partitions = { require: () => partition, get: () => partition, topicName: () => 'orders' } as unknown as Partitions;
-  const rules = { bound: 'highWatermark' as const, maxBytes: 1000, replicaId: -1 };
+  const rules = { bound: 'highWatermark' as const, maxBytes: 1000, replicaId: -1, releases: [] };
   return { partition, known, read: () => readSessionPartitions(partitions, [known], rules) };
 }
 
@@ -64,4 +64,24 @@ test('whatever a fetcher of a session does not know yet is answered', () => {
     change(world);
     assert.equal(world.read().length, 1, what);
   }
+});
+
+test('what was read before a read that fails is not forgotten', () => {
+  const released: number[] = [];
+  let reads = 0;
+  const { partition, known } = setUp();
+  const failing = {
+    ...partition,
+    read: () => {
+      const index = ++reads;
+      if (index === 3) throw new Error('as it should');
+      return { records: new Uint8Array(10), upperBoundOffset: 0, release: () => void released.push(index) };
+    },
+  };
+  const partitions = { require: () => failing, get: () => failing, topicName: () => 'orders' } as unknown as Partitions;
+  const releases: (() => void)[] = [];
+  const rules = { bound: 'highWatermark' as const, maxBytes: 1000, replicaId: -1, releases };
+  assert.throws(() => readPartitions(partitions, [known, known, known], rules), /as it should/);
+  for (const release of releases) release();
+  assert.deepEqual(released, [1, 2]);
 });

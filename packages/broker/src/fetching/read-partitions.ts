@@ -1,4 +1,5 @@
 import { errorCodeOf, KafkaError, ZERO_UUID } from '@ottla/protocol';
+import type { Release } from '@ottla/storage';
 import type { Partition, ReadBound } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { FetchPartition, SessionPartition } from './fetch-session.ts';
@@ -28,6 +29,8 @@ export type ReadRules = {
   readonly maxBytes: number;
   /** The id of the broker that follows, or below zero for a consumer. */
   readonly replicaId: number;
+  /** Where each read leaves what is to be called when nobody looks at its records any more, also when a later one fails. */
+  readonly releases: Release[];
 };
 
 /** Of a partition that a session follows: its fetcher has all that there is, and knows it. */
@@ -111,6 +114,7 @@ function readPartition(
     if (maxBytes < 0 && asked.fetchOffset < partition.endOffsetFor(rules.bound))
       throw new KafkaError('UNKNOWN_SERVER_ERROR', `${maxBytes} bytes were asked for`);
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
+    if (read.release) rules.releases.push(read.release);
     const abortedTransactions =
       rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset) : null;
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };

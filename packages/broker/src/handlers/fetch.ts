@@ -51,6 +51,7 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
           : ('highWatermark' as const),
     maxBytes: Math.min(request.maxBytes, serverMaxBytes),
     replicaId,
+    releases: context.releases,
   };
   const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
   const finish = (answers: PartitionData[]): Answer => {

@@ -9,6 +9,8 @@ export type RequestContext = {
   readonly apiVersion: number;
   readonly correlationId: number;
   readonly clientId: string | null;
+  /** Where a handler leaves what is to be called once its answer has left, or never will: the answer's memory is only borrowed. */
+  readonly releases: (() => void)[];
 };
 
 /** `null`: the request is not answered (Produce with acks=0). */

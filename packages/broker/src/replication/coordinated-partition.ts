@@ -18,6 +18,7 @@ export function coordinatedPartition(partition: Partition, minInsyncReplicas: ()
     get maxBatchBytes() {
       return Math.min(partition.log.config.maxMessageBytes, partition.log.config.segmentBytes);
     },
+    // Never released: what is decoded may refer to it.
     read: (startOffset, maxBytes) => partition.read(startOffset, maxBytes, 'logEnd', true).records,
     append: (batch) => partition.appendAsLeader(batch, { origin: 'coordinator' }, ACKS_ALL, minInsyncReplicas()).lastOffset + 1,
     whenCommitted: (endOffset) => partition.whenCommitted(endOffset),

@@ -146,6 +146,11 @@ const windowBytes = 64 * 1024;
 const longQueueBytes = 64 * 1024;
 const usedUp = 0xdb;
 
+const noBytes = new Uint8Array(0);
+
+/** What is left of a part; one without bytes marks the end of a write. */
+type Outgoing = { bytes: Uint8Array; readonly onSent: (() => void) | undefined };
+
 class MemorySocket implements Socket {
   readonly owner: MemoryNetwork;
   readonly local: Address;
@@ -158,7 +163,7 @@ class MemorySocket implements Socket {
   readonly #hosts: MemoryHosts;
   readonly #lane: Lane;
   /** Written and not taken by the system: the writer's own bytes, which it must not change yet. */
-  readonly #queue: Uint8Array[] = [];
+  readonly #queue: Outgoing[] = [];
   #queuedBytes = 0;
   /** Taken by the system and not yet read by the peer. */
   #windowUsed = 0;
@@ -170,6 +175,7 @@ class MemorySocket implements Socket {
   #delivering = false;
   #ending = false;
   #closed = false;
+  #isAbandoned = false;
 
   constructor(hosts: MemoryHosts, owner: MemoryNetwork, local: Address, remote: Address, lane: Lane) {
     this.#hosts = hosts;
@@ -189,13 +195,16 @@ class MemorySocket implements Socket {
     return this.#queuedBytes;
   }
 
-  write(parts: readonly Uint8Array[]): boolean {
-    if (this.#closed || this.#ending) return true;
+  write(parts: readonly Uint8Array[], onSent?: () => void): boolean {
+    if (this.#closed || this.#ending) {
+      this.#tellSent(onSent);
+      return true;
+    }
     for (const part of parts) {
-      if (part.length === 0) continue;
-      this.#queue.push(part);
+      this.#queue.push({ bytes: part, onSent: undefined });
       this.#queuedBytes += part.length;
     }
+    if (onSent) this.#queue.push({ bytes: noBytes, onSent });
     this.#fillWindow();
     this.#drainWanted ||= this.#queuedBytes >= longQueueBytes;
     return this.#queuedBytes < longQueueBytes;
@@ -231,6 +240,7 @@ class MemorySocket implements Socket {
   /** Its process ended: nobody is called back any more. */
   abandon(peerHears: boolean): void {
     this.onData = this.onDrain = this.onClose = ignore;
+    this.#isAbandoned = true;
     if (this.#closed) return;
     if (peerHears) this.#sendReset();
     this.#close();
@@ -240,17 +250,29 @@ class MemorySocket implements Socket {
     const { random, fragmentation } = this.#hosts.wires;
     // Refilled in large steps: a window refilled byte by byte would keep the packets that small for ever.
     if (this.#windowUsed > windowBytes / 2) return;
-    while (this.#queue.length > 0 && this.#windowUsed < windowBytes) {
+    while (this.#queue.length > 0) {
       const part = this.#queue[0]!;
-      let length = Math.min(part.length, windowBytes - this.#windowUsed);
+      if (part.bytes.length === 0) {
+        this.#queue.shift();
+        this.#tellSent(part.onSent);
+        continue;
+      }
+      if (this.#windowUsed >= windowBytes) break;
+      let length = Math.min(part.bytes.length, windowBytes - this.#windowUsed);
       if (random.chance(fragmentation)) length = 1 + random.below(length);
-      const packet = new Uint8Array(part.subarray(0, length));
-      if (length === part.length) this.#queue.shift();
-      else this.#queue[0] = part.subarray(length);
+      const packet = new Uint8Array(part.bytes.subarray(0, length));
+      part.bytes = part.bytes.subarray(length);
       this.#queuedBytes -= length;
       this.#windowUsed += length;
       this.#send(() => this.peer.#arrive(packet));
     }
+  }
+
+  #tellSent(onSent: (() => void) | undefined): void {
+    if (!onSent) return;
+    this.#hosts.wires.time.soon(() => {
+      if (!this.#isAbandoned) onSent();
+    });
   }
 
   /** The peer has read that much. */
@@ -311,7 +333,7 @@ class MemorySocket implements Socket {
   #close(error?: Error): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#queue.length = 0;
+    for (const { onSent } of this.#queue.splice(0)) this.#tellSent(onSent);
     this.#queuedBytes = 0;
     this.#inbox.length = 0;
     this.#hosts.closed(this);

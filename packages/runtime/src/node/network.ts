@@ -147,16 +147,21 @@ class NodeSocket implements Socket {
     return this.#raw.writableLength;
   }
 
-  write(parts: readonly Uint8Array[]): boolean {
+  write(parts: readonly Uint8Array[], onSent?: () => void): boolean {
     const raw = this.#raw;
     // A peer may be gone before its owner hears of it; that is onClose's news to tell.
-    if (!raw.writable) return true;
-    if (parts.length === 1) return raw.write(parts[0]!);
-    let roomy = true;
+    if (!raw.writable || parts.length === 0) {
+      if (onSent) process.nextTick(onSent);
+      return true;
+    }
+    const last = parts.length - 1;
+    if (last === 0) return raw.write(parts[0]!, onSent && (() => onSent()));
     raw.cork();
-    for (const part of parts) roomy = raw.write(part);
+    for (let index = 0; index < last; index++) raw.write(parts[index]!);
+    // Node.js writes in order, and calls back for a write under way when a closed socket's handle is done with it: not before.
+    const isRoomy = raw.write(parts[last]!, onSent && (() => onSent()));
     raw.uncork();
-    return roomy;
+    return isRoomy;
   }
 
   pause(): void {
