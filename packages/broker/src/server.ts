@@ -122,7 +122,7 @@ export class BrokerServer {
     const settings = new BrokerSettings(parsed, nodeId, metadata);
     // Before anything else, for it locks the directories: what lies in them is nobody else's from here on.
     const logManager = await openLogs({ ...runtime, logger: loggers.logger('storage') }, { parsed, clusterId, settings, signal });
-    const undo: (() => unknown)[] = [() => logManager.close()];
+    const undo: (() => unknown)[] = [() => logManager.closeAhead().then(() => logManager.close())];
     try {
       requireMetadataDirectory(logManager, metadataLogDirectory(config));
       const metadataLock = lockMetadataDirectory(runtime, config);
