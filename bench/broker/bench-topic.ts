@@ -1,7 +1,7 @@
 import assert from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin } from '@ottla/client';
-import { InitProducerId, type Uuid } from '@ottla/protocol';
+import { errorName, InitProducerId, type Uuid } from '@ottla/protocol';
 import { ask } from './ask.ts';
 
 /** A topic for one run: its data goes with it. */
@@ -60,12 +60,15 @@ let topicsMade = 0;
 
 export async function newProducerIds(port: number, count: number): Promise<{ producerId: number; producerEpoch: number }[]> {
   const ids = [];
-  for (let index = 0; index < count; index++) {
-    const { producerId, producerEpoch, errorCode } = await ask(port, InitProducerId, 4, {
-      transactionalId: null,
-      transactionTimeoutMs: 60_000,
-    });
-    assert.equal(errorCode, 0);
+  while (ids.length < count) {
+    const request = { transactionalId: null, transactionTimeoutMs: 60_000 };
+    const { producerId, producerEpoch, errorCode } = await ask(port, InitProducerId, 4, request);
+    // Kafka's broker asks its controller for a block of ids when the first one is wanted, and says so meanwhile.
+    if (errorName(errorCode) === 'COORDINATOR_LOAD_IN_PROGRESS') {
+      await sleep(20);
+      continue;
+    }
+    assert.equal(errorCode, 0, 'error code of InitProducerId');
     ids.push({ producerId: Number(producerId), producerEpoch });
   }
   return ids;
