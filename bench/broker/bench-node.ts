@@ -111,7 +111,7 @@ export class BenchNode {
     if (this.inspectorPort === undefined) {
       return [process.execPath, await publishedCommand(), 'start', '--config', this.#node.propertiesFile];
     }
-    const [node, ...args] = this.#node.command();
+    const [node, ...args] = this.#node.command([]);
     return [node!, `--inspect=127.0.0.1:${this.inspectorPort}`, ...args];
   }
 
