@@ -97,8 +97,9 @@ class LogLoader {
     this.#producers = new ProducerStates({ ...options, names: this.#names });
     this.#epochs = this.#openEpochs();
     this.#witnesses = new RollWitnesses(files, directory, this.#names);
-    // Kafka leaves a witness where it is when it flushes and cleans. What became shorter since then has lost nothing.
-    this.#witnesses.removeUpTo(Math.min(options.recoveryPoint, options.firstDirtyOffset ?? -1));
+    // Kafka leaves a witness where it is when it cleans, and what became shorter so has lost nothing. Only what is durable is
+    // cleaned, whatever recovery point a crash left behind it, and truncation takes the checkpoint of the cleaner back at once.
+    this.#witnesses.removeUpTo(options.firstDirtyOffset ?? -1);
   }
 
   load(): LoadedLog {

@@ -31,7 +31,7 @@ export type LogOptions = {
   readonly buffers?: ReadBuffers;
   readonly tails?: TailCache;
   /**
-   * Writes the recovery points of the log's directory down. Before a truncation, for what is written behind its offset must not pass for
+   * Writes the recovery points of the log's directory down, and how far its logs are clean. Before a truncation, for what is written behind its offset must not pass for
    * flushed after a crash; and before a cleaning, so that a crash does not bring up what only the batches cleaned away know of producers.
    */
   readonly checkpointRecoveryPoint?: () => void;

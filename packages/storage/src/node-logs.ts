@@ -63,7 +63,10 @@ export class NodeLogs {
       producerIdExpirationMs: this.producerIdExpirationMs,
       buffers: this.#buffers,
       tails: this.#tails,
-      checkpointRecoveryPoint: () => directory.writeRecoveryPoints(this.allIn(directory)),
+      checkpointRecoveryPoint: () => {
+        directory.writeRecoveryPoints(this.allIn(directory));
+        directory.writeFirstDirtyOffsets(this.currentIn(directory));
+      },
     };
   }
 }
