@@ -33,7 +33,20 @@ export type Operations = {
     args: { topic: string; records: Record[]; codec?: Codec; acks?: '0' | '1' | 'all'; idempotent?: boolean };
     result: unknown;
   };
+  /** Only the Java client has it. The producer stays, and so does a transaction that has no end. */
+  transaction: {
+    args: {
+      transactionalId: string;
+      records: (Record & { topic: string; partition: number })[];
+      end: 'commit' | 'abort' | 'none';
+      group?: string;
+      offsets?: { topic: string; partition: number; offset: number }[];
+    };
+    result: unknown;
+  };
   read: { args: { topic: string; partition: number; start: Start; count: number }; result: ReadRecord[] };
+  /** Only the Java client has it. A line for each record. */
+  readAll: { args: { topic: string; partition: number; isolation: 'read_committed' | 'read_uncommitted' }; result: string[] };
   join: { args: { member: string; group: string; topics: string[]; assignor?: string; clientId?: string }; result: unknown };
   assignment: { args: { member: string }; result: [topic: string, partition: number][] };
   poll: { args: { member: string; count: number; timeoutMs?: number }; result: ReadRecord[] };
@@ -175,7 +188,7 @@ export class WorkerClient implements Client {
     this.#child.stdin!.end();
     await new Promise<void>((resolve) => {
       if (howItEnded(this.#child) !== null) return resolve();
-      const late = setTimeout(resolve, 3000);
+      const late = setTimeout(resolve, 60_000); // a JVM that records its classes takes its time
       this.#child.once('exit', () => {
         clearTimeout(late);
         resolve();
