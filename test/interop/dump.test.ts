@@ -5,7 +5,7 @@ import { basename, join } from 'node:path';
 import { before, test } from 'node:test';
 import type { Codec } from './clients/client.ts';
 import { freshTopic, numbered } from './expectations.ts';
-import { toolCommand } from './kafka/tools.ts';
+import { FileTools } from './kafka/file-tools.ts';
 import { eventually } from './processes.ts';
 import { againstEachTarget } from './targets/against.ts';
 
@@ -13,28 +13,10 @@ const codecs: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 const topic = 'dumped';
 const group = 'dumpers';
 
-/**
- * How these tools say that something is wrong; most of them end with status 0 all the same. That "-1 is followed by" the first
- * offset of a later segment is how the tool begins, and no complaint.
- */
-const complaint = /mismatch|corrupt|not valid|^\s+\d+ is followed by|could not|isvalid: false|exception/i;
-
 againstEachTarget(
   'dump-log and metadata-shell',
   (bench) => {
-    const tool = async (name: string, ...words: string[]) => {
-      const { mainClass, args } = toolCommand(name, words, bench.node.bootstrap);
-      const { status, stdout, stderr } = await bench.client('java').call('tool', { class: mainClass, args });
-      assert.equal(status, 0, `${name} ${words.join(' ')}\n${stdout}${stderr}`);
-      const lines = (stdout + stderr).split('\n').filter((line) => complaint.test(line));
-      assert.deepEqual(lines, [], `${name} ${words.join(' ')}`);
-      return stdout;
-    };
-    const dumpLog = async (pattern: string, ...options: string[]) => {
-      const found = globSync(join(bench.node.dataDirectory, pattern)).sort();
-      assert.ok(found.length > 0, `no file ${pattern}`);
-      return tool('dump-log', ...options, '--files', found.join(','));
-    };
+    const files = () => new FileTools(bench.client('java'), bench.node);
 
     before(async () => {
       const java = bench.client('java');
@@ -53,27 +35,27 @@ againstEachTarget(
     });
 
     test('dump-log --deep-iteration reads every record of every codec', async () => {
-      const dump = await dumpLog(`${topic}-0/*.log`, '--deep-iteration', '--print-data-log');
+      const dump = await files().dumpLog(`${topic}-0/*.log`, '--deep-iteration', '--print-data-log');
       assert.equal([...dump.matchAll(/^\| offset: \d+ .* payload: /gm)].length, 2000);
       for (const codec of codecs) assert.match(dump, new RegExp(`compresscodec: ${codec} .* isvalid: true`));
       assert.match(dump, /baseSequence: 0 .*producerId: \d+ producerEpoch: 0/);
     });
 
     test('dump-log finds the indexes, producer snapshots and checkpoints sound', async () => {
-      for (const pattern of ['*.index', '*.timeindex', '*.snapshot']) await dumpLog(`${topic}-0/${pattern}`);
-      assert.match(await dumpLog(`${topic}-0/*.index`, '--index-sanity-check'), /passed sanity check/);
-      assert.match(await dumpLog(`${topic}-0/*.index`, '--verify-index-only'), /Dumping/);
+      for (const pattern of ['*.index', '*.timeindex', '*.snapshot']) await files().dumpLog(`${topic}-0/${pattern}`);
+      assert.match(await files().dumpLog(`${topic}-0/*.index`, '--index-sanity-check'), /passed sanity check/);
+      assert.match(await files().dumpLog(`${topic}-0/*.index`, '--verify-index-only'), /Dumping/);
     });
 
     test('dump-log --offsets-decoder reads the committed offsets and the group', async () => {
-      const dump = await dumpLog('__consumer_offsets-*/*.log', '--offsets-decoder');
+      const dump = await files().dumpLog('__consumer_offsets-*/*.log', '--offsets-decoder');
       assert.ok(dump.includes(`{"type":"1","data":{"group":"${group}","topic":"${topic}","partition":0}}`), dump);
       assert.ok(dump.includes(`{"type":"2","data":{"group":"${group}"}}`), dump);
       assert.match(dump, /"version":"4","data":\{"offset":2000,/);
     });
 
     test('dump-log --cluster-metadata-decoder reads the metadata log and its checkpoint', async () => {
-      const dump = await dumpLog('__cluster_metadata-0/*.log', '--cluster-metadata-decoder');
+      const dump = await files().dumpLog('__cluster_metadata-0/*.log', '--cluster-metadata-decoder');
       for (const type of [
         'REGISTER_BROKER_RECORD',
         'FEATURE_LEVEL_RECORD',
@@ -86,7 +68,7 @@ againstEachTarget(
       }
       assert.match(dump, new RegExp(`"type":"TOPIC_RECORD","version":0,"data":\\{"name":"${topic}"`));
       assert.match(dump, /LeaderChange/);
-      await dumpLog('__cluster_metadata-0/*.checkpoint', '--cluster-metadata-decoder');
+      await files().dumpLog('__cluster_metadata-0/*.checkpoint', '--cluster-metadata-decoder');
     });
 
     test('metadata-shell shows the topics and configs of the metadata log', async () => {
@@ -98,7 +80,7 @@ againstEachTarget(
       // The shell may answer before it has taken in all that it read, so it is asked again.
       const shows = (pattern: RegExp, ...words: string[]) =>
         eventually(`${words.join(' ')} shows ${pattern}`, async () =>
-          pattern.test(await tool('metadata-shell', '--snapshot', file, ...words)),
+          pattern.test(await files().tool('metadata-shell', '--snapshot', file, ...words)),
         );
       await shows(new RegExp(`\\b${topic}\\b`), 'ls', '/image/topics/byName');
       await shows(/PartitionRegistration\(replicas=\[1\]/, 'cat', `/image/topics/byName/${topic}/0`);

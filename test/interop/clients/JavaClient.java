@@ -119,7 +119,9 @@ public class JavaClient {
       return null;
     });
     operations.put("produce", JavaClient::produce);
+    operations.put("transaction", JavaClient::transaction);
     operations.put("read", JavaClient::read);
+    operations.put("readAll", JavaClient::readAll);
     operations.put("join", args -> members.put(args.get("member").asText(), new Member(args)) == null);
     operations.put("assignment", args -> member(args).assignment());
     operations.put("poll", args -> member(args).take(args.get("count").asInt(), args.path("timeoutMs").asLong(60000)));
@@ -171,6 +173,57 @@ public class JavaClient {
     }
     for (Future<RecordMetadata> answer : sent) answer.get();
     return null;
+  }
+
+  static final Map<String, KafkaProducer<String, String>> transactional = new ConcurrentHashMap<>();
+
+  /** One transaction, with the offsets that a group commits in it; its end is "commit", "abort", or "none" to leave it open. */
+  static Object transaction(JsonNode args) throws Exception {
+    KafkaProducer<String, String> producer = transactional.get(args.get("transactionalId").asText());
+    if (producer == null) {
+      Map<String, Object> configs = new HashMap<>();
+      configs.put("bootstrap.servers", bootstrap);
+      configs.put("transactional.id", args.get("transactionalId").asText());
+      configs.put("transaction.timeout.ms", 900000);
+      producer = new KafkaProducer<>(configs, new StringSerializer(), new StringSerializer());
+      transactional.put(args.get("transactionalId").asText(), producer);
+      producer.initTransactions();
+    }
+    producer.beginTransaction();
+    List<Future<RecordMetadata>> sent = new ArrayList<>();
+    for (JsonNode record : args.get("records"))
+      sent.add(producer.send(new ProducerRecord<>(topic(record), record.get("partition").asInt(), string(record.get("key")), string(record.get("value")))));
+    for (Future<RecordMetadata> answer : sent) answer.get();
+    if (args.has("group")) {
+      Map<TopicPartition, OffsetAndMetadata> offsets = new HashMap<>();
+      for (JsonNode offset : args.get("offsets")) offsets.put(place(offset), new OffsetAndMetadata(offset.get("offset").asLong(), "in a transaction"));
+      producer.sendOffsetsToTransaction(offsets, new ConsumerGroupMetadata(group(args)));
+    }
+    switch (args.get("end").asText()) {
+      case "commit" -> producer.commitTransaction();
+      case "abort" -> producer.abortTransaction();
+      default -> {}
+    }
+    return null;
+  }
+
+  /** Every record up to where the log ends for that isolation level, a line for each, with long values told by their hash. */
+  static Object readAll(JsonNode args) {
+    Map<String, Object> configs = Map.of("bootstrap.servers", bootstrap, "enable.auto.commit", false, "isolation.level", args.get("isolation").asText());
+    try (var consumer = new KafkaConsumer<>(configs, new StringDeserializer(), new StringDeserializer())) {
+      TopicPartition place = place(args);
+      consumer.assign(List.of(place));
+      consumer.seekToBeginning(List.of(place));
+      long end = consumer.endOffsets(List.of(place)).get(place);
+      List<String> found = new ArrayList<>();
+      while (consumer.position(place) < end) {
+        for (var record : consumer.poll(Duration.ofMillis(200))) {
+          String value = record.value() == null || record.value().length() < 60 ? record.value() : "#" + record.value().hashCode();
+          found.add(record.offset() + " " + record.timestampType() + " " + record.timestamp() + " " + record.key() + "=" + value + " " + record.headers());
+        }
+      }
+      return found;
+    }
   }
 
   static Object read(JsonNode args) {

@@ -155,7 +155,7 @@ export class TargetNode {
 
   /** As an operator stops it: SIGTERM, and it ends by itself. */
   async stop(): Promise<void> {
-    if (this.#child) await end(this.#child, 'SIGTERM', 90_000);
+    if (this.#child) await end(this.#child, 'SIGTERM', 240_000);
   }
 
   async kill(): Promise<void> {
