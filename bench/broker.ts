@@ -52,6 +52,7 @@ if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java
 const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
 const results: { scenario: string; comparisons: Comparison[] }[] = [];
 const skipped: string[] = [];
+const failed: string[] = [];
 const loadBefore = loadavg();
 console.log(
   `Ottla beside Apache Kafka ${kafkaRelease}: ${rounds} rounds, alternately; load average before ${loadBefore[0]!.toFixed(1)}`,
@@ -66,6 +67,10 @@ try {
       skipped.push(name);
       console.log(`${name}\n  skipped: there is no ${missing}`);
     },
+    onFailed: ({ name }, error) => {
+      failed.push(name);
+      console.log(`${name}\n  FAILED, and has no figures: ${error.stack}`);
+    },
     onDone: (samples, profiled) => {
       results.push({ scenario: samples.scenario.name, comparisons: samples.comparisons() });
       console.log(table(samples));
@@ -76,7 +81,7 @@ try {
   const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version, loadBefore, loadAfter: loadavg() };
   writeFileSync(
     options.json,
-    JSON.stringify({ date: new Date().toISOString(), kafkaRelease, machine, rounds, results, skipped }),
+    JSON.stringify({ date: new Date().toISOString(), kafkaRelease, machine, rounds, results, skipped, failed }),
   );
 }
 const judged = results.flatMap(({ scenario, comparisons }) =>
@@ -85,6 +90,10 @@ const judged = results.flatMap(({ scenario, comparisons }) =>
 const missed = judged.filter(({ met }) => !met);
 console.log(`goals met: ${judged.length - missed.length} of ${judged.length}${missed.length > 0 ? '; missed:' : ''}`);
 for (const { scenario, metric, ratio } of missed) console.log(`  ${ratio!.toFixed(2).padStart(7)}  ${metric}: ${scenario}`);
+if (failed.length > 0) {
+  console.log(`failed: ${failed.join('; ')}`);
+  process.exitCode = 1;
+}
 console.log(`the same as JSON: ${options.json}`);
 
 /** One whose name has all words of one --only; without any, all but the extra ones. */

@@ -19,6 +19,9 @@ export type BenchNodeOptions = {
   readonly inspected?: boolean;
 };
 
+/** So that no run pays for what the one before it left: neither the deletion nor the disk's work on deleted data. */
+const deletesAtOnce = { 'log.segment.delete.delay.ms': '0' };
+
 export class BenchNode {
   readonly target: TargetName;
   /** Of Ottla's inspector, if it was asked for. */
@@ -30,7 +33,7 @@ export class BenchNode {
 
   /** A formatted directory with a node on it, started. */
   static async start(target: TargetName, options: BenchNodeOptions = {}): Promise<BenchNode> {
-    const formatted = await TargetNode.format(target, options.properties);
+    const formatted = await TargetNode.format(target, { ...deletesAtOnce, ...options.properties });
     const node = new BenchNode(formatted, options.inspected && target === 'ottla' ? await freePort() : undefined);
     try {
       await node.start();
@@ -53,6 +56,10 @@ export class BenchNode {
 
   get bootstrap(): string {
     return this.#node.bootstrap;
+  }
+
+  get dataDirectory(): string {
+    return this.#node.dataDirectory;
   }
 
   get pid(): number {

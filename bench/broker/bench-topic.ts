@@ -1,4 +1,5 @@
 import assert from 'node:assert';
+import { readdirSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Admin } from '@ottla/client';
 import { errorName, InitProducerId, type Uuid } from '@ottla/protocol';
@@ -10,29 +11,28 @@ export class BenchTopic {
   readonly topicId: Uuid;
   readonly partitions: number;
   readonly #admin: Admin;
+  readonly #dataDirectory: string | undefined;
 
   /** Resolves when each partition has a leader that answers. */
   static async create(
-    { bootstrap }: { readonly bootstrap: string },
+    { bootstrap, dataDirectory }: { readonly bootstrap: string; readonly dataDirectory?: string },
     partitions: number,
     configs: Readonly<Record<string, string>> = {},
   ): Promise<BenchTopic> {
     const admin = new Admin({ bootstrapServers: bootstrap });
     const name = `bench-${Date.now().toString(36)}-${topicsMade++}`;
-    // What is deleted leaves the disk at once, and not with the next run's writes.
-    const created = await admin.createTopics([
-      { name, partitions, replicationFactor: 1, configs: { 'file.delete.delay.ms': '0', ...configs } },
-    ]);
-    const topic = new BenchTopic(name, created[0]!.topicId, partitions, admin);
+    const created = await admin.createTopics([{ name, partitions, replicationFactor: 1, configs }]);
+    const topic = new BenchTopic(name, created[0]!.topicId, partitions, admin, dataDirectory);
     assert.equal(await topic.recordsStored(), 0);
     return topic;
   }
 
-  private constructor(name: string, topicId: Uuid, partitions: number, admin: Admin) {
+  private constructor(name: string, topicId: Uuid, partitions: number, admin: Admin, dataDirectory: string | undefined) {
     this.name = name;
     this.topicId = topicId;
     this.partitions = partitions;
     this.#admin = admin;
+    this.#dataDirectory = dataDirectory;
   }
 
   /** By ListOffsets, over all partitions. */
@@ -52,10 +52,17 @@ export class BenchTopic {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#admin.deleteTopics([this.name]);
     await this.#admin.close();
-    await sleep(200); // the files go in the background
+    const deadlineMs = performance.now() + goneWithinMs;
+    while (this.#hasFiles() && performance.now() < deadlineMs) await sleep(20);
+  }
+
+  /** Deleting goes on in the background, also under other names, and would be charged to whatever comes next. */
+  #hasFiles(): boolean {
+    return this.#dataDirectory !== undefined && readdirSync(this.#dataDirectory).some((file) => file.startsWith(this.name));
   }
 }
 
+const goneWithinMs = 5000;
 let topicsMade = 0;
 
 export async function newProducerIds(port: number, count: number): Promise<{ producerId: number; producerEpoch: number }[]> {

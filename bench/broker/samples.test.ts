@@ -22,6 +22,12 @@ test('medians are compared, and goals judged by their ratio', () => {
   assert.match(table(samples), /throughput MB\/s +20 \(10\.\.30\) +10 \(9\.\.11\) +2\.00 {2}>= 2 met/);
 });
 
+test('of an even number of values the median lies between the two in the middle', () => {
+  const samples = new Samples(scenario);
+  for (const value of [1, 4, 2, 9]) samples.add('ottla', { 'throughput MB/s': value });
+  assert.equal(samples.comparisons()[0]!.ottla?.median, 3);
+});
+
 test('a goal may bound the time itself too', () => {
   const samples = new Samples(scenario);
   samples.add('ottla', { 'start ms': 250 });

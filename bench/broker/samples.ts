@@ -51,5 +51,6 @@ function isMet(goal: Goal, ratio: number, median: number): boolean {
 
 function spread(values: readonly number[]): Spread {
   const sorted = [...values].sort((one, other) => one - other);
-  return { least: sorted[0]!, median: sorted[Math.floor(sorted.length / 2)]!, most: sorted.at(-1)! };
+  const [below, above] = [sorted[(sorted.length - 1) >> 1]!, sorted[sorted.length >> 1]!];
+  return { least: sorted[0]!, median: (below + above) / 2, most: sorted.at(-1)! };
 }

@@ -10,7 +10,11 @@ export type Figures = Readonly<Record<string, number>>;
 export type Goal = { readonly atLeast: number } | { readonly atMost: number; readonly ms?: number };
 
 /** One target, made ready to be measured again and again. */
-export type Subject = AsyncDisposable & { measure(): Promise<Figures> };
+export type Subject = AsyncDisposable & {
+  measure(): Promise<Figures>;
+  /** The node that is loaded, if it is one of those that stay up. */
+  readonly warmNode?: BenchNode;
+};
 
 export type Scenario = {
   /** Words to find it by. */
@@ -38,6 +42,7 @@ export function onWarmNodes({ prepare, goals, ...scenario }: OnWarmNodes): Scena
       const prepared = await prepare(node, nodes);
       const subject = typeof prepared === 'function' ? { measure: prepared, [Symbol.asyncDispose]: async () => {} } : prepared;
       return {
+        warmNode: node,
         async measure() {
           forgetPeakMemory(node.pid);
           const figures = await subject.measure();

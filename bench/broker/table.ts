@@ -11,7 +11,7 @@ export const tableHead = row({ metric: '', ottla: 'Ottla', kafka: 'Kafka', ratio
 type Cells = Readonly<Record<'metric' | 'ottla' | 'kafka' | 'ratio' | 'goal', string>>;
 
 function row({ metric, ottla, kafka, ratio, goal }: Cells): string {
-  return `  ${metric.padEnd(34)}${ottla.padStart(30)}${kafka.padStart(30)}${ratio.padStart(9)}  ${goal}`.trimEnd();
+  return `  ${metric.padEnd(34)}${ottla.padStart(36)}${kafka.padStart(36)}${ratio.padStart(9)}  ${goal}`.trimEnd();
 }
 
 function cells({ metric, ottla, kafka, ratio, goal, met }: Comparison): Cells {

@@ -25,13 +25,11 @@ export class WarmNodes implements AsyncDisposable {
     return node;
   }
 
-  /** Those that were asked for. */
-  started(): readonly BenchNode[] {
-    return [...this.#nodes.values()];
-  }
-
+  /** Ends them; who is asked for afterwards starts anew. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const node of this.#nodes.values()) await node[Symbol.asyncDispose]();
+    const nodes = [...this.#nodes.values()];
+    this.#nodes.clear();
+    for (const node of nodes) await node[Symbol.asyncDispose]();
   }
 }
 
