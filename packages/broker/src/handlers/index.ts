@@ -1,6 +1,7 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
+import { classicGroupHandlers } from './classic-groups.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
@@ -31,6 +32,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     offsetForLeaderEpoch,
     findCoordinator,
     ...groupHandlers,
+    ...classicGroupHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,
     deleteRecords,
