@@ -7,12 +7,14 @@ import type { BrokerSettings } from './broker-settings.ts';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ActiveController } from './controller/active-controller.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
+import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { FetchSessionCache } from './fetching/fetch-session.ts';
 import type { ProduceTurn } from './handlers/produce-turn.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
 import type { ReplicaMoves } from './replication/replica-moves.ts';
+import type { SharePersister } from './sharing/share-persister.ts';
 import type { TopicCreation } from './topic-creation.ts';
 
 /** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
@@ -33,6 +35,8 @@ export type BrokerParts = {
   readonly moves: ReplicaMoves;
   readonly fetchSessions: FetchSessionCache;
   readonly groups: GroupCoordinatorService;
+  readonly shareState: ShareCoordinatorService;
+  readonly sharePersister: SharePersister;
   readonly producerIds: ProducerIds;
   readonly topicCreation: TopicCreation;
 };

@@ -4,9 +4,9 @@ import {
   type BrokerConfigState,
   configResource,
   effectiveBrokerConfig,
+  effectiveGroupConfig,
   effectiveTopicConfig,
   type GroupConfig,
-  groupConfigInForce,
   type ParsedBrokerConfig,
   type TopicConfig,
 } from '@ottla/metadata';
@@ -24,9 +24,6 @@ export class BrokerSettings {
   readonly #listeners: (() => void)[] = [];
   readonly #topics = new Map<string, TopicConfig>();
   readonly #logs = new Map<string, LogConfig>();
-  /** Of those that have configs of their own. */
-  readonly #groups = new Map<string, GroupConfig>();
-  #groupDefaults: GroupConfig | undefined;
   #effective: BrokerConfig | undefined;
 
   constructor(parsed: ParsedBrokerConfig, nodeId: number, metadata: ClusterMetadata) {
@@ -38,7 +35,6 @@ export class BrokerSettings {
       let brokerChanged = false;
       for (const { type, name } of configs.values()) {
         if (type === configResource.topic) this.#forgetTopic(name);
-        else if (type === configResource.group) this.#groups.delete(name);
         else if (type === configResource.broker && (name === '' || name === String(nodeId))) brokerChanged = true;
       }
       if (brokerChanged) this.#brokerChanged();
@@ -94,14 +90,8 @@ export class BrokerSettings {
     return config;
   }
 
-  /** Within the broker's bounds. */
   group(groupId: string): GroupConfig {
-    let config = this.#groups.get(groupId);
-    if (config) return config;
-    const own = this.#metadata.image.configs.of(configResource.group, groupId);
-    if (own.size === 0) return (this.#groupDefaults ??= groupConfigInForce(own, this.effective));
-    this.#groups.set(groupId, (config = groupConfigInForce(own, this.effective)));
-    return config;
+    return effectiveGroupConfig(this.#metadata.image.configs.of(configResource.group, groupId), this.effective);
   }
 
   /** What the log of a topic's partition needs to know. */
@@ -125,8 +115,6 @@ export class BrokerSettings {
     this.#effective = undefined;
     this.#topics.clear();
     this.#logs.clear();
-    this.#groups.clear();
-    this.#groupDefaults = undefined;
     for (const listener of this.#listeners) listener();
   }
 }

@@ -30,15 +30,18 @@ import type { BrokerParts } from './broker-parts.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
-import { committedTopics } from './coordinators/committed-topics.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
+import { LocalSharePersister } from './coordinators/local-share-persister.ts';
+import { shareCoordinatorConfig } from './coordinators/share-coordinator-config.ts';
+import { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import { onDirectoryFailures } from './directory-failures.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
 import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
 import { ProduceTurn } from './handlers/produce-turn.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
+import { newInternalTopic } from './internal-topics.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
@@ -64,6 +67,7 @@ export type ServerOptions = {
 };
 
 const CONSUMER_OFFSETS = '__consumer_offsets';
+const SHARE_GROUP_STATE = '__share_group_state';
 const TASK_INTERVAL_MS = 1_000;
 const HAND_OVER_PATIENCE_MS = 5_000;
 const ANSWER_GRACE_MS = 2_000;
@@ -84,6 +88,7 @@ type Started = {
   /** Where the metadata log has a directory of its own. */
   readonly metadataLock: DirectoryLock | undefined;
   readonly assignments: DirectoryAssignments;
+  readonly sharePersister: LocalSharePersister;
 };
 
 /**
@@ -96,6 +101,7 @@ export class BrokerServer {
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
   readonly #assignments: DirectoryAssignments;
+  readonly #sharePersister: LocalSharePersister;
   readonly #cleaner: LogCleaner;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
@@ -187,6 +193,16 @@ export class BrokerServer {
       const partitions = new Partitions();
       const groups = groupCoordinators({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => groups.shutdown());
+      const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
+      undo.push(() => shareState.shutdown());
+      const topics = topicCreation(runtime, controller, settings, metadata);
+      const sharePersister = new LocalSharePersister({
+        coordinator: shareState,
+        ensureTopic: () =>
+          metadata.partitionCount(SHARE_GROUP_STATE) === undefined ? topics.ensure(SHARE_GROUP_STATE) : undefined,
+        timers: runtime.timers,
+      });
+      undo.push(() => sharePersister.shutdown());
       const lifecycle = new BrokerLifecycle({
         identity: {
           nodeId,
@@ -235,6 +251,7 @@ export class BrokerServer {
         assignments,
         moves,
         groups,
+        shareState,
         runtime,
       });
       onDirectoryFailures({
@@ -268,8 +285,10 @@ export class BrokerServer {
         moves,
         fetchSessions: new FetchSessionCache({ ...runtime, slots: config['max.incremental.fetch.session.cache.slots'] }),
         groups,
+        shareState,
+        sharePersister,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
-        topicCreation: topicCreation(runtime, controller, settings, metadata),
+        topicCreation: topics,
       };
       dispatchers = {
         broker: new RequestDispatcher(parts, brokerHandlers()),
@@ -283,7 +302,7 @@ export class BrokerServer {
         directories: logDirectories(config).join(','),
         ms: Math.round(runtime.clock.monotonicMs() - beganMs),
       });
-      return new BrokerServer({ parts, lifecycle, listeners, metadataLock, assignments });
+      return new BrokerServer({ parts, lifecycle, listeners, metadataLock, assignments, sharePersister });
     } catch (error) {
       for (const step of undo.reverse()) {
         try {
@@ -296,12 +315,13 @@ export class BrokerServer {
     }
   }
 
-  private constructor({ parts, lifecycle, listeners, metadataLock, assignments }: Started) {
+  private constructor({ parts, lifecycle, listeners, metadataLock, assignments, sharePersister }: Started) {
     this.#parts = parts;
     this.#lifecycle = lifecycle;
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
     this.#assignments = assignments;
+    this.#sharePersister = sharePersister;
     this.#cleaner = logCleaner(parts);
     if (parts.config.get('log.cleaner.enable')) this.#cleaner.start();
     this.#scheduleTasks();
@@ -323,13 +343,15 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { config, controller, groups, moves, quorum, logManager, partitions, runtime } = this.#parts;
+    const { config, controller, groups, shareState, moves, quorum, logManager, partitions, runtime } = this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
         .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     } else this.#lifecycle.fallSilent();
     groups.shutdown();
+    this.#sharePersister.shutdown();
+    shareState.shutdown();
     moves.stop();
     this.#assignments.stop();
     for (const partition of partitions) partition.resign();
@@ -516,14 +538,37 @@ function groupCoordinators(
         partitions.leader(CONSUMER_OFFSETS, index),
         () => settings.topic(CONSUMER_OFFSETS)['min.insync.replicas'],
       ),
-    topics: committedTopics(metadata),
-    configOf: (groupId) => settings.group(groupId),
-  });
-  metadata.onChange(({ topics }) => {
-    if (topics.size > 0) groups.onTopicsChanged(new Set([...topics.values()].map(({ name }) => name)));
+    topics: {
+      idOf: (name) => metadata.topicId(name),
+      nameOf: (topicId) => metadata.topicName(topicId),
+      hasPartition: (name, index) => metadata.hasPartition(name, index),
+    },
   });
   settings.onChange(() => groups.updateConfig(groupServiceConfig((name) => settings.get(name))));
   return groups;
+}
+
+function shareCoordinator(
+  runtime: Runtime,
+  settings: BrokerSettings,
+  metadata: ClusterMetadata,
+  partitions: Partitions,
+): ShareCoordinatorService {
+  return new ShareCoordinatorService({
+    runtime,
+    config: shareCoordinatorConfig((name) => settings.get(name)),
+    partitionCount: () => metadata.partitionCount(SHARE_GROUP_STATE),
+    log: (index) =>
+      coordinatedPartition(
+        partitions.leader(SHARE_GROUP_STATE, index),
+        () => settings.topic(SHARE_GROUP_STATE)['min.insync.replicas'],
+      ),
+    deleteRecordsBefore: (index, offset) => void partitions.leader(SHARE_GROUP_STATE, index).deleteRecordsBefore(offset),
+    hasPartition: (topicId, index) => {
+      const name = metadata.topicName(topicId);
+      return name !== undefined && metadata.hasPartition(name, index);
+    },
+  });
 }
 
 const registeredFeatures = () =>
@@ -547,10 +592,15 @@ type Replicas = {
   readonly assignments: DirectoryAssignments;
   readonly moves: ReplicaMoves;
   readonly groups: GroupCoordinatorService;
+  readonly shareState: ShareCoordinatorService;
   readonly runtime: Runtime;
 };
 
-function replicaPublisher({ nodeId, groups, runtime, ...replicas }: Replicas): ReplicaPublisher {
+function replicaPublisher({ nodeId, groups, shareState, runtime, ...replicas }: Replicas): ReplicaPublisher {
+  const coordinators = new Map<string, GroupCoordinatorService | ShareCoordinatorService>([
+    [CONSUMER_OFFSETS, groups],
+    [SHARE_GROUP_STATE, shareState],
+  ]);
   return new ReplicaPublisher({
     ...replicas,
     brokerId: nodeId,
@@ -559,17 +609,22 @@ function replicaPublisher({ nodeId, groups, runtime, ...replicas }: Replicas): R
     clock: runtime.clock,
     leadership: {
       elected: ({ topic, index, leaderEpoch }) => {
-        if (topic !== CONSUMER_OFFSETS) return;
-        groups
-          .onPartitionElected(index, leaderEpoch)
+        coordinators
+          .get(topic)
+          ?.onPartitionElected(index, leaderEpoch)
           .catch((error: unknown) =>
-            runtime.logger.error('groups could not be loaded: they are unavailable', { partition: index, error }),
+            runtime.logger.error('a coordinator could not be loaded: what it has is unavailable', {
+              topic,
+              partition: index,
+              error,
+            }),
           );
       },
-      resigned: (topic, index) => {
-        if (topic === CONSUMER_OFFSETS) groups.onPartitionResigned(index);
+      resigned: (topic, index) => coordinators.get(topic)?.onPartitionResigned(index),
+      topicsDeleted: (topics) => {
+        void groups.onTopicsDeleted(topics);
+        void shareState.onTopicsDeleted(topics);
       },
-      topicsDeleted: (topics) => void groups.onTopicsDeleted(topics),
     },
   });
 }
@@ -624,10 +679,6 @@ function topicCreation(
     create,
     logger: runtime.logger,
     partitionCount: (topic) => metadata.partitionCount(topic),
-    offsetsTopic: () => ({
-      partitions: settings.get('offsets.topic.num.partitions'),
-      replicationFactor: settings.get('offsets.topic.replication.factor'),
-      segmentBytes: settings.get('offsets.topic.segment.bytes'),
-    }),
+    internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),
   });
 }

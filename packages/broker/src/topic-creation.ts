@@ -1,6 +1,5 @@
 import { KafkaError } from '@ottla/protocol';
 import type { Logger } from '@ottla/runtime';
-import { isInternalTopic } from './internal-topics.ts';
 
 /** A topic as the controller is asked for it. */
 export type NewTopic = {
@@ -14,8 +13,6 @@ export type NewTopic = {
 /** Answers once the topic is in this broker's metadata. Rejects with the controller's error. */
 export type CreateTopic = (topic: NewTopic) => Promise<void>;
 
-type InternalTopicSettings = { readonly partitions: number; readonly replicationFactor: number; readonly segmentBytes: number };
-
 /** Each makes files and a record of the metadata log while everybody waits; Kafka has one request per broker under way. */
 const maxInFlight = 200;
 
@@ -26,19 +23,20 @@ const maxInFlight = 200;
 export class TopicCreation {
   readonly #create: CreateTopic;
   readonly #logger: Logger;
-  readonly #offsetsTopic: () => InternalTopicSettings;
+  readonly #internalTopic: (name: string) => NewTopic | undefined;
   readonly #partitionCount: (topic: string) => number | undefined;
   readonly #inFlight = new Map<string, Promise<void>>();
 
   constructor(options: {
     create: CreateTopic;
     logger: Logger;
-    offsetsTopic: () => InternalTopicSettings;
+    /** How a topic is made that a coordinator keeps its state in; undefined for any other. */
+    internalTopic: (name: string) => NewTopic | undefined;
     partitionCount: (topic: string) => number | undefined;
   }) {
     this.#create = options.create;
     this.#logger = options.logger;
-    this.#offsetsTopic = options.offsetsTopic;
+    this.#internalTopic = options.internalTopic;
     this.#partitionCount = options.partitionCount;
   }
 
@@ -66,9 +64,7 @@ export class TopicCreation {
     if (this.#partitionCount(name) !== undefined) return Promise.resolve();
     let creation = this.#inFlight.get(name);
     if (!creation) {
-      creation = this.#create(
-        isInternalTopic(name) ? this.#internalTopic(name) : { name, numPartitions: -1, replicationFactor: -1, configs: [] },
-      )
+      creation = this.#create(this.#internalTopic(name) ?? { name, numPartitions: -1, replicationFactor: -1, configs: [] })
         .catch((error: unknown) => {
           if (!(error instanceof KafkaError && error.name === 'TOPIC_ALREADY_EXISTS')) throw error;
         })
@@ -76,21 +72,5 @@ export class TopicCreation {
       this.#inFlight.set(name, creation);
     }
     return creation;
-  }
-
-  #internalTopic(name: string): NewTopic {
-    if (name !== '__consumer_offsets')
-      throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} belongs to a coordinator that this release does not have`);
-    const { partitions, replicationFactor, segmentBytes } = this.#offsetsTopic();
-    return {
-      name,
-      numPartitions: partitions,
-      replicationFactor,
-      configs: [
-        { name: 'compression.type', value: 'producer' },
-        { name: 'cleanup.policy', value: 'compact' },
-        { name: 'segment.bytes', value: String(segmentBytes) },
-      ],
-    };
   }
 }

@@ -6,12 +6,30 @@ export { ClassicGroup, type ClassicState } from './classic/classic-group.ts';
 export type { ClassicMember } from './classic/classic-member.ts';
 export type { Join } from './classic/join-group.ts';
 export { coordinatorErrorOf } from './coordinator-error.ts';
-export type { CommitCheck, Committer, Group, GroupType } from './group.ts';
+export { defaultGroupConfig, type GroupConfig } from './group-config.ts';
 export { GroupCoordinator, type RecordPosition } from './group-coordinator.ts';
-export { defaultGroupCoordinatorConfig, type GroupCoordinatorConfig } from './group-coordinator-config.ts';
 export { decodeGroupRecord, encodeGroupRecord, type GroupRecord, type OffsetKey } from './group-record.ts';
-export type { GroupSurroundings } from './group-state.ts';
-export { type GroupTopic, type GroupTopics, MemoryGroupTopics } from './group-topics.ts';
+export { ModernGroup } from './modern-group.ts';
 export type { FetchedGroup, FetchMode, OffsetFetchGroup } from './offsets/fetch-offsets.ts';
 export type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 export type { Answer, Continuation, MemberProtocol, Moment, Outcome, Token } from './outcome.ts';
+export { defaultShareStateConfig, type ShareStateConfig } from './share-state/share-state-config.ts';
+export {
+  type AskedSharePartition,
+  ShareStateCoordinator,
+  type ShareStateOutcome,
+} from './share-state/share-state-coordinator.ts';
+export {
+  decodeShareStateRecord,
+  encodeShareStateRecord,
+  keyOfText,
+  type SharePartitionKey,
+  type ShareStateRecord,
+  textOfKey,
+} from './share-state/share-state-record.ts';
+export {
+  plainFailure,
+  readFailure,
+  type SharePartitionFailure,
+  summaryFailure,
+} from './share-state/share-state-results.ts';

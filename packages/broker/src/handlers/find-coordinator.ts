@@ -1,14 +1,23 @@
+import { keyOfText, textOfKey } from '@ottla/coordinator';
 import { FindCoordinator, type FindCoordinatorResponse, KafkaError, partitionForGroup, type Writable } from '@ottla/protocol';
-import { type Failure, failureOf, handler, type RequestContext } from './handler.ts';
+import { type Failure, failureOf, handler, orFailure, type RequestContext } from './handler.ts';
 
-const GROUP = 0;
+/** What can be looked up: the topic that the coordinator keeps its state in, and the text whose hash chooses its partition. */
+type Kind = { readonly topic: string; readonly since: number; readonly textOf: (key: string) => string };
+
+const kinds: ReadonlyMap<number, Kind> = new Map([
+  [0, { topic: '__consumer_offsets', since: 0, textOf: (groupId) => groupId }],
+  // Throws INVALID_REQUEST.
+  [2, { topic: '__share_group_state', since: 6, textOf: (key) => textOfKey(keyOfText(key)) }],
+]);
+
 const NOBODY = { nodeId: -1, host: '', port: -1 };
 
 type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']>[number];
 
 /**
- * FindCoordinator: the broker that runs a group.
- * v1 keyType; v4 many keys at once (KIP-699)
+ * FindCoordinator: the broker that runs a group, or keeps the state of a share partition.
+ * v1 keyType; v4 many keys at once (KIP-699); v6 share partitions (KIP-932)
  */
 export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
   const find = await finder(request.keyType, context);
@@ -18,19 +27,25 @@ export const findCoordinator = handler(FindCoordinator, async (request, context)
 });
 
 /** What all keys have in common is found out once: a request may have very many. */
-async function finder(keyType: number, { broker, connection }: RequestContext): Promise<(key: string) => Coordinator> {
+async function finder(
+  keyType: number,
+  { broker, connection, apiVersion }: RequestContext,
+): Promise<(key: string) => Coordinator> {
   try {
-    if (keyType !== GROUP)
-      throw new KafkaError(
-        'INVALID_REQUEST',
-        'this release of Ottla coordinates groups only: transactions and share groups come later',
+    const kind = kinds.get(keyType);
+    if (kind === undefined || apiVersion < kind.since)
+      throw new KafkaError('INVALID_REQUEST', 'this release of Ottla coordinates groups and share partitions only');
+    const { topic, textOf } = kind;
+    const partitions = await broker.topicCreation.partitionCountOf(topic);
+    return (key) =>
+      orFailure<Coordinator>(
+        () => {
+          const leader = broker.metadata.leaderOf(topic, partitionForGroup(textOf(key), partitions));
+          const endpoint = leader === undefined ? undefined : broker.metadata.endpointOf(leader, connection.listenerName);
+          return endpoint ? { key, errorCode: 0, errorMessage: '', ...endpoint } : { key, ...noLeader(key), ...NOBODY };
+        },
+        (failure) => ({ key, ...failure, ...NOBODY }),
       );
-    const partitions = await broker.topicCreation.partitionCountOf('__consumer_offsets');
-    return (key) => {
-      const leader = broker.metadata.leaderOf('__consumer_offsets', partitionForGroup(key, partitions));
-      const endpoint = leader === undefined ? undefined : broker.metadata.endpointOf(leader, connection.listenerName);
-      return endpoint ? { key, errorCode: 0, errorMessage: '', ...endpoint } : { key, ...noLeader(key), ...NOBODY };
-    };
   } catch (error) {
     const failure = failureOf(error);
     return (key) => ({ key, ...failure, ...NOBODY });
@@ -38,4 +53,4 @@ async function finder(keyType: number, { broker, connection }: RequestContext): 
 }
 
 const noLeader = (key: string): Failure =>
-  failureOf(new KafkaError('COORDINATOR_NOT_AVAILABLE', `the partition of group ${key} has no leader yet: retry`));
+  failureOf(new KafkaError('COORDINATOR_NOT_AVAILABLE', `the partition of ${key} has no leader yet: retry`));

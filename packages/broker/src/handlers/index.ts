@@ -1,7 +1,6 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
-import { classicGroupHandlers } from './classic-groups.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
@@ -21,6 +20,7 @@ import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
+import { shareStateHandlers } from './share-state.ts';
 
 /** Everything that a broker's listeners serve, by API key. ApiVersions answers from this same table. */
 export function brokerHandlers(): ReadonlyMap<number, Handler> {
@@ -32,7 +32,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     offsetForLeaderEpoch,
     findCoordinator,
     ...groupHandlers,
-    ...classicGroupHandlers,
+    ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,
     deleteRecords,

@@ -1,6 +1,5 @@
 import { errorCodeOf, errors, KafkaError, type LeaveGroupRequest, type LeaveGroupResponse, type Writable } from '@ottla/protocol';
-import { sessionKey } from '../group-deadline.ts';
-import type { ClassicTurn } from './classic-turn.ts';
+import { type ClassicTurn, sessionKey } from './classic-turn.ts';
 import { completeJoinIfAllJoined, rebalanceOrCompleteJoin, removeMember } from './rebalance.ts';
 
 type Leaver = Pick<LeaveGroupRequest['members'][number], 'memberId' | 'groupInstanceId'>;

@@ -1,0 +1,156 @@
+import { type SharePartitionKey, textOfKey } from '@ottla/coordinator';
+import {
+  type DeleteShareGroupStateRequest,
+  type DeleteShareGroupStateResponse,
+  errors,
+  type InitializeShareGroupStateRequest,
+  type InitializeShareGroupStateResponse,
+  type ReadShareGroupStateRequest,
+  type ReadShareGroupStateResponse,
+  type ReadShareGroupStateSummaryRequest,
+  type ReadShareGroupStateSummaryResponse,
+  type Uuid,
+  type Writable,
+  type WriteShareGroupStateRequest,
+  type WriteShareGroupStateResponse,
+  ZERO_UUID,
+} from '@ottla/protocol';
+import { sleep, type Timers } from '@ottla/runtime';
+import type { SharePersister } from '../sharing/share-persister.ts';
+import type { ShareCoordinatorService } from './share-coordinator-service.ts';
+import { askEachSharePartition, type ShareStateResponse } from './share-partition-requests.ts';
+
+export type LocalSharePersisterOptions = {
+  readonly coordinator: ShareCoordinatorService;
+  /** Resolves when `__share_group_state` exists; undefined when it does already. Rejects when it cannot be created. */
+  readonly ensureTopic: () => Promise<unknown> | undefined;
+  readonly timers: Timers;
+};
+
+/** Thirteen pauses, of 8 seconds together: a coordinator that is being loaded is there by then. */
+const MAX_ATTEMPTS = 14;
+const FIRST_PAUSE_MS = 20;
+const LONGEST_PAUSE_MS = 1_000;
+
+/** The coordinator may be there in a moment. */
+const passing: ReadonlySet<number> = new Set([
+  errors.COORDINATOR_LOAD_IN_PROGRESS.code,
+  errors.COORDINATOR_NOT_AVAILABLE.code,
+  errors.NOT_COORDINATOR.code,
+]);
+
+/**
+ * The share coordinator of this broker, as those see it who need share state kept: the leaders of shared partitions, and the group
+ * coordinator. It has the coordinator's topic created, and is patient while the coordinator is being loaded. What is asked of one share
+ * partition is asked one after the other, so that what has to be asked again does not overtake what came before it.
+ */
+export class LocalSharePersister implements SharePersister {
+  readonly #options: LocalSharePersisterOptions;
+  /** For share partitions of which something is being asked: the last of it. */
+  readonly #lines = new Map<string, Promise<unknown>>();
+  #isClosed = false;
+
+  constructor(options: LocalSharePersisterOptions) {
+    this.#options = options;
+  }
+
+  initialize(request: Writable<InitializeShareGroupStateRequest>): Promise<InitializeShareGroupStateResponse> {
+    const whole = ({ partition = 0, stateEpoch = 0, startOffset = 0 }) => ({ partition, stateEpoch, startOffset });
+    return this.#each(request, whole, (single) => this.#options.coordinator.initialize(single));
+  }
+
+  read(request: Writable<ReadShareGroupStateRequest>): Promise<ReadShareGroupStateResponse> {
+    const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
+    return this.#each(request, whole, (single) => this.#options.coordinator.read(single));
+  }
+
+  write(request: Writable<WriteShareGroupStateRequest>): Promise<WriteShareGroupStateResponse> {
+    return this.#each(request, wholeChange, (single) => this.#options.coordinator.write(single));
+  }
+
+  delete(request: Writable<DeleteShareGroupStateRequest>): Promise<DeleteShareGroupStateResponse> {
+    return this.#each(
+      request,
+      ({ partition = 0 }) => ({ partition }),
+      (single) => this.#options.coordinator.delete(single),
+    );
+  }
+
+  readSummary(request: Writable<ReadShareGroupStateSummaryRequest>): Promise<ReadShareGroupStateSummaryResponse> {
+    const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
+    return this.#each(request, whole, (single) => this.#options.coordinator.readSummary(single));
+  }
+
+  /** The coordinator will not be back: nobody is kept waiting. */
+  shutdown(): void {
+    this.#isClosed = true;
+  }
+
+  #each<Given, Partition extends { readonly partition: number }, Result extends { readonly errorCode: number }>(
+    { groupId = '', topics = [] }: GivenRequest<Given>,
+    whole: (given: Given) => Partition,
+    ask: (single: SingleRequest<Partition>) => Promise<ShareStateResponse<Result>>,
+  ): Promise<ShareStateResponse<Result>> {
+    const wholeTopics = topics.map(({ topicId = ZERO_UUID, partitions = [] }) => ({
+      topicId,
+      partitions: partitions.map(whole),
+    }));
+    return askEachSharePartition({ groupId, topics: wholeTopics }, (key, partition) => {
+      const single = { groupId, topics: [{ topicId: key.topicId, partitions: [partition] }] };
+      return this.#inLine(key, () => this.#patiently(() => ask(single)));
+    });
+  }
+
+  async #patiently<Result extends { readonly errorCode: number }>(
+    ask: () => Promise<ShareStateResponse<Result>>,
+  ): Promise<Result> {
+    for (let attempt = 1; ; attempt++) {
+      const creation = this.#options.ensureTopic();
+      // Whether it was created shows in the answer.
+      if (creation !== undefined) await creation.catch(() => undefined);
+      const { results } = await ask();
+      const result = results[0]!.partitions[0]!;
+      if (attempt === MAX_ATTEMPTS || this.#isClosed || !passing.has(result.errorCode)) return result;
+      await sleep(this.#options.timers, Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS));
+    }
+  }
+
+  #inLine<Result>(key: SharePartitionKey, work: () => Promise<Result>): Promise<Result> {
+    const text = textOfKey(key);
+    const before = this.#lines.get(text);
+    const result = before === undefined ? work() : before.then(work, work);
+    this.#lines.set(text, result);
+    return result.finally(() => {
+      if (this.#lines.get(text) === result) this.#lines.delete(text);
+    });
+  }
+}
+
+type GivenRequest<Given> = {
+  readonly groupId?: string | undefined;
+  readonly topics?:
+    | readonly { readonly topicId?: Uuid | undefined; readonly partitions?: readonly Given[] | undefined }[]
+    | undefined;
+};
+type SingleRequest<Partition> = { groupId: string; topics: { topicId: Uuid; partitions: Partition[] }[] };
+type PartitionOf<
+  Request extends { readonly topics?: readonly { readonly partitions?: readonly unknown[] | undefined }[] | undefined },
+> = NonNullable<NonNullable<Request['topics']>[number]['partitions']>[number];
+
+function wholeChange(given: PartitionOf<Writable<WriteShareGroupStateRequest>>) {
+  const {
+    partition = 0,
+    stateEpoch = 0,
+    leaderEpoch = 0,
+    startOffset = 0,
+    deliveryCompleteCount = -1,
+    stateBatches = [],
+  } = given;
+  const batches = stateBatches.map(({ firstOffset = 0, lastOffset = 0, deliveryState = 0, deliveryCount = 0 }) => ({
+    firstOffset,
+    lastOffset,
+    deliveryState,
+    deliveryCount,
+  }));
+  return { partition, stateEpoch, leaderEpoch, startOffset, deliveryCompleteCount, stateBatches: batches };
+}

@@ -1,0 +1,27 @@
+/** What the group coordinator reads of the broker's configuration, in the units of the config names. */
+export type GroupConfig = {
+  /** group.min.session.timeout.ms */
+  readonly minSessionTimeoutMs: number;
+  /** group.max.session.timeout.ms */
+  readonly maxSessionTimeoutMs: number;
+  /** group.initial.rebalance.delay.ms */
+  readonly initialRebalanceDelayMs: number;
+  /** group.max.size */
+  readonly maxSize: number;
+  /** offset.metadata.max.bytes; compared with UTF-16 units, as Kafka does. */
+  readonly offsetMetadataMaxBytes: number;
+  /** offsets.retention.minutes, in milliseconds. */
+  readonly offsetsRetentionMs: number;
+  /** offsets.retention.check.interval.ms */
+  readonly offsetsRetentionCheckIntervalMs: number;
+};
+
+export const defaultGroupConfig: GroupConfig = {
+  minSessionTimeoutMs: 6_000,
+  maxSessionTimeoutMs: 1_800_000,
+  initialRebalanceDelayMs: 3_000,
+  maxSize: 0x7fff_ffff,
+  offsetMetadataMaxBytes: 4096,
+  offsetsRetentionMs: 10_080 * 60_000,
+  offsetsRetentionCheckIntervalMs: 600_000,
+};
