@@ -82,7 +82,7 @@ export { groupMetadataHash, type HashedTopic, topicMetadataHash } from './record
 export { type InspectOptions, inspectRecords, type OffendingRecord, type RecordsInspection } from './records/inspect-records.ts';
 export { readInt64, writeInt64 } from './records/int64.ts';
 export { buildLegacyMessageSet, type LegacyMessageSet } from './records/legacy-message.ts';
-export { javaStringHash, murmur2, partitionForGroup, partitionForKey } from './records/partition-hashes.ts';
+export { inJavaHashOrder, javaStringHash, murmur2, partitionForGroup, partitionForKey } from './records/partition-hashes.ts';
 export { recompressBatch } from './records/recompress-batch.ts';
 export type { DecodedRecord, RecordHeader, RecordToWrite } from './records/record.ts';
 export { RecordCursor, type RecordSectionContext } from './records/record-cursor.ts';

@@ -1,4 +1,4 @@
-import { javaStringHash } from '@ottla/protocol';
+import { inJavaHashOrder } from '@ottla/protocol';
 import type { ClassicMember } from './classic-member.ts';
 
 /**
@@ -18,15 +18,4 @@ export function electProtocol(members: Iterable<ClassicMember>, candidates: Read
   }
   if (winner === undefined) throw new Error('a group without members has no protocol to choose');
   return winner;
-}
-
-/** The order in which a java.util.HashMap walks over these keys: by bucket, and within one as they came. */
-function inJavaHashOrder(keys: readonly string[]): string[] {
-  let buckets = 16;
-  while (keys.length > buckets * 0.75) buckets *= 2;
-  const bucketOf = (key: string): number => {
-    const hash = javaStringHash(key);
-    return (hash ^ (hash >>> 16)) & (buckets - 1);
-  };
-  return keys.toSorted((left, right) => bucketOf(left) - bucketOf(right));
 }

@@ -11,7 +11,13 @@ export {
   parseConnectionOverrides,
   resolveListeners,
 } from './check-broker-config.ts';
-export { type ClientMetricsConfig, clientMetricsConfigs } from './client-metrics-configs.ts';
+export { type ClientAttribute, type ClientPatterns, clientAttributes, matchesClient } from './client-match.ts';
+export {
+  type ClientMetricsConfig,
+  type ClientMetricsSubscription,
+  clientMetricsConfigs,
+  readClientMetricsSubscription,
+} from './client-metrics-configs.ts';
 export { parseHostAndPort, parseQuorumVoters, type QuorumVoterAddress } from './config-checks.ts';
 export { ConfigError } from './config-error.ts';
 export {

@@ -1,4 +1,5 @@
 import type { BrokerConfig } from './broker-configs.ts';
+import { parseClientMatch } from './client-match.ts';
 import { clientMetricsConfigs } from './client-metrics-configs.ts';
 import { ConfigError } from './config-error.ts';
 import type { Properties } from './config-layers.ts';
@@ -116,21 +117,8 @@ const boundedGroupConfigs = [
   'streams.assignment.interval.ms',
 ];
 
-const clientMatchKeys = [
-  'client_instance_id',
-  'client_id',
-  'client_software_name',
-  'client_software_version',
-  'client_source_address',
-  'client_source_port',
-];
-
-/** Throws ConfigError. `isPattern` says whether a text is a regular expression the broker can run. */
-export function validateClientMetricsConfigs(
-  subscription: string,
-  properties: Properties,
-  isPattern: (text: string) => boolean = isRegExp,
-): void {
+/** Throws ConfigError. */
+export function validateClientMetricsConfigs(subscription: string, properties: Properties): void {
   if (subscription === '') throw new ConfigError(`Subscription name can't be empty`, 'INVALID_REQUEST');
   for (const name of properties.keys()) {
     if (!Object.hasOwn(clientMetricsConfigs, name)) {
@@ -143,20 +131,7 @@ export function validateClientMetricsConfigs(
     const problem = `Invalid value ${intervalMs} for interval.ms, interval must be between 100 and 3600000 (1 hour)`;
     throw new ConfigError(problem, 'INVALID_REQUEST');
   }
-  for (const entry of (values.get('match') as readonly string[] | undefined) ?? []) {
-    const parts = entry.split('=');
-    if (parts.length === 2 && clientMatchKeys.includes(parts[0]!.trim()) && isPattern(parts[1]!.trim())) continue;
-    throw new ConfigError(`Illegal client matching pattern: ${entry}`);
-  }
-}
-
-function isRegExp(text: string): boolean {
-  try {
-    new RegExp(text);
-    return true;
-  } catch {
-    return false;
-  }
+  parseClientMatch((values.get('match') as readonly string[] | undefined) ?? []);
 }
 
 function parseAll(what: string, table: ConfigTable, properties: Properties) {

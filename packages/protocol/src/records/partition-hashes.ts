@@ -33,6 +33,17 @@ export function javaStringHash(text: string): number {
   return hash;
 }
 
+/** The order in which a java.util.HashMap walks over these keys: by bucket, and within one as they came. */
+export function inJavaHashOrder(keys: readonly string[]): string[] {
+  let buckets = 16;
+  while (keys.length > buckets * 0.75) buckets *= 2;
+  const bucketOf = (key: string): number => {
+    const hash = javaStringHash(key);
+    return (hash ^ (hash >>> 16)) & (buckets - 1);
+  };
+  return keys.toSorted((left, right) => bucketOf(left) - bucketOf(right));
+}
+
 /** The partition of the internal topic that keeps a group, a transactional id or a share partition's key. */
 export function partitionForGroup(groupId: string, partitionCount: number): number {
   const hash = javaStringHash(groupId);

@@ -50,5 +50,11 @@ export const quotaConfigs = defineConfigs({
   }),
   'replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
   'replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
-  'telemetry.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
+  'telemetry.max.bytes': int({
+    default: 1_048_576,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'The most that one push of client metrics may have, compressed or not: see ottla.telemetry.directory.',
+  }),
 });
