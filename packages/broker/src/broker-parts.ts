@@ -15,6 +15,8 @@ import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
 import type { ReplicaMoves } from './replication/replica-moves.ts';
 import type { SharePersister } from './sharing/share-persister.ts';
+import type { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
+import type { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import type { TopicCreation } from './topic-creation.ts';
 
 /** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
@@ -39,4 +41,8 @@ export type BrokerParts = {
   readonly sharePersister: SharePersister;
   readonly producerIds: ProducerIds;
   readonly topicCreation: TopicCreation;
+  /** Absent where ottla.telemetry.directory is not set. */
+  readonly clientMetrics: ClientMetrics | undefined;
 };
+
+export type ClientMetrics = { readonly manager: ClientMetricsManager; readonly files: ClientMetricsFiles };

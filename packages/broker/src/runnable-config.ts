@@ -1,4 +1,5 @@
-import { type BrokerConfig, ConfigError, isBroker, isController, type ListenerEndpoint } from '@ottla/metadata';
+import { relative, sep } from 'node:path';
+import { type BrokerConfig, ConfigError, isBroker, isController, type ListenerEndpoint, logDirectories } from '@ottla/metadata';
 
 /**
  * Refuses what this release cannot be, rather than run as something else: a setting that promises security or company must not be
@@ -25,7 +26,15 @@ export function requireRunnable(config: BrokerConfig, listeners: readonly Listen
   }
   if (config['remote.log.storage.system.enable'])
     throw new ConfigError('this release of Ottla has no tiered storage yet: remote.log.storage.system.enable must be false');
+  const telemetryDirectory = config['ottla.telemetry.directory'];
+  if (telemetryDirectory) {
+    const owner = logDirectories(config).find((directory) => isInside(telemetryDirectory, directory));
+    if (owner !== undefined)
+      throw new ConfigError(`ottla.telemetry.directory must not lie in a log directory: choose another one than ${owner}`);
+  }
 }
+
+const isInside = (path: string, directory: string): boolean => relative(directory, path).split(sep)[0] !== '..';
 
 /** Code of the cluster's owner that refuses requests: running without it would allow what they forbid. */
 const policyClasses = [

@@ -2,6 +2,7 @@ import {
   type BrokerConfig,
   BrokerConfigSchema,
   Controller,
+  configResource,
   defaultFeatureLevels,
   featureLevelRecord,
   logDirectories,
@@ -26,7 +27,7 @@ import {
 } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
-import type { BrokerParts } from './broker-parts.ts';
+import type { BrokerParts, ClientMetrics } from './broker-parts.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
@@ -52,6 +53,10 @@ import { ReplicaMoves } from './replication/replica-moves.ts';
 import { ReplicaPublisher } from './replication/replica-publisher.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
+import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
+import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
+import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
+import { clientMetricsSubscriptions } from './telemetry/client-metrics-subscriptions.ts';
 import { type NewTopic, TopicCreation } from './topic-creation.ts';
 
 export type ServerOptions = {
@@ -268,6 +273,8 @@ export class BrokerServer {
       publisher.publishAll(metadata.image);
       metadata.onChange((delta, image) => publisher.publish(delta, image));
       await lifecycle.unfence();
+      const clientMetrics = openClientMetrics(runtime, config, metadata);
+      undo.push(() => clientMetrics?.files.close());
       const parts: BrokerParts = {
         runtime,
         nodeId,
@@ -289,9 +296,10 @@ export class BrokerServer {
         sharePersister,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
         topicCreation: topics,
+        clientMetrics,
       };
       dispatchers = {
-        broker: new RequestDispatcher(parts, brokerHandlers()),
+        broker: new RequestDispatcher(parts, brokerHandlers({ clientTelemetry: clientMetrics !== undefined })),
         controller: new RequestDispatcher(parts, controllerListenerHandlers()),
       };
       gate.resolve(dispatchers);
@@ -343,7 +351,7 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { config, controller, groups, shareState, moves, quorum, logManager, partitions, runtime } = this.#parts;
+    const { clientMetrics, config, controller, groups, shareState, moves, quorum, logManager, partitions, runtime } = this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
@@ -356,6 +364,7 @@ export class BrokerServer {
     this.#assignments.stop();
     for (const partition of partitions) partition.resign();
     await this.#listeners.close(ANSWER_GRACE_MS);
+    clientMetrics?.files.close();
     this.#taskTimer?.cancel();
     await this.#tasks;
     await this.#cleaner.stop();
@@ -681,4 +690,29 @@ function topicCreation(
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),
   });
+}
+
+/** Client metrics (KIP-714) are asked for where they have somewhere to go. Throws IoError when their directory cannot be used. */
+function openClientMetrics(runtime: Runtime, config: BrokerConfig, metadata: ClusterMetadata): ClientMetrics | undefined {
+  const directory = config['ottla.telemetry.directory'];
+  if (!directory) return undefined;
+  const { logger } = runtime;
+  const files = new ClientMetricsFiles({
+    files: runtime.files,
+    logger,
+    directory,
+    maxFileBytes: config['ottla.telemetry.file.bytes'],
+    maxFiles: config['ottla.telemetry.files'],
+  });
+  const manager = new ClientMetricsManager({
+    subscriptions: clientMetricsSubscriptions(metadata.image.configs, logger),
+    telemetryMaxBytes: config['telemetry.max.bytes'],
+    randomUuid: () => randomUuid(runtime.random),
+    receive: (metrics, client) => files.append(clientMetricsLine(metrics, client)),
+  });
+  metadata.onChange(({ configs }, image) => {
+    if ([...configs.values()].some(({ type }) => type === configResource.clientMetrics))
+      manager.updateSubscriptions(clientMetricsSubscriptions(image.configs, logger));
+  });
+  return { manager, files };
 }

@@ -1,6 +1,7 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
+import { clientTelemetryHandlers } from './client-telemetry.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
@@ -22,8 +23,13 @@ import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
 import { shareStateHandlers } from './share-state.ts';
 
+/** What is served only where a node is set up for it. */
+export type OptionalApis = { readonly clientTelemetry: boolean };
+
+const noOptionalApis: OptionalApis = { clientTelemetry: false };
+
 /** Everything that a broker's listeners serve, by API key. ApiVersions answers from this same table. */
-export function brokerHandlers(): ReadonlyMap<number, Handler> {
+export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<number, Handler> {
   const served = [
     produce,
     fetch,
@@ -47,6 +53,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
     describeQuorum,
     describeTopicPartitions,
     listConfigResources,
+    ...(clientTelemetry ? clientTelemetryHandlers : []),
   ] as unknown as readonly Handler[];
   const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
   const apiVersions = apiVersionsHandler(() => table.values());
@@ -56,7 +63,7 @@ export function brokerHandlers(): ReadonlyMap<number, Handler> {
 /** What a controller's listener serves: those of the same handlers that speak for the cluster, not for one broker's replicas. */
 export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
   const table = new Map(
-    [...brokerHandlers()].filter(([, { api }]) => api.listeners.includes('controller') && !brokersOwn.has(api)),
+    [...brokerHandlers(noOptionalApis)].filter(([, { api }]) => api.listeners.includes('controller') && !brokersOwn.has(api)),
   );
   table.set(describeControllers.api.apiKey, describeControllers as unknown as Handler);
   const apiVersions = apiVersionsHandler(() => table.values());
@@ -67,6 +74,6 @@ export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
 const brokersOwn: ReadonlySet<object> = new Set([fetch.api]);
 
 /** What a listener of this release advertises, in the order of the API keys. */
-export function servedVersions(listener: 'broker' | 'controller') {
-  return advertised((listener === 'broker' ? brokerHandlers() : controllerListenerHandlers()).values());
+export function servedVersions(listener: 'broker' | 'controller', optional: OptionalApis = noOptionalApis) {
+  return advertised((listener === 'broker' ? brokerHandlers(optional) : controllerListenerHandlers()).values());
 }
