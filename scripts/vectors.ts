@@ -6,6 +6,8 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { family as clientAssignors } from '../packages/client/scripts/assignor-vectors.ts';
 import { family as serverAssignors } from '../packages/coordinator/scripts/assignor-vectors.ts';
+import { family as streamsTopologies } from '../packages/coordinator/scripts/streams-topology-vectors.ts';
+import { family as taskAssignor } from '../packages/coordinator/scripts/task-assignor-vectors.ts';
 import { families as protocol } from '../packages/protocol/scripts/vectors/families.ts';
 import { runVectors } from '../packages/protocol/scripts/vectors/run.ts';
 
@@ -26,7 +28,13 @@ let total = 0;
 let identical = 0;
 let unchecked = 0;
 for (const folder of folders) {
-  const { outcomes, unknown } = runVectors(folder, [...protocol, clientAssignors, serverAssignors]);
+  const { outcomes, unknown } = runVectors(folder, [
+    ...protocol,
+    clientAssignors,
+    serverAssignors,
+    streamsTopologies,
+    taskAssignor,
+  ]);
   for (const { name, count, problems } of outcomes) {
     console.log(`${name.padEnd(22)}${count - problems.length} of ${count} identical`);
     for (const problem of problems.slice(0, SHOWN_PROBLEMS)) console.log(`  ${problem.slice(0, 500)}`);

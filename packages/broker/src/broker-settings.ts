@@ -4,9 +4,9 @@ import {
   type BrokerConfigState,
   configResource,
   effectiveBrokerConfig,
-  effectiveGroupConfig,
   effectiveTopicConfig,
   type GroupConfig,
+  groupConfigInForce,
   type ParsedBrokerConfig,
   type TopicConfig,
 } from '@ottla/metadata';
@@ -24,6 +24,9 @@ export class BrokerSettings {
   readonly #listeners: (() => void)[] = [];
   readonly #topics = new Map<string, TopicConfig>();
   readonly #logs = new Map<string, LogConfig>();
+  /** Of those that have configs of their own. */
+  readonly #groups = new Map<string, GroupConfig>();
+  #groupDefaults: GroupConfig | undefined;
   #effective: BrokerConfig | undefined;
 
   constructor(parsed: ParsedBrokerConfig, nodeId: number, metadata: ClusterMetadata) {
@@ -35,6 +38,7 @@ export class BrokerSettings {
       let brokerChanged = false;
       for (const { type, name } of configs.values()) {
         if (type === configResource.topic) this.#forgetTopic(name);
+        else if (type === configResource.group) this.#groups.delete(name);
         else if (type === configResource.broker && (name === '' || name === String(nodeId))) brokerChanged = true;
       }
       if (brokerChanged) this.#brokerChanged();
@@ -90,8 +94,14 @@ export class BrokerSettings {
     return config;
   }
 
+  /** Within the broker's bounds. */
   group(groupId: string): GroupConfig {
-    return effectiveGroupConfig(this.#metadata.image.configs.of(configResource.group, groupId), this.effective);
+    let config = this.#groups.get(groupId);
+    if (config) return config;
+    const own = this.#metadata.image.configs.of(configResource.group, groupId);
+    if (own.size === 0) return (this.#groupDefaults ??= groupConfigInForce(own, this.effective));
+    this.#groups.set(groupId, (config = groupConfigInForce(own, this.effective)));
+    return config;
   }
 
   /** What the log of a topic's partition needs to know. */
@@ -115,6 +125,8 @@ export class BrokerSettings {
     this.#effective = undefined;
     this.#topics.clear();
     this.#logs.clear();
+    this.#groups.clear();
+    this.#groupDefaults = undefined;
     for (const listener of this.#listeners) listener();
   }
 }

@@ -31,6 +31,7 @@ import type { BrokerParts, ClientMetrics } from './broker-parts.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
+import { committedTopics } from './coordinators/committed-topics.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
@@ -547,11 +548,11 @@ function groupCoordinators(
         partitions.leader(CONSUMER_OFFSETS, index),
         () => settings.topic(CONSUMER_OFFSETS)['min.insync.replicas'],
       ),
-    topics: {
-      idOf: (name) => metadata.topicId(name),
-      nameOf: (topicId) => metadata.topicName(topicId),
-      hasPartition: (name, index) => metadata.hasPartition(name, index),
-    },
+    topics: committedTopics(metadata),
+    configOf: (groupId) => settings.group(groupId),
+  });
+  metadata.onChange(({ topics }) => {
+    if (topics.size > 0) groups.onTopicsChanged(new Set([...topics.values()].map(({ name }) => name)));
   });
   settings.onChange(() => groups.updateConfig(groupServiceConfig((name) => settings.get(name))));
   return groups;

@@ -212,7 +212,7 @@ function offsetsOf(coordinator: GroupWorld['coordinator']): unknown {
   return [...coordinator.groups.keys()]
     .sort()
     .flatMap((groupId) =>
-      [...coordinator.offsets.ofGroup(groupId)].map(([topic, partitions]) => [groupId, topic, [...partitions].sort()]),
+      [...coordinator.storedOffsets.ofGroup(groupId)].map(([topic, partitions]) => [groupId, topic, [...partitions].sort()]),
     );
 }
 

@@ -2,6 +2,7 @@
  * For tests: a GroupCoordinator in a world of its own, where time moves when told, appends succeed unless told otherwise, and all that
  * happens is written down as a transcript.
  */
+import { type GroupConfig, groupConfigs } from '@ottla/metadata';
 import {
   errorName,
   type HeartbeatRequest,
@@ -14,9 +15,10 @@ import {
   ZERO_UUID,
 } from '@ottla/protocol';
 import { ClassicGroup } from './classic/classic-group.ts';
-import { defaultGroupConfig, type GroupConfig } from './group-config.ts';
 import { GroupCoordinator } from './group-coordinator.ts';
+import { defaultGroupCoordinatorConfig, type GroupCoordinatorConfig } from './group-coordinator-config.ts';
 import { decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './group-record.ts';
+import { MemoryGroupTopics } from './group-topics.ts';
 import type { Answer, Outcome } from './outcome.ts';
 
 type LogEntry = { key: Uint8Array; value: Uint8Array | null; producerId: number };
@@ -26,9 +28,16 @@ type JoinFields = Partial<Omit<JoinGroupRequest, 'groupId' | 'memberId'>> & {
   topics?: string[];
 };
 
+const defaultGroupConfig = Object.fromEntries(
+  Object.entries(groupConfigs).map(([name, definition]) => [name, definition.default]),
+) as unknown as GroupConfig;
+
 export class GroupWorld {
   coordinator: GroupCoordinator;
-  readonly config: GroupConfig;
+  readonly config: GroupCoordinatorConfig;
+  readonly topics = new MemoryGroupTopics();
+  /** Configs of groups, over the defaults. */
+  readonly groupConfigs = new Map<string, Partial<GroupConfig>>();
   readonly log: LogEntry[] = [];
   readonly transcript: string[] = [];
   readonly answers = new Map<number, Answer['response']>();
@@ -39,9 +48,9 @@ export class GroupWorld {
   #uuids = 0;
   readonly #names = new Map<number, string>();
 
-  constructor(config: Partial<GroupConfig> = {}) {
-    this.config = { ...defaultGroupConfig, ...config };
-    this.coordinator = new GroupCoordinator(this.config);
+  constructor(config: Partial<GroupCoordinatorConfig> = {}) {
+    this.config = { ...defaultGroupCoordinatorConfig, ...config };
+    this.coordinator = this.#made();
     this.submit(this.coordinator.activate(this.moment));
   }
 
@@ -65,7 +74,7 @@ export class GroupWorld {
     const token = this.#token(`join ${memberId || '-'}`);
     const uuid = `u${++this.#uuids}`;
     this.#attempt(token, () =>
-      this.coordinator.join({ request, token, clientId, clientHost: '/127.0.0.1', apiVersion, uuid }, this.moment),
+      this.coordinator.classic.join({ request, token, clientId, clientHost: '/127.0.0.1', apiVersion, uuid }, this.moment),
     );
     return token;
   }
@@ -88,13 +97,13 @@ export class GroupWorld {
       ...fields,
     };
     const token = this.#token(`sync ${memberId}`);
-    this.#attempt(token, () => this.coordinator.sync(request, token, this.moment));
+    this.#attempt(token, () => this.coordinator.classic.sync(request, token, this.moment));
     return token;
   }
 
   heartbeat(memberId: string, generationId: number, fields: Partial<HeartbeatRequest> = {}, groupId = 'g'): string {
     const request = { groupId, memberId, generationId, groupInstanceId: null, ...fields };
-    return this.#direct(`heartbeat ${memberId}`, () => this.coordinator.heartbeat(request, this.moment));
+    return this.#direct(`heartbeat ${memberId}`, () => this.coordinator.classic.heartbeat(request, this.moment));
   }
 
   leave(members: (string | Partial<LeaveGroupRequest['members'][number]>)[], groupId = 'g'): string {
@@ -106,7 +115,7 @@ export class GroupWorld {
     }));
     let codes = '';
     const error = this.#attempt(undefined, () => {
-      const outcome = this.coordinator.leave(groupId, identities, this.moment);
+      const outcome = this.coordinator.classic.leave(groupId, identities, this.moment);
       codes = (outcome.response.members ?? []).map(({ errorCode }) => errorName(errorCode ?? 0)).join(' ');
       return outcome;
     });
@@ -142,7 +151,7 @@ export class GroupWorld {
     };
     let codes = '';
     const error = this.#attempt(undefined, () => {
-      const outcome = this.coordinator.commitOffsets(request, { apiVersion }, this.moment);
+      const outcome = this.coordinator.offsets.commit(request, { apiVersion }, this.moment);
       codes = outcome.response
         .topics!.flatMap((topic) => topic.partitions!.map(({ errorCode }) => errorName(errorCode!)))
         .join(' ');
@@ -153,7 +162,7 @@ export class GroupWorld {
 
   /** `topic-partition` to offset, of all that the group has. */
   fetched(groupId = 'g', mode: 'stable' | 'committed' = 'stable'): Record<string, number | string> {
-    const answer = this.coordinator.fetchOffsets({ groupId, memberId: null, memberEpoch: -1, topics: null }, mode);
+    const answer = this.coordinator.offsets.fetch({ groupId, memberId: null, memberEpoch: -1, topics: null }, mode);
     const entries = (answer.topics ?? []).flatMap(({ name, partitions }) =>
       partitions!.map(({ partitionIndex, committedOffset, errorCode }): [string, number | string] => [
         `${name}-${partitionIndex}`,
@@ -203,7 +212,7 @@ export class GroupWorld {
 
   /** What a broker finds that takes over the partition now. Not yet active. */
   reloaded(): GroupCoordinator {
-    const coordinator = new GroupCoordinator(this.config);
+    const coordinator = this.#made();
     coordinator.commitTo(this.log.length);
     this.log.forEach(({ key, value, producerId }, offset) => {
       const record = decodeGroupRecord(key, value);
@@ -236,6 +245,11 @@ export class GroupWorld {
 
   note(line: string): void {
     this.transcript.push(line);
+  }
+
+  #made(): GroupCoordinator {
+    const configOf = (groupId: string): GroupConfig => ({ ...defaultGroupConfig, ...this.groupConfigs.get(groupId) });
+    return new GroupCoordinator({ config: this.config, topics: this.topics, configOf });
   }
 
   #token(name: string): number {
@@ -281,10 +295,10 @@ export class GroupWorld {
 /** All that a restart has to know, as plain data. */
 export function durableState(coordinator: GroupCoordinator): unknown {
   const groups = [...coordinator.groups].map(([groupId, group]) => {
-    const offsets = [...coordinator.offsets.ofGroup(groupId)]
+    const offsets = [...coordinator.storedOffsets.ofGroup(groupId)]
       .flatMap(([topic, partitions]) => [...partitions].map(([partition, committed]) => [`${topic}-${partition}`, committed]))
       .sort();
-    if (!(group instanceof ClassicGroup)) return [groupId, group.type, group.state, offsets];
+    if (!(group instanceof ClassicGroup)) return [groupId, group.type, group.committedState, offsets];
     const { generationId, protocolType, protocolName, leaderId, state, stateTimestampMs } = group;
     // A group whose rebalance is under way is, to a restart, at its last stored generation: only a settled one can be compared.
     if (state !== 'Stable' && state !== 'Empty') return [groupId, 'rebalancing', offsets];

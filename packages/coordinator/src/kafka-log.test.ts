@@ -53,10 +53,10 @@ test('a consumer group of Kafka is listed as what it is, and refused as a classi
     { groupId: 'g2', protocolType: 'consumer', groupState: 'Empty', groupType: 'consumer' },
   ]);
   assert.deepEqual(coordinator.list({ states: new Set(), types: new Set(['classic']) }), []);
-  const described = coordinator.describe('g2', { apiVersion: 6 });
+  const described = coordinator.classic.describe('g2', { apiVersion: 6 });
   assert.equal(described.errorCode, 69);
   assert.equal(described.groupState, 'Dead');
-  assert.equal(coordinator.describe('g2', { apiVersion: 5 }).errorCode, undefined);
+  assert.equal(coordinator.classic.describe('g2', { apiVersion: 5 }).errorCode, undefined);
   assert.equal(world.heartbeat('x', 1, {}, 'g2'), 'UNKNOWN_MEMBER_ID');
   assert.deepEqual(world.fetched('g2'), { 't1-0': 408, 't1-1': 375, 't1-2': 404, 't1-3': 414, 't1-4': 405 });
   // Empty, it turns into a classic group, and keeps what it has committed.
@@ -71,7 +71,7 @@ test('a consumer group with members is not disturbed by classic requests', () =>
   // As the group was before its member left.
   world.log.length = 15;
   world.takeOver();
-  assert.equal(world.coordinator.groups.get('g2')?.state, 'Stable');
+  assert.equal(world.coordinator.groups.get('g2')?.committedState, 'Stable');
   assert.equal(world.errorOf(world.join('', {}, 'g2')), 'INCONSISTENT_GROUP_PROTOCOL');
   assert.equal(world.commit({ 't1-0': 1 }, {}, 'g2'), 'UNKNOWN_MEMBER_ID');
   const memberId = 'BMO_C_nQQ52mFNCVfXxY9g';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { defaultGroupConfig } from '@ottla/coordinator';
+import { defaultGroupCoordinatorConfig, MemoryGroupTopics } from '@ottla/coordinator';
 import {
   BatchView,
   buildBatch,
@@ -20,7 +20,8 @@ import {
   ZERO_UUID,
 } from '@ottla/protocol';
 import { World } from '@ottla/runtime';
-import { GroupCoordinatorService, type GroupRequestContext } from './group-coordinator-service.ts';
+import { GroupCoordinatorService } from './group-coordinator-service.ts';
+import type { GroupRequestContext } from './group-partitions.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
 import { MemoryCoordinatorLog } from './memory-coordinator-log.ts';
 
@@ -30,19 +31,18 @@ const v = (apiVersion: number): GroupRequestContext => ({ apiVersion, clientId: 
 function start(config: Partial<GroupServiceConfig['partition']> = {}) {
   const world = new World({ seed: 1 });
   const log = new MemoryCoordinatorLog();
+  const topics = new MemoryGroupTopics();
+  topics.set('t', TOPIC_ID, 3);
   const service = new GroupCoordinatorService({
     runtime: world.machine('broker').boot(),
     config: {
-      group: defaultGroupConfig,
+      group: defaultGroupCoordinatorConfig,
       partition: { appendLingerMs: -1, commitTimeoutMs: 5_000, compression: 'none', loadStepBytes: 4096, ...config },
     },
     partitionCount: () => 1,
     log: () => log,
-    topics: {
-      idOf: (name) => (name === 't' ? TOPIC_ID : undefined),
-      nameOf: (topicId) => (topicId === TOPIC_ID ? 't' : undefined),
-      hasPartition: (name, partition) => name === 't' && partition < 3,
-    },
+    topics,
+    configOf: () => assert.fail('no group here has configs'),
   });
   return { world, log, service };
 }
@@ -90,11 +90,11 @@ async function fetchedOffset(
   requireStable = false,
 ): Promise<number | undefined> {
   const request = fetchRequest([{ name: 't', partitionIndexes: [0] }], requireStable);
-  const response = await world.runUntil(service.offsetFetch(request, v(7)));
+  const response = await world.runUntil(service.offsets.offsetFetch(request, v(7)));
   return response.topics![0]!.partitions![0]!.committedOffset;
 }
 
-const codesOf = (response: Awaited<ReturnType<GroupCoordinatorService['offsetCommit']>>): string[] =>
+const codesOf = (response: Awaited<ReturnType<GroupCoordinatorService['offsets']['offsetCommit']>>): string[] =>
   response.topics!.flatMap(({ partitions }) => partitions!.map(({ errorCode }) => errorName(errorCode!)));
 
 /** Whether the promise is settled once everything that can happen now has happened. */
@@ -107,23 +107,23 @@ async function isSettled(world: World, promise: Promise<unknown>): Promise<boole
 
 test('before it leads, while it loads and after it resigned, a broker refuses', async () => {
   const { world, service } = start();
-  assert.deepEqual(codesOf(await service.offsetCommit(commitRequest(1), v(8))), ['NOT_COORDINATOR']);
+  assert.deepEqual(codesOf(await service.offsets.offsetCommit(commitRequest(1), v(8))), ['NOT_COORDINATOR']);
   const loading = service.onPartitionElected(0, 5);
   const beat = { groupId: 'g', generationId: 1, memberId: 'x', groupInstanceId: null };
   // The log is empty, and yet it is loaded in a step of its own.
   service.onPartitionResigned(0, 4);
   await world.runUntil(loading);
-  assert.equal((await world.runUntil(service.heartbeat(beat, v(4)))).errorCode, 25);
+  assert.equal((await world.runUntil(service.classic.heartbeat(beat, v(4)))).errorCode, 25);
   service.onPartitionResigned(0, 5);
-  assert.deepEqual(codesOf(await service.offsetCommit(commitRequest(1), v(8))), ['NOT_COORDINATOR']);
+  assert.deepEqual(codesOf(await service.offsets.offsetCommit(commitRequest(1), v(8))), ['NOT_COORDINATOR']);
   service.shutdown();
-  assert.deepEqual(codesOf(await service.offsetCommit(commitRequest(1), v(8))), ['COORDINATOR_NOT_AVAILABLE']);
+  assert.deepEqual(codesOf(await service.offsets.offsetCommit(commitRequest(1), v(8))), ['COORDINATOR_NOT_AVAILABLE']);
 });
 
 test('a log of many batches is loaded in steps, and the members wait no longer than that', async () => {
   const first = await started();
   for (let offset = 0; offset < 500; offset++) {
-    void first.service.offsetCommit(commitRequest(offset), v(8));
+    void first.service.offsets.offsetCommit(commitRequest(offset), v(8));
     await first.world.advance(0);
   }
   const { world, service, log } = start();
@@ -131,8 +131,8 @@ test('a log of many batches is loaded in steps, and the members wait no longer t
   log.logEndOffset = log.highWatermark = first.log.logEndOffset;
   assert.equal(log.logEndOffset, 500);
   const loading = service.onPartitionElected(0, 1);
-  assert.deepEqual(codesOf(await service.offsetCommit(commitRequest(1), v(8))), ['COORDINATOR_LOAD_IN_PROGRESS']);
-  const beat = await service.heartbeat({ groupId: 'g', generationId: 1, memberId: 'x', groupInstanceId: null }, v(4));
+  assert.deepEqual(codesOf(await service.offsets.offsetCommit(commitRequest(1), v(8))), ['COORDINATOR_LOAD_IN_PROGRESS']);
+  const beat = await service.classic.heartbeat({ groupId: 'g', generationId: 1, memberId: 'x', groupInstanceId: null }, v(4));
   assert.equal(beat.errorCode, 0, 'a heartbeat is let through');
   assert.equal((await service.listGroups({ statesFilter: [], typesFilter: [] }, v(5))).errorCode, 14);
   await world.runUntil(loading);
@@ -142,7 +142,7 @@ test('a log of many batches is loaded in steps, and the members wait no longer t
 test('the records of one turn are one batch, written as a coordinator writes', async () => {
   const { world, log, service } = await started();
   const responses = Promise.all(
-    [1, 2, 3].map((offset) => service.offsetCommit(commitRequest(offset, { partitions: [0, 1] }), v(8))),
+    [1, 2, 3].map((offset) => service.offsets.offsetCommit(commitRequest(offset, { partitions: [0, 1] }), v(8))),
   );
   assert.equal(log.batches.length, 0);
   for (const response of await world.runUntil(responses)) assert.deepEqual(codesOf(response), ['NONE', 'NONE']);
@@ -156,8 +156,8 @@ test('the records of one turn are one batch, written as a coordinator writes', a
 test('batches keep to the size that the partition takes, and one request that does not fit is refused alone', async () => {
   const { world, log, service } = await started();
   log.maxBatchBytes = 300;
-  const responses = [1, 2, 3, 4].map((offset) => service.offsetCommit(commitRequest(offset), v(8)));
-  const tooLarge = service.offsetCommit(commitRequest(9, { partitions: [0, 1, 2], groupId: 'a'.repeat(100) }), v(8));
+  const responses = [1, 2, 3, 4].map((offset) => service.offsets.offsetCommit(commitRequest(offset), v(8)));
+  const tooLarge = service.offsets.offsetCommit(commitRequest(9, { partitions: [0, 1, 2], groupId: 'a'.repeat(100) }), v(8));
   for (const response of await world.runUntil(Promise.all(responses))) assert.deepEqual(codesOf(response), ['NONE']);
   assert.deepEqual(codesOf(await world.runUntil(tooLarge)), Array(3).fill('UNKNOWN_SERVER_ERROR'));
   assert.ok(log.batches.length > 1);
@@ -168,12 +168,12 @@ test('batches keep to the size that the partition takes, and one request that do
 test('a commit is answered when the high watermark has passed it, and plain readers see it only then', async () => {
   const all = await started();
   const { world, log, service } = all;
-  await world.runUntil(service.offsetCommit(commitRequest(1), v(8)));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(1), v(8)));
   log.holdsCommits = true;
-  const commit = service.offsetCommit(commitRequest(2), v(8));
+  const commit = service.offsets.offsetCommit(commitRequest(2), v(8));
   assert.equal(await isSettled(world, commit), false);
   assert.equal(await fetchedOffset(all), 1);
-  const stable = service.offsetFetch(fetchRequest([{ name: 't', partitionIndexes: [0] }], true), v(7));
+  const stable = service.offsets.offsetFetch(fetchRequest([{ name: 't', partitionIndexes: [0] }], true), v(7));
   assert.equal(await isSettled(world, stable), false, 'a stable fetch waits for what it saw');
   log.commit();
   assert.deepEqual(codesOf(await world.runUntil(commit)), ['NONE']);
@@ -184,7 +184,7 @@ test('a commit is answered when the high watermark has passed it, and plain read
 test('a commit that takes too long is given up, and may take effect later', async () => {
   const all = await started();
   all.log.holdsCommits = true;
-  const commit = all.service.offsetCommit(commitRequest(2), v(8));
+  const commit = all.service.offsets.offsetCommit(commitRequest(2), v(8));
   assert.deepEqual(codesOf(await all.world.runUntil(commit)), ['COORDINATOR_NOT_AVAILABLE']);
   assert.equal(await fetchedOffset(all), -1);
   all.log.commit();
@@ -195,7 +195,7 @@ test('a commit that takes too long is given up, and may take effect later', asyn
 test('an append that fails is undone whole, and the next one works', async () => {
   const all = await started();
   const { world, log, service } = all;
-  await world.runUntil(service.offsetCommit(commitRequest(1), v(8)));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(1), v(8)));
   for (const [thrown, told] of [
     [new KafkaError('NOT_ENOUGH_REPLICAS'), 'COORDINATOR_NOT_AVAILABLE'],
     [new KafkaError('NOT_LEADER_OR_FOLLOWER'), 'NOT_COORDINATOR'],
@@ -204,8 +204,8 @@ test('an append that fails is undone whole, and the next one works', async () =>
   ] as const) {
     log.appendError = thrown;
     const commits = Promise.all([
-      service.offsetCommit(commitRequest(7), v(8)),
-      service.offsetCommit(commitRequest(8, { groupId: 'h' }), v(8)),
+      service.offsets.offsetCommit(commitRequest(7), v(8)),
+      service.offsets.offsetCommit(commitRequest(8, { groupId: 'h' }), v(8)),
     ]);
     for (const response of await world.runUntil(commits)) assert.deepEqual(codesOf(response), [told]);
     const { groups } = await world.runUntil(service.listGroups({ statesFilter: [], typesFilter: [] }, v(5)));
@@ -216,16 +216,16 @@ test('an append that fails is undone whole, and the next one works', async () =>
   }
   log.appendError = null;
   assert.equal(await fetchedOffset(all, true), 1);
-  await world.runUntil(service.offsetCommit(commitRequest(9), v(8)));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(9), v(8)));
   assert.equal(await fetchedOffset(all), 9);
 });
 
 test('whoever waits when the partition goes is told to look for the coordinator', async () => {
   const { world, log, service } = await started();
-  const join = service.joinGroup(joinRequest(), v(3));
+  const join = service.classic.joinGroup(joinRequest(), v(3));
   await world.advance(0);
   log.holdsCommits = true;
-  const commit = service.offsetCommit(commitRequest(1, { groupId: 'h' }), v(8));
+  const commit = service.offsets.offsetCommit(commitRequest(1, { groupId: 'h' }), v(8));
   await world.advance(0);
   log.loseLeadership();
   assert.deepEqual(codesOf(await world.runUntil(commit)), ['NOT_COORDINATOR']);
@@ -237,7 +237,7 @@ test('whoever waits when the partition goes is told to look for the coordinator'
 test('a coordinator that finds records of another in its log loads again', async () => {
   const all = await started();
   const { world, log, service } = all;
-  await world.runUntil(service.offsetCommit(commitRequest(1), v(8)));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(1), v(8)));
   log.append(
     buildBatch({
       baseOffset: 1,
@@ -257,7 +257,7 @@ test('a coordinator that finds records of another in its log loads again', async
       producerEpoch: 0,
     }),
   );
-  assert.deepEqual(codesOf(await world.runUntil(service.offsetCommit(commitRequest(2, { partitions: [1] }), v(8)))), [
+  assert.deepEqual(codesOf(await world.runUntil(service.offsets.offsetCommit(commitRequest(2, { partitions: [1] }), v(8)))), [
     'NOT_COORDINATOR',
   ]);
   await world.advance(1);
@@ -270,7 +270,7 @@ test('a member goes through a whole generation, in every version of the requests
     const context = v(version);
     const joinAs = async (memberId: string) => {
       const request = { ...joinRequest(), memberId };
-      const response = await world.runUntil(service.joinGroup(request, context));
+      const response = await world.runUntil(service.classic.joinGroup(request, context));
       return throughWire(JoinGroup.response, response, version);
     };
     let joined = await joinAs('');
@@ -287,15 +287,23 @@ test('a member goes through a whole generation, in every version of the requests
     const names =
       syncVersion >= 5 ? { protocolType: 'consumer', protocolName: 'range' } : { protocolType: null, protocolName: null };
     const sync = { groupId: 'g', generationId: 1, memberId, groupInstanceId: null, assignments, ...names };
-    const synced = throughWire(SyncGroup.response, await world.runUntil(service.syncGroup(sync, v(syncVersion))), syncVersion);
+    const synced = throughWire(
+      SyncGroup.response,
+      await world.runUntil(service.classic.syncGroup(sync, v(syncVersion))),
+      syncVersion,
+    );
     assert.deepEqual([...synced.assignment], [7]);
     const leaveVersion = Math.min(version, LeaveGroup.maxVersion);
     const leave = { groupId: 'g', memberId, members: [{ memberId, groupInstanceId: null, reason: null }] };
-    const left = throughWire(LeaveGroup.response, await world.runUntil(service.leaveGroup(leave, v(leaveVersion))), leaveVersion);
+    const left = throughWire(
+      LeaveGroup.response,
+      await world.runUntil(service.classic.leaveGroup(leave, v(leaveVersion))),
+      leaveVersion,
+    );
     assert.equal(left.errorCode, 0);
     const again = throughWire(
       LeaveGroup.response,
-      await world.runUntil(service.leaveGroup(leave, v(leaveVersion))),
+      await world.runUntil(service.classic.leaveGroup(leave, v(leaveVersion))),
       leaveVersion,
     );
     assert.equal(leaveVersion >= 3 ? again.members[0]!.errorCode : again.errorCode, 25);
@@ -305,12 +313,14 @@ test('a member goes through a whole generation, in every version of the requests
 test('a join is refused for what the group must not even see', async () => {
   const { world, service } = await started();
   const join = async (fields: Partial<ReturnType<typeof joinRequest>>, version = 9): Promise<string> =>
-    errorName((await world.runUntil(service.joinGroup({ ...joinRequest(), ...fields }, v(version)))).errorCode!);
+    errorName((await world.runUntil(service.classic.joinGroup({ ...joinRequest(), ...fields }, v(version)))).errorCode!);
   assert.equal(await join({ groupId: '' }), 'INVALID_GROUP_ID');
   assert.equal(await join({ sessionTimeoutMs: 5_999 }), 'INVALID_SESSION_TIMEOUT');
   assert.equal(await join({ sessionTimeoutMs: 1_800_001 }), 'INVALID_SESSION_TIMEOUT');
   assert.equal(await join({ memberId: 'stranger' }), 'UNKNOWN_MEMBER_ID');
-  const refused = await world.runUntil(service.joinGroup({ ...joinRequest(), memberId: 'x', groupInstanceId: 'i' }, v(6)));
+  const refused = await world.runUntil(
+    service.classic.joinGroup({ ...joinRequest(), memberId: 'x', groupInstanceId: 'i' }, v(6)),
+  );
   assert.doesNotThrow(() => throughWire(JoinGroup.response, refused, 6));
   const sync = {
     groupId: 'g',
@@ -321,13 +331,16 @@ test('a join is refused for what the group must not even see', async () => {
     protocolType: null,
     protocolName: null,
   };
-  assert.equal(errorName((await world.runUntil(service.syncGroup(sync, v(5)))).errorCode!), 'INCONSISTENT_GROUP_PROTOCOL');
+  assert.equal(
+    errorName((await world.runUntil(service.classic.syncGroup(sync, v(5)))).errorCode!),
+    'INCONSISTENT_GROUP_PROTOCOL',
+  );
 });
 
 test('commits and fetches speak of topics by name or by id, as their version does', async () => {
   const { world, service } = await started();
   const commit = async (request: OffsetCommitRequest, version: number) =>
-    throughWire(OffsetCommit.response, await world.runUntil(service.offsetCommit(request, v(version))), version);
+    throughWire(OffsetCommit.response, await world.runUntil(service.offsets.offsetCommit(request, v(version))), version);
   const mixed = await commit(commitRequest(4, { partitions: [0, 9] }), 2);
   assert.equal(mixed.topics.length, 1);
   assert.deepEqual(codesOf(mixed), ['UNKNOWN_TOPIC_OR_PARTITION', 'NONE']);
@@ -346,7 +359,11 @@ test('commits and fetches speak of topics by name or by id, as their version doe
       ...fetchRequest([topic]),
       groups: ['g', 'other'].map((groupId) => ({ groupId, memberId: null, memberEpoch: -1, topics: [topic] })),
     };
-    const response = throughWire(OffsetFetch.response, await world.runUntil(service.offsetFetch(request, v(version))), version);
+    const response = throughWire(
+      OffsetFetch.response,
+      await world.runUntil(service.offsets.offsetFetch(request, v(version))),
+      version,
+    );
     const topics = version >= 8 ? response.groups[0]!.topics : response.topics;
     assert.deepEqual(
       topics[0]!.partitions.map(({ committedOffset }) => committedOffset),
@@ -360,7 +377,11 @@ test('commits and fetches speak of topics by name or by id, as their version doe
       );
     if (version < 2) continue;
     const everything = { ...fetchRequest(null), groups: [{ groupId: 'g', memberId: null, memberEpoch: -1, topics: null }] };
-    const all = throughWire(OffsetFetch.response, await world.runUntil(service.offsetFetch(everything, v(version))), version);
+    const all = throughWire(
+      OffsetFetch.response,
+      await world.runUntil(service.offsets.offsetFetch(everything, v(version))),
+      version,
+    );
     const allTopics = version >= 8 ? all.groups[0]!.topics : all.topics;
     assert.deepEqual(
       allTopics[0]!.partitions.map(({ committedOffset }) => committedOffset),
@@ -372,7 +393,7 @@ test('commits and fetches speak of topics by name or by id, as their version doe
 
 test('groups are listed, described, and deleted', async () => {
   const { world, service } = await started();
-  await world.runUntil(service.offsetCommit(commitRequest(4), v(8)));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(4), v(8)));
   const list = async (statesFilter: string[], typesFilter: string[]): Promise<string[]> => {
     const { groups } = await world.runUntil(service.listGroups({ statesFilter, typesFilter }, v(5)));
     return groups!.map(({ groupId, groupState, groupType }) => `${groupId} ${groupState} ${groupType}`);
@@ -382,7 +403,7 @@ test('groups are listed, described, and deleted', async () => {
   assert.deepEqual(await list(['stable'], []), []);
   assert.deepEqual(await list([], ['nonsense']), []);
   const request = { groups: ['g', 'x'], includeAuthorizedOperations: false };
-  const described = await world.runUntil(service.describeGroups(request, v(6)));
+  const described = await world.runUntil(service.classic.describeGroups(request, v(6)));
   assert.deepEqual(
     described.groups!.map(({ groupState, errorCode }) => `${groupState} ${errorName(errorCode ?? 0)}`),
     ['Empty NONE', 'Dead GROUP_ID_NOT_FOUND'],
@@ -398,12 +419,12 @@ test('groups are listed, described, and deleted', async () => {
 test('sessions end and topics go without anybody asking', async () => {
   const all = await started();
   const { world, service } = all;
-  await world.runUntil(service.offsetCommit(commitRequest(4, { groupId: 'g' }), v(8)));
-  const joined = service.joinGroup({ ...joinRequest(), groupId: 'members' }, v(3));
+  await world.runUntil(service.offsets.offsetCommit(commitRequest(4, { groupId: 'g' }), v(8)));
+  const joined = service.classic.joinGroup({ ...joinRequest(), groupId: 'members' }, v(3));
   const { memberId } = await world.runUntil(joined);
   await world.advance(60_000 + 10_000);
   const beat = { groupId: 'members', generationId: 1, memberId: memberId!, groupInstanceId: null };
-  assert.equal(errorName((await world.runUntil(service.heartbeat(beat, v(4)))).errorCode!), 'UNKNOWN_MEMBER_ID');
+  assert.equal(errorName((await world.runUntil(service.classic.heartbeat(beat, v(4)))).errorCode!), 'UNKNOWN_MEMBER_ID');
   await world.runUntil(service.onTopicsDeleted([{ name: 't', topicId: TOPIC_ID }]));
   assert.equal(await fetchedOffset(all), -1);
 });

@@ -5,7 +5,7 @@
  * OffsetCommit v10 and OffsetFetch v10 name topics by id alone (KIP-848); OffsetFetch v8 asks for several groups at once (KIP-709).
  */
 
-import type { FetchedGroup, OffsetFetchGroup } from '@ottla/coordinator';
+import type { FetchedGroup, GroupTopics, OffsetFetchGroup } from '@ottla/coordinator';
 import {
   type ErrorName,
   errors,
@@ -18,7 +18,6 @@ import {
   type Writable,
   ZERO_UUID,
 } from '@ottla/protocol';
-import type { TopicLookup } from './topic-lookup.ts';
 
 type CommitTopic = OffsetCommitRequest['topics'][number];
 type CommittedTopic = NonNullable<Writable<OffsetCommitResponse>['topics']>[number];
@@ -30,13 +29,13 @@ type DeletedTopic = NonNullable<Writable<OffsetDeleteResponse>['topics']>[number
 /** Splits a commit into what can be committed and the answer for the rest. */
 export function resolveCommit(
   request: OffsetCommitRequest,
-  topics: TopicLookup,
+  topics: GroupTopics,
   apiVersion: number,
 ): { accepted: CommitTopic[]; refused: CommittedTopic[] } {
   const accepted: CommitTopic[] = [];
   const refused: CommittedTopic[] = [];
   for (const topic of request.topics) {
-    const name = apiVersion >= 10 ? topics.nameOf(topic.topicId) : topic.name;
+    const name = apiVersion >= 10 ? topics.byId(topic.topicId)?.name : topic.name;
     const refuse = (partitions: CommitTopic['partitions'], error: ErrorName): void => {
       if (partitions.length === 0) return;
       const errorCode = errors[error].code;
@@ -46,14 +45,14 @@ export function resolveCommit(
         partitions: partitions.map(({ partitionIndex }) => ({ partitionIndex, errorCode })),
       });
     };
-    const topicId = name === undefined ? undefined : topics.idOf(name);
+    const topicId = name === undefined ? undefined : topics.byName(name)?.id;
     if (name === undefined) {
       refuse(topic.partitions, 'UNKNOWN_TOPIC_ID');
     } else if (topicId === undefined) {
       refuse(topic.partitions, 'UNKNOWN_TOPIC_OR_PARTITION');
     } else {
-      const known = topic.partitions.filter(({ partitionIndex }) => topics.hasPartition(name, partitionIndex));
-      const unknown = topic.partitions.filter(({ partitionIndex }) => !topics.hasPartition(name, partitionIndex));
+      const known = topic.partitions.filter(({ partitionIndex }) => hasPartition(topics, name, partitionIndex));
+      const unknown = topic.partitions.filter(({ partitionIndex }) => !hasPartition(topics, name, partitionIndex));
       refuse(unknown, 'UNKNOWN_TOPIC_OR_PARTITION');
       if (known.length > 0) accepted.push({ ...topic, name, topicId, partitions: known });
     }
@@ -91,14 +90,14 @@ export function groupsOf(request: OffsetFetchRequest, apiVersion: number): Offse
 /** v10 names topics by id: those that exist get their names, the others their answer. */
 export function resolveFetch(
   { topics: asked, ...group }: OffsetFetchGroup,
-  topics: TopicLookup,
+  topics: GroupTopics,
   apiVersion: number,
 ): { group: OffsetFetchGroup; refused: FetchedTopic[] } {
   if (asked === null || apiVersion < 10) return { group: { ...group, topics: asked }, refused: [] };
   const known: FetchTopic[] = [];
   const refused: FetchedTopic[] = [];
   for (const topic of asked) {
-    const name = topics.nameOf(topic.topicId);
+    const name = topics.byId(topic.topicId)?.name;
     if (name === undefined) refused.push(failedFetchTopic(topic, 'UNKNOWN_TOPIC_ID'));
     else known.push({ ...topic, name });
   }
@@ -106,10 +105,11 @@ export function resolveFetch(
 }
 
 /** v10 answers with ids. Offsets of topics that are no more cannot be named, and are left out. */
-export function withTopicIds(fetched: FetchedGroup, topics: TopicLookup, apiVersion: number): FetchedGroup {
+export function withTopicIds(fetched: FetchedGroup, topics: GroupTopics, apiVersion: number): FetchedGroup {
   if (apiVersion < 10) return fetched;
   const named = (fetched.topics ?? []).flatMap((topic) => {
-    const topicId = topic.topicId === undefined || topic.topicId === ZERO_UUID ? topics.idOf(topic.name ?? '') : topic.topicId;
+    const topicId =
+      topic.topicId === undefined || topic.topicId === ZERO_UUID ? topics.byName(topic.name ?? '')?.id : topic.topicId;
     return topicId === undefined ? [] : [{ ...topic, topicId }];
   });
   return { ...fetched, topics: named };
@@ -130,14 +130,14 @@ export function fetchResponse(groups: readonly FetchedGroup[], apiVersion: numbe
 
 export function resolveDelete(
   { topics: asked }: OffsetDeleteRequest,
-  topics: TopicLookup,
+  topics: GroupTopics,
 ): { accepted: DeleteTopic[]; refused: DeletedTopic[] } {
   const accepted: DeleteTopic[] = [];
   const refused: DeletedTopic[] = [];
   const errorCode = errors.UNKNOWN_TOPIC_OR_PARTITION.code;
   for (const { name, partitions } of asked) {
-    const known = partitions.filter(({ partitionIndex }) => topics.hasPartition(name, partitionIndex));
-    const unknown = partitions.filter(({ partitionIndex }) => !topics.hasPartition(name, partitionIndex));
+    const known = partitions.filter(({ partitionIndex }) => hasPartition(topics, name, partitionIndex));
+    const unknown = partitions.filter(({ partitionIndex }) => !hasPartition(topics, name, partitionIndex));
     if (known.length > 0) accepted.push({ name, partitions: known });
     if (unknown.length > 0) {
       refused.push({ name, partitions: unknown.map(({ partitionIndex }) => ({ partitionIndex, errorCode })) });
@@ -154,6 +154,10 @@ export function mergeDeleted(refused: readonly DeletedTopic[], answered: readonl
     merged.set(topic.name ?? '', { ...topic, partitions });
   }
   return [...merged.values()];
+}
+
+function hasPartition(topics: GroupTopics, name: string, partition: number): boolean {
+  return partition >= 0 && partition < (topics.byName(name)?.partitionCount ?? 0);
 }
 
 function failedFetchTopic({ name, topicId, partitionIndexes }: FetchTopic, error: ErrorName): FetchedTopic {

@@ -1,8 +1,8 @@
-import type { GroupConfig } from '@ottla/coordinator';
+import type { GroupCoordinatorConfig } from '@ottla/coordinator';
 import type { CompressionCodec } from '@ottla/protocol';
 import type { CoordinatorPartitionConfig } from './coordinator-partition.ts';
 
-export type GroupServiceConfig = { readonly group: GroupConfig; readonly partition: CoordinatorPartitionConfig };
+export type GroupServiceConfig = { readonly group: GroupCoordinatorConfig; readonly partition: CoordinatorPartitionConfig };
 
 /** A partition is replayed in pieces of at most this much, so that loading a large one does not hold up the broker. */
 export const LARGEST_LOAD_STEP_BYTES = 1024 * 1024;

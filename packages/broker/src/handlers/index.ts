@@ -1,6 +1,7 @@
 import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
+import { classicGroupHandlers } from './classic-groups.ts';
 import { clientTelemetryHandlers } from './client-telemetry.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
@@ -38,6 +39,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     offsetForLeaderEpoch,
     findCoordinator,
     ...groupHandlers,
+    ...classicGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,

@@ -1,5 +1,13 @@
 import { type JoinGroupResponse, KafkaError, type Writable } from '@ottla/protocol';
-import { type GroupMetadataValue, type GroupRecordOf, groupMetadataRecord } from '../group-record.ts';
+import type { CommitCheck, Committer, Group } from '../group.ts';
+import {
+  type GroupMetadataValue,
+  type GroupRecord,
+  type GroupRecordOf,
+  groupMetadataRecord,
+  groupMetadataTombstone,
+} from '../group-record.ts';
+import type { OffsetAndMetadata } from '../offsets/offset-and-metadata.ts';
 import type { MemberProtocol, Token } from '../outcome.ts';
 import { type ClassicMember, EMPTY_BYTES, metadataOf } from './classic-member.ts';
 import { electProtocol } from './elect-protocol.ts';
@@ -19,7 +27,7 @@ export type ClassicState = 'Empty' | 'PreparingRebalance' | 'CompletingRebalance
  * Only the last generation that was stored (GroupMetadata) outlives a restart: a rebalance in progress begins again, as its members
  * find themselves refused.
  */
-export class ClassicGroup {
+export class ClassicGroup implements Group {
   readonly type = 'Classic';
   readonly groupId: string;
   #state: ClassicState = 'Empty';
@@ -81,6 +89,11 @@ export class ClassicGroup {
   }
 
   get state(): ClassicState {
+    return this.#state;
+  }
+
+  /** Its state is in memory, and as good as committed. */
+  get committedState(): string {
     return this.#state;
   }
 
@@ -238,6 +251,46 @@ export class ClassicGroup {
 
   isSubscribedTo(topic: string): boolean {
     return this.subscribedTopics?.has(topic) ?? this.usesConsumerProtocol;
+  }
+
+  /** Throws COORDINATOR_NOT_AVAILABLE, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, REBALANCE_IN_PROGRESS. */
+  validateOffsetCommit(committer: Committer): CommitCheck | undefined {
+    const { memberId, groupInstanceId, generationIdOrMemberEpoch: generationId, isTransactional } = committer;
+    if (this.#state === 'Dead') throw new KafkaError('COORDINATOR_NOT_AVAILABLE');
+    if (generationId < 0 && this.isEmpty) return undefined;
+    if (generationId >= 0 || memberId !== '' || groupInstanceId !== null) {
+      this.validateMember(memberId, groupInstanceId);
+      if (generationId !== this.generationId) {
+        throw new KafkaError('ILLEGAL_GENERATION', `group ${this.groupId} is at generation ${this.generationId}`);
+      }
+    } else if (!isTransactional) {
+      // Without membership only an empty group takes commits, else one would overwrite what its members do.
+      throw unknownMember(this.groupId, memberId);
+    }
+    // The member knows the new generation and not yet its part of it: what it commits may be another's by now.
+    if (!isTransactional && this.#state === 'CompletingRebalance') throw new KafkaError('REBALANCE_IN_PROGRESS');
+    return undefined;
+  }
+
+  validateOffsetFetch(): void {}
+
+  validateOffsetDelete(): void {
+    if (this.isEmpty || this.usesConsumerProtocol) return;
+    throw new KafkaError('NON_EMPTY_GROUP', `group ${this.groupId} has members, and what they read is not known`);
+  }
+
+  offsetRetentionBase(): ((committed: OffsetAndMetadata) => number) | null {
+    const commitTime = ({ commitTimestamp }: OffsetAndMetadata): number => commitTimestamp;
+    if (this.protocolType === null) return commitTime;
+    if (this.isEmpty) {
+      const emptySinceMs = this.stateTimestampMs;
+      return emptySinceMs === -1 ? commitTime : () => emptySinceMs;
+    }
+    return this.usesConsumerProtocol && this.subscribedTopics !== null && this.#state === 'Stable' ? commitTime : null;
+  }
+
+  tombstones(): GroupRecord[] {
+    return [groupMetadataTombstone(this.groupId)];
   }
 
   /** What the leader is told of the members. */

@@ -1,5 +1,6 @@
 import type { Deadlines } from '../deadlines.ts';
-import type { GroupConfig } from '../group-config.ts';
+import type { GroupCoordinatorConfig } from '../group-coordinator-config.ts';
+import type { GroupDeadline } from '../group-deadline.ts';
 import type { Turn } from '../outcome.ts';
 import type { ClassicGroup } from './classic-group.ts';
 
@@ -7,18 +8,15 @@ import type { ClassicGroup } from './classic-group.ts';
 export type ClassicTurn = {
   readonly group: ClassicGroup;
   readonly turn: Turn;
-  readonly config: GroupConfig;
+  readonly config: GroupCoordinatorConfig;
   readonly deadlines: Deadlines<GroupDeadline>;
 };
 
-/** What is to happen at a deadline. */
-export type GroupDeadline =
-  | { readonly type: 'SessionExpired'; readonly groupId: string; readonly memberId: string }
+/** The deadlines that only groups of the classic protocol have. */
+export type ClassicDeadline =
   | { readonly type: 'InitialRebalanceDelayed'; readonly groupId: string; readonly delayMs: number; readonly remainingMs: number }
   | { readonly type: 'JoinPhaseExpired'; readonly groupId: string }
-  | { readonly type: 'SyncPhaseExpired'; readonly groupId: string; readonly generationId: number }
-  | { readonly type: 'RetentionDue' };
+  | { readonly type: 'SyncPhaseExpired'; readonly groupId: string; readonly generationId: number };
 
-export const sessionKey = (groupId: string, memberId: string): string => `session ${groupId.length} ${groupId} ${memberId}`;
 export const joinKey = (groupId: string): string => `join ${groupId}`;
 export const syncKey = (groupId: string): string => `sync ${groupId}`;

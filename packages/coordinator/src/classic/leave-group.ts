@@ -1,5 +1,6 @@
 import { errorCodeOf, errors, KafkaError, type LeaveGroupRequest, type LeaveGroupResponse, type Writable } from '@ottla/protocol';
-import { type ClassicTurn, sessionKey } from './classic-turn.ts';
+import { sessionKey } from '../group-deadline.ts';
+import type { ClassicTurn } from './classic-turn.ts';
 import { completeJoinIfAllJoined, rebalanceOrCompleteJoin, removeMember } from './rebalance.ts';
 
 type Leaver = Pick<LeaveGroupRequest['members'][number], 'memberId' | 'groupInstanceId'>;

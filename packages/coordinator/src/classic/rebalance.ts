@@ -3,8 +3,9 @@
  * that the requests and the timers of a classic group share.
  */
 import { type ErrorName, errors } from '@ottla/protocol';
+import { sessionKey } from '../group-deadline.ts';
 import { type ClassicMember, EMPTY_BYTES } from './classic-member.ts';
-import { type ClassicTurn, joinKey, sessionKey, syncKey } from './classic-turn.ts';
+import { type ClassicTurn, joinKey, syncKey } from './classic-turn.ts';
 
 /** A new rebalance if the group is in a state for one; else the present one may be complete. */
 export function rebalanceOrCompleteJoin(on: ClassicTurn): void {

@@ -1,6 +1,5 @@
-import { ClassicGroup } from '../classic/classic-group.ts';
+import type { Group } from '../group.ts';
 import { type GroupRecord, offsetTombstone } from '../group-record.ts';
-import type { ModernGroup } from '../modern-group.ts';
 import type { OffsetAndMetadata } from './offset-and-metadata.ts';
 import type { OffsetStore } from './offset-store.ts';
 
@@ -10,12 +9,12 @@ import type { OffsetStore } from './offset-store.ts';
  */
 export function expireOffsets(
   store: OffsetStore,
-  group: ClassicGroup | ModernGroup,
+  group: Group,
   { nowMs, retentionMs }: { readonly nowMs: number; readonly retentionMs: number },
   records: GroupRecord[],
 ): boolean {
   const { groupId } = group;
-  const baseOf = retentionBase(group);
+  const baseOf = group.offsetRetentionBase();
   let nothingLeft = true;
   for (const [topic, partitions] of store.ofGroup(groupId)) {
     for (const [partition, committed] of partitions) {
@@ -33,18 +32,4 @@ export function expireOffsets(
     // A commit that brought its own retention (OffsetCommit v2 to v4) keeps to it.
     return expireTimestamp === -1 ? nowMs - baseMs >= retentionMs : nowMs >= expireTimestamp;
   }
-}
-
-/** From when on an offset's retention counts (KIP-211). Null while nothing of the group may expire. */
-function retentionBase(group: ClassicGroup | ModernGroup): ((committed: OffsetAndMetadata) => number) | null {
-  if (!(group instanceof ClassicGroup) || group.protocolType === null) return commitTime;
-  if (group.isEmpty) {
-    const emptySinceMs = group.stateTimestampMs;
-    return emptySinceMs === -1 ? commitTime : () => emptySinceMs;
-  }
-  return group.usesConsumerProtocol && group.subscribedTopics !== null && group.state === 'Stable' ? commitTime : null;
-}
-
-function commitTime({ commitTimestamp }: OffsetAndMetadata): number {
-  return commitTimestamp;
 }

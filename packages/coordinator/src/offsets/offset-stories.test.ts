@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorName, KafkaError } from '@ottla/protocol';
-import { GroupCoordinator } from '../group-coordinator.ts';
 import { offsetCommitRecord } from '../group-record.ts';
 import { durableState, GroupWorld } from '../group-world.ts';
 
@@ -62,10 +61,10 @@ test('a commit that could not be written leaves no trace', () => {
 });
 
 test('what is not committed yet is seen by a stable fetch and by no other', () => {
-  const coordinator = new GroupCoordinator(new GroupWorld().config);
+  const { coordinator } = new GroupWorld();
   const fetched = (mode: 'stable' | 'committed'): number[] =>
-    coordinator
-      .fetchOffsets({ groupId: 'g', memberId: null, memberEpoch: -1, topics: null }, mode)
+    coordinator.offsets
+      .fetch({ groupId: 'g', memberId: null, memberEpoch: -1, topics: null }, mode)
       .topics!.flatMap(({ partitions }) => partitions!.map(({ committedOffset }) => committedOffset!));
   const commit = (offset: number, at: number): void => coordinator.replay(commitOf(offset), { offset: at, producerId: -1 });
   commit(10, 0);
@@ -125,7 +124,7 @@ test('offsets are deleted by request only for topics that the group does not rea
     groupId: 'g',
     topics: ['t', 'u'].map((name) => ({ name, partitions: [{ partitionIndex: 0 }, { partitionIndex: 5 }] })),
   };
-  const outcome = world.coordinator.deleteOffsets(request, world.moment);
+  const outcome = world.coordinator.offsets.delete(request, world.moment);
   const codes = outcome.response.topics!.map(({ partitions }) => partitions!.map(({ errorCode }) => errorName(errorCode!)));
   assert.deepEqual(codes, [
     ['GROUP_SUBSCRIBED_TO_TOPIC', 'GROUP_SUBSCRIBED_TO_TOPIC'],
@@ -133,7 +132,7 @@ test('offsets are deleted by request only for topics that the group does not rea
   ]);
   world.submit(outcome);
   assert.deepEqual(world.fetched(), { 't-0': 1 });
-  assert.throws(() => world.coordinator.deleteOffsets({ ...request, groupId: 'x' }, world.moment), {
+  assert.throws(() => world.coordinator.offsets.delete({ ...request, groupId: 'x' }, world.moment), {
     name: 'GROUP_ID_NOT_FOUND',
   });
 });
@@ -160,7 +159,7 @@ test('offsets go with their topic, but not with its namesake', () => {
   world.write(commitOf(1, { partition: 0, topicId: gone }));
   world.write(commitOf(2, { partition: 1, topicId: present }));
   world.write(commitOf(3, { partition: 2 }));
-  world.submit(world.coordinator.onTopicsDeleted([{ name: 't', topicId: gone! }], world.moment));
+  world.submit(world.coordinator.offsets.deleteTopics([{ name: 't', topicId: gone! }], world.moment));
   assert.deepEqual(world.fetched(), { 't-1': 2 });
 });
 

@@ -26,6 +26,39 @@ export const effectiveTopicConfig = (topic: Properties, broker: BrokerConfig): T
 export const effectiveGroupConfig = (group: Properties, broker: BrokerConfig): GroupConfig =>
   overlaid(groupConfigs as ConfigTable, fromBroker(groupConfigs as ConfigTable, broker) as GroupConfig, group);
 
+/**
+ * As a group's coordinator uses them: what was set for the group is kept within the broker's bounds, which may have become narrower since
+ * (KIP-1240).
+ */
+export function groupConfigInForce(group: Properties, broker: BrokerConfig): GroupConfig {
+  const values = effectiveGroupConfig(group, broker);
+  if (group.size === 0) return values;
+  const clamped = { ...values } as unknown as Record<string, number>;
+  for (const name of group.keys()) {
+    const { min, max } = groupConfigBounds(name, broker);
+    if (max !== undefined && clamped[name]! > max) clamped[name] = max;
+    if (min !== undefined && clamped[name]! < min) clamped[name] = min;
+  }
+  return clamped as unknown as GroupConfig;
+}
+
+/** The broker's bounds for a config of a group, with the names of the configs that say so. Most have none. */
+export function groupConfigBounds(name: string, broker: BrokerConfig): GroupConfigBounds {
+  const [kind, ...rest] = name.split('.') as [string, ...string[]];
+  const minName = `group.${kind}.min.${rest.join('.')}`;
+  const maxName =
+    name === 'streams.num.standby.replicas' ? 'group.streams.max.standby.replicas' : `group.${kind}.max.${rest.join('.')}`;
+  const limits = broker as unknown as Readonly<Record<string, number | undefined>>;
+  return { min: limits[minName], minName, max: limits[maxName], maxName };
+}
+
+type GroupConfigBounds = {
+  readonly min: number | undefined;
+  readonly minName: string;
+  readonly max: number | undefined;
+  readonly maxName: string;
+};
+
 function fromBroker(table: ConfigTable, broker: BrokerConfig): Record<string, ConfigValue> {
   const values = broker as Readonly<Record<string, ConfigValue>>;
   return Object.fromEntries(

@@ -52,7 +52,7 @@ export {
   describeGroup,
   describeTopic,
 } from './describe-configs.ts';
-export { effectiveGroupConfig, effectiveTopicConfig, topicDefaults } from './effective-topic-config.ts';
+export { effectiveGroupConfig, effectiveTopicConfig, groupConfigInForce, topicDefaults } from './effective-topic-config.ts';
 export { type GroupConfig, groupConfigs } from './group-configs.ts';
 export { type IdleConfig, idleBrokerConfig, idleDynamicConfig } from './idle-configs.ts';
 export { parseJavaProperties } from './java-properties.ts';

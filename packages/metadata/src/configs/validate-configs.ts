@@ -5,7 +5,7 @@ import { ConfigError } from './config-error.ts';
 import type { Properties } from './config-layers.ts';
 import { configText, parseConfigValue } from './config-value.ts';
 import type { ConfigDefinition, ConfigTable } from './define-configs.ts';
-import { effectiveGroupConfig, effectiveTopicConfig } from './effective-topic-config.ts';
+import { effectiveGroupConfig, effectiveTopicConfig, groupConfigBounds } from './effective-topic-config.ts';
 import { groupConfigs } from './group-configs.ts';
 import { type TopicConfig, topicConfigs } from './topic-configs.ts';
 
@@ -79,21 +79,11 @@ function validateTieringTurnedOff(before: TopicConfig, after: TopicConfig): void
 /** Throws ConfigError. A group's timeouts must lie within the broker's bounds. */
 export function validateGroupConfigs({ properties, broker }: Proposal): void {
   parseAll('group config name', groupConfigs as ConfigTable, properties);
-  const limits = broker as unknown as Readonly<Record<string, number>>;
   const group = effectiveGroupConfig(properties, broker) as unknown as Readonly<Record<string, number>>;
   for (const name of boundedGroupConfigs) {
-    const [kind, ...rest] = name.split('.') as [string, ...string[]];
-    for (const bound of ['min', 'max'] as const) {
-      const limitName = `group.${kind}.${bound}.${rest.join('.')}`;
-      const limit = limits[limitName];
-      if (limit === undefined) continue;
-      if (bound === 'min' && group[name]! < limit) throw new ConfigError(`${name} must be greater than or equal to ${limitName}`);
-      if (bound === 'max' && group[name]! > limit) throw new ConfigError(`${name} must be less than or equal to ${limitName}`);
-    }
-  }
-  const standbys = 'streams.num.standby.replicas';
-  if (group[standbys]! > limits['group.streams.max.standby.replicas']!) {
-    throw new ConfigError(`${standbys} must be less than or equal to group.streams.max.standby.replicas`);
+    const { min, minName, max, maxName } = groupConfigBounds(name, broker);
+    if (min !== undefined && group[name]! < min) throw new ConfigError(`${name} must be greater than or equal to ${minName}`);
+    if (max !== undefined && group[name]! > max) throw new ConfigError(`${name} must be less than or equal to ${maxName}`);
   }
   for (const kind of ['consumer', 'share', 'streams']) {
     const heartbeat = `${kind}.heartbeat.interval.ms`;
@@ -115,6 +105,7 @@ const boundedGroupConfigs = [
   'streams.heartbeat.interval.ms',
   'streams.session.timeout.ms',
   'streams.assignment.interval.ms',
+  'streams.num.standby.replicas',
 ];
 
 /** Throws ConfigError. */

@@ -1,23 +1,27 @@
 import { KafkaError } from '@ottla/protocol';
+import type { Committer, Group } from './group.ts';
+import type { GroupProtocol } from './group-protocol.ts';
 import type { GroupRecord } from './group-record.ts';
+import type { GroupState } from './group-state.ts';
 import type { Journal } from './journal.ts';
+import type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 
-export type ModernType = 'Consumer' | 'Share' | 'Streams';
+export type KeptType = 'Consumer' | 'Share' | 'Streams';
 
 /** The types that hold a group together; the others of a family belong to a member, or are details of it. */
-type ModernRecord = Exclude<GroupRecord, { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' }>;
+export type KeptRecord = Exclude<GroupRecord, { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' }>;
 
 /**
  * A group of the consumer, share or streams protocol, as its records tell of it. This version does not serve those protocols: it keeps
  * what it finds in the log, lists it under its own type, guards its offsets, and refuses the classic requests as Kafka would.
  */
-export class ModernGroup {
+export class KeptGroup implements Group {
   readonly groupId: string;
-  readonly type: ModernType;
+  readonly type: KeptType;
   readonly #journal: Journal;
-  readonly #records = new Map<string, ModernRecord>();
+  readonly #records = new Map<string, KeptRecord>();
 
-  constructor(groupId: string, type: ModernType, journal: Journal) {
+  constructor(groupId: string, type: KeptType, journal: Journal) {
     this.groupId = groupId;
     this.type = type;
     this.#journal = journal;
@@ -37,7 +41,7 @@ export class ModernGroup {
   }
 
   /** As Kafka derives it from the epochs of the group, of its target assignment and of its members. */
-  get state(): string {
+  get committedState(): string {
     if (this.isEmpty) return 'Empty';
     if (this.type === 'Share') return 'Stable';
     let groupEpoch = 0;
@@ -56,7 +60,7 @@ export class ModernGroup {
     return 'Stable';
   }
 
-  replay(record: ModernRecord): void {
+  replay(record: KeptRecord): void {
     const key = keyOf(record);
     if (record.value === null) this.#journal.delete(this.#records, key);
     else this.#journal.set(this.#records, key, record);
@@ -92,51 +96,101 @@ export class ModernGroup {
   }
 
   /** Throws STALE_MEMBER_EPOCH, UNKNOWN_MEMBER_ID, GROUP_ID_NOT_FOUND, UNSUPPORTED_VERSION. */
-  validateOffsetCommit(memberId: string, memberEpoch: number, apiVersion: number): void {
-    if (this.type === 'Share') throw new KafkaError('GROUP_ID_NOT_FOUND', `Group ${this.groupId} is not a consumer group.`);
+  validateOffsetCommit({ memberId, generationIdOrMemberEpoch: memberEpoch, apiVersion }: Committer): undefined {
+    this.#requireOffsets();
     // An administrator, or a consumer that assigns itself.
     if (memberEpoch < 0 && this.isEmpty) return;
-    const known = this.memberEpoch(memberId);
-    if (known === undefined) throw new KafkaError('UNKNOWN_MEMBER_ID', `group ${this.groupId} has no member ${memberId}`);
+    const known = this.#knownEpoch(memberId);
     if (apiVersion < 9)
       throw new KafkaError('UNSUPPORTED_VERSION', 'a member of this protocol commits with OffsetCommit v9 or later');
-    if (memberEpoch !== known) {
-      throw new KafkaError('STALE_MEMBER_EPOCH', `member ${memberId} is at epoch ${known}, the request at ${memberEpoch}`);
-    }
+    this.#requireEpoch(memberId, memberEpoch, known);
   }
 
-  /** Throws STALE_MEMBER_EPOCH, UNKNOWN_MEMBER_ID, GROUP_ID_NOT_FOUND. */
+  /** Throws STALE_MEMBER_EPOCH, UNKNOWN_MEMBER_ID. */
   validateOffsetFetch(memberId: string | null, memberEpoch: number): void {
+    // Share groups keep their place elsewhere: nothing is found of them.
+    if (this.type === 'Share' || (memberId === null && memberEpoch < 0)) return;
+    this.#requireEpoch(memberId ?? '', memberEpoch, this.#knownEpoch(memberId ?? ''));
+  }
+
+  validateOffsetDelete(): void {
+    this.#requireOffsets();
+  }
+
+  offsetRetentionBase(): ((committed: OffsetAndMetadata) => number) | null {
+    return this.type === 'Share' ? null : ({ commitTimestamp }) => commitTimestamp;
+  }
+
+  assertInvariants(): void {}
+
+  #requireOffsets(): void {
     if (this.type === 'Share') throw new KafkaError('GROUP_ID_NOT_FOUND', `Group ${this.groupId} is not a consumer group.`);
-    if (memberId === null && memberEpoch < 0) return;
-    const known = this.memberEpoch(memberId ?? '');
+  }
+
+  #knownEpoch(memberId: string): number {
+    const known = this.memberEpoch(memberId);
     if (known === undefined) throw new KafkaError('UNKNOWN_MEMBER_ID', `group ${this.groupId} has no member ${memberId}`);
+    return known;
+  }
+
+  #requireEpoch(memberId: string, memberEpoch: number, known: number): void {
     if (memberEpoch !== known) {
       throw new KafkaError('STALE_MEMBER_EPOCH', `member ${memberId} is at epoch ${known}, the request at ${memberEpoch}`);
     }
   }
 }
 
+/** The groups of the protocols that are not served. */
+export class KeptGroups implements GroupProtocol<KeptRecord> {
+  readonly #state: GroupState;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+  }
+
+  replay(record: KeptRecord): void {
+    const { journal, groups } = this.#state;
+    const { groupId } = record.key;
+    const type = keptTypeOf(record.type);
+    let group = groups.get(groupId);
+    if (!(group instanceof KeptGroup) || group.type !== type) {
+      // A tombstone of what the group was before it changed its type says nothing about what it is now.
+      if (record.value === null) return;
+      group = new KeptGroup(groupId, type, journal);
+      journal.set(groups, groupId, group);
+    }
+    const kept = group as KeptGroup;
+    kept.replay(record);
+    if (record.value === null && (isGroup(record.type) || !kept.hasRecords)) journal.delete(groups, groupId);
+  }
+
+  activate(): void {}
+
+  unload(): void {}
+
+  onDeadline(): void {}
+}
+
 /** The type of group that a record belongs to. */
-export function modernTypeOf(type: ModernRecord['type']): ModernType {
+function keptTypeOf(type: KeptRecord['type']): KeptType {
   if (type.startsWith('Consumer')) return 'Consumer';
   return type.startsWith('Share') ? 'Share' : 'Streams';
 }
 
-export function isModernRecord(record: GroupRecord): record is ModernRecord {
+export function isKeptRecord(record: GroupRecord): record is KeptRecord {
   return record.type !== 'OffsetCommit' && record.type !== 'LegacyOffsetCommit' && record.type !== 'GroupMetadata';
 }
 
 /** The record whose tombstone ends the group. */
-export function isGroup(type: ModernRecord['type']): boolean {
+function isGroup(type: KeptRecord['type']): boolean {
   return type === 'ConsumerGroupMetadata' || type === 'ShareGroupMetadata' || type === 'StreamsGroupMetadata';
 }
 
-function isMember(type: ModernRecord['type']): boolean {
+function isMember(type: KeptRecord['type']): boolean {
   return type === 'ConsumerGroupMemberMetadata' || type === 'ShareGroupMemberMetadata' || type === 'StreamsGroupMemberMetadata';
 }
 
-function keyOf({ type, key }: ModernRecord): string {
+function keyOf({ type, key }: KeptRecord): string {
   if ('memberId' in key) return `${type} ${key.memberId}`;
   return 'regularExpression' in key ? `${type} ${key.regularExpression}` : type;
 }

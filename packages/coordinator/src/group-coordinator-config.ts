@@ -1,5 +1,5 @@
 /** What the group coordinator reads of the broker's configuration, in the units of the config names. */
-export type GroupConfig = {
+export type GroupCoordinatorConfig = {
   /** group.min.session.timeout.ms */
   readonly minSessionTimeoutMs: number;
   /** group.max.session.timeout.ms */
@@ -16,7 +16,7 @@ export type GroupConfig = {
   readonly offsetsRetentionCheckIntervalMs: number;
 };
 
-export const defaultGroupConfig: GroupConfig = {
+export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
   minSessionTimeoutMs: 6_000,
   maxSessionTimeoutMs: 1_800_000,
   initialRebalanceDelayMs: 3_000,

@@ -1,0 +1,82 @@
+import { coordinatorErrorOf, type GroupCoordinator, type GroupTopics } from '@ottla/coordinator';
+import { type ErrorName, KafkaError, partitionForGroup } from '@ottla/protocol';
+import type { Random, Runtime } from '@ottla/runtime';
+import type { CoordinatorRuntime } from './coordinator-runtime.ts';
+import type { GroupServiceConfig } from './group-service-config.ts';
+
+export const CONSUMER_OFFSETS = '__consumer_offsets';
+
+/** Who sent a group request, and in which version. */
+export type GroupRequestContext = {
+  readonly apiVersion: number;
+  readonly clientId: string | null;
+  /** As Kafka prints an address: `/127.0.0.1`. */
+  readonly clientHost: string;
+};
+
+type Surroundings = {
+  readonly coordinators: CoordinatorRuntime<GroupCoordinator>;
+  readonly partitionCount: () => number | undefined;
+  readonly config: () => GroupServiceConfig;
+  readonly topics: GroupTopics;
+  readonly runtime: Pick<Runtime, 'random' | 'logger'>;
+};
+
+/** What the group APIs of every protocol need: the way from a group's id to its coordinator, and from an error to an answer. */
+export class GroupPartitions {
+  readonly coordinators: CoordinatorRuntime<GroupCoordinator>;
+  readonly topics: GroupTopics;
+  readonly #surroundings: Surroundings;
+  isShutDown = false;
+
+  constructor(surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.coordinators = surroundings.coordinators;
+    this.topics = surroundings.topics;
+  }
+
+  get config(): GroupServiceConfig {
+    return this.#surroundings.config();
+  }
+
+  get random(): Random {
+    return this.#surroundings.runtime.random;
+  }
+
+  /** Of `__consumer_offsets`; undefined until it exists. */
+  get count(): number | undefined {
+    return this.#surroundings.partitionCount();
+  }
+
+  /** Throws NOT_COORDINATOR. */
+  of(groupId: string): number {
+    const { count } = this;
+    if (count === undefined)
+      throw new KafkaError(
+        'NOT_COORDINATOR',
+        `${CONSUMER_OFFSETS} does not exist yet: look the coordinator up to have it created`,
+      );
+    return partitionForGroup(groupId, count);
+  }
+
+  /** An error that the protocol knows becomes the answer that carries it, in the coordinator's terms. */
+  async answer<Response>(
+    operation: () => Response | Promise<Response>,
+    failed: (error: ErrorName, cause: KafkaError) => Response,
+  ): Promise<Response> {
+    try {
+      if (this.isShutDown) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'this broker is shutting down');
+      return await operation();
+    } catch (error) {
+      if (error instanceof KafkaError) return failed(coordinatorErrorOf(error.name), error);
+      this.#surroundings.runtime.logger.error('a group request failed', { error });
+      return failed('UNKNOWN_SERVER_ERROR', new KafkaError('UNKNOWN_SERVER_ERROR'));
+    }
+  }
+}
+
+/** Throws INVALID_GROUP_ID. Offsets may be kept under the empty id, for the sake of old clients; members may not. */
+export function requireGroupId(groupId: string): string {
+  if (groupId === '') throw new KafkaError('INVALID_GROUP_ID', 'the group id must not be empty');
+  return groupId;
+}

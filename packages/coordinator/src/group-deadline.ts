@@ -1,0 +1,22 @@
+/**
+ * What is to happen at a deadline, as data. Those that groups of several protocols have are named once; what becomes of them is up to
+ * the protocol that the group has by then.
+ */
+import type { ClassicDeadline } from './classic/classic-turn.ts';
+
+export type GroupDeadline =
+  | { readonly type: 'RetentionDue' }
+  /** A member has not been heard of for its session timeout. */
+  | { readonly type: 'SessionExpired'; readonly groupId: string; readonly memberId: string }
+  /** A member has not given up what it was asked to at this epoch, within its rebalance timeout. */
+  | { readonly type: 'RevocationExpired'; readonly groupId: string; readonly memberId: string; readonly memberEpoch: number }
+  /** A target assignment that was put off may be computed now. */
+  | { readonly type: 'AssignmentDue'; readonly groupId: string }
+  | ClassicDeadline;
+
+/** A deadline of one group. */
+export type DeadlineOfGroup = Exclude<GroupDeadline, { type: 'RetentionDue' }>;
+
+export const sessionKey = (groupId: string, memberId: string): string => `session ${groupId.length} ${groupId} ${memberId}`;
+export const revocationKey = (groupId: string, memberId: string): string => `revocation ${groupId.length} ${groupId} ${memberId}`;
+export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;
