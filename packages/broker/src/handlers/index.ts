@@ -23,6 +23,7 @@ import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
 import { shareStateHandlers } from './share-state.ts';
+import { streamsGroupHandlers } from './streams-groups.ts';
 
 /** What is served only where a node is set up for it. */
 export type OptionalApis = { readonly clientTelemetry: boolean };
@@ -40,6 +41,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     findCoordinator,
     ...groupHandlers,
     ...classicGroupHandlers,
+    ...streamsGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,

@@ -8,7 +8,6 @@ import { metadataScenarios } from './metadata.ts';
 import { produceScenarios } from './produce.ts';
 import type { Scenario } from './scenario.ts';
 import { securityScenarios } from './security.ts';
-import { telemetryScenarios } from './telemetry.ts';
 import { topicScenarios } from './topics.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -21,6 +20,5 @@ export const scenarios: readonly Scenario[] = [
   ...groupScenarios,
   ...clusterScenarios,
   ...securityScenarios,
-  ...telemetryScenarios,
   ...largeScenarios,
 ];
