@@ -4,11 +4,21 @@
  *
  *   kafka-<release>/libs/*.jar              all jars
  *   kafka-<release>/log4j2.properties       the server's log goes to standard output
- *   kafka-<release>/java-client/<hash>.jar  clients/JavaClient.java, compiled
+ *   kafka-<release>/java-client/<hash>.jar  clients/*.java, compiled
  *   kafka-<release>/{server,client}.jsa     class data archives: a JVM starts in about half the time
  */
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { interopDirectory, interopHome } from '../home.ts';
@@ -33,7 +43,7 @@ export function serverCommand(properties: string, logsDirectory: string, archive
     `-Dkafka.logs.dir=${logsDirectory}`,
     `-Dlog4j2.configurationFile=${join(home, 'log4j2.properties')}`,
     '-cp',
-    classpath('log4j'),
+    classpath('log4j') + delimiter + javaClientJar(),
     'kafka.Kafka',
     properties,
   ];
@@ -79,7 +89,7 @@ export function compileJavaClient(): void {
   const target = javaClientJar();
   if (existsSync(target)) return;
   const classes = mkdtempSync(join(tmpdir(), 'ottla-javac-'));
-  run('javac', ['-J-XX:TieredStopAtLevel=1', '-nowarn', '-d', classes, '-cp', classpath('simple'), javaClientSource]);
+  run('javac', ['-J-XX:TieredStopAtLevel=1', '-nowarn', '-d', classes, '-cp', classpath('simple'), ...javaClientSources]);
   mkdirSync(join(home, 'java-client'), { recursive: true });
   run('jar', ['--create', '--file', target, '-C', classes, '.']); // class data archives know jars only
   rmSync(classes, { recursive: true });
@@ -96,14 +106,12 @@ function archiveOptions(kind: 'server' | 'client', archive: Archive): string[] {
   return existsSync(file) ? [`-XX:SharedArchiveFile=${file}`, '-Xshare:auto', '-Xlog:disable', '-Xlog:all=error:stderr'] : [];
 }
 
-const javaClientSource = join(interopDirectory, 'clients', 'JavaClient.java');
+const javaClientSources = globSync(join(interopDirectory, 'clients', '*.java')).sort();
 
 function javaClientJar(): string {
-  return join(
-    home,
-    'java-client',
-    `${createHash('sha256').update(readFileSync(javaClientSource)).digest('hex').slice(0, 16)}.jar`,
-  );
+  const hash = createHash('sha256');
+  for (const source of javaClientSources) hash.update(readFileSync(source));
+  return join(home, 'java-client', `${hash.digest('hex').slice(0, 16)}.jar`);
 }
 
 /** All jars with one of the two slf4j bindings. */

@@ -20,6 +20,7 @@ import {
   Writer,
   writeRequestHeader,
 } from '@ottla/protocol';
+import { eventually } from '../processes.ts';
 import { Connection } from '../targets/connection.ts';
 import { metadataSettled } from '../targets/settled.ts';
 import { isUnwritable, type Plain, plain, type Surroundings, versionsOf } from './plain.ts';
@@ -112,6 +113,29 @@ export class Probe {
     const connection = options.on ?? (await this.#ownConnection());
     connection.writeFrame(frame);
     return this.receive(what, api, version, { ...options, on: connection });
+  }
+
+  /**
+   * Asks again, for a while, as long as the answer says that something is still under way: only the last answer is written down. What
+   * `look` does with an answer, naming its ids say, comes before.
+   */
+  async askSettled<Request, Response>(
+    what: string,
+    api: Api<Request, Response>,
+    version: number,
+    request: Writable<Request>,
+    isPending: (answer: Response) => boolean,
+    { look, ...options }: AskOptions & { readonly look?: (answer: Response) => void } = {},
+  ): Promise<Response | null> {
+    const answer = await eventually(`${api.name} v${version}: ${what}`, async () => {
+      const given = await this.ask(what, api, version, request, { ...options, quiet: true });
+      return given !== null && isPending(given) ? null : { given };
+    });
+    const { given } = answer as { given: Response | null };
+    if (given === null) return null;
+    look?.(given);
+    if (!options.quiet) this.note(`${api.name} v${version}: ${what}`, plain(given, this.#surroundings));
+    return given;
   }
 
   async #settle(): Promise<void> {

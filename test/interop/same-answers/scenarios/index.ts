@@ -8,6 +8,7 @@ import { metadataScenarios } from './metadata.ts';
 import { produceScenarios } from './produce.ts';
 import type { Scenario } from './scenario.ts';
 import { securityScenarios } from './security.ts';
+import { telemetryScenarios } from './telemetry.ts';
 import { topicScenarios } from './topics.ts';
 
 export const scenarios: readonly Scenario[] = [
@@ -20,5 +21,6 @@ export const scenarios: readonly Scenario[] = [
   ...groupScenarios,
   ...clusterScenarios,
   ...securityScenarios,
+  ...telemetryScenarios,
   ...largeScenarios,
 ];

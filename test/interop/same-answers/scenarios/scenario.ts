@@ -39,4 +39,15 @@ export const topicsOf = (
 /** What both brokers are started with, besides the usual. */
 export const brokerProperties: Readonly<Record<string, string>> = {
   'group.min.session.timeout.ms': '1000',
+  'group.consumer.min.session.timeout.ms': '1000',
+  'group.consumer.min.heartbeat.interval.ms': '100',
+  'group.share.min.session.timeout.ms': '1000',
+  'group.share.min.heartbeat.interval.ms': '100',
+  'group.share.min.record.lock.duration.ms': '1000',
+  'group.streams.min.session.timeout.ms': '1000',
+  'group.streams.min.heartbeat.interval.ms': '100',
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': '200',
+  // Somewhere for clients' metrics to go, in the way of each.
+  'metric.reporters': 'TelemetryReporter',
+  'ottla.telemetry.directory': 'client-metrics',
 };
