@@ -33,7 +33,6 @@ import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
 import { committedTopics } from './coordinators/committed-topics.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
-import { isGroupProtocolEnabled } from './coordinators/group-protocols.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
 import { shareCoordinatorConfig } from './coordinators/share-coordinator-config.ts';
@@ -55,11 +54,14 @@ import { ReplicaMoves } from './replication/replica-moves.ts';
 import { ReplicaPublisher } from './replication/replica-publisher.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
+import { DeadLetterTopic } from './sharing/dead-letter-topic.ts';
+import { groupSharing } from './sharing/group-sharing.ts';
+import { Sharing } from './sharing/sharing.ts';
 import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
 import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import { clientMetricsSubscriptions } from './telemetry/client-metrics-subscriptions.ts';
-import { type CreateTopic, TopicCreation } from './topic-creation.ts';
+import { type NewTopic, TopicCreation } from './topic-creation.ts';
 
 export type ServerOptions = {
   readonly runtime: Runtime;
@@ -198,13 +200,7 @@ export class BrokerServer {
       });
 
       const partitions = new Partitions();
-      const groups = groupCoordinators({
-        runtime: { ...runtime, logger: loggers.logger('coordinator') },
-        settings,
-        metadata,
-        partitions,
-        createTopic: createTopicWith(controller),
-      });
+      const groups = groupCoordinators({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => groups.shutdown());
       const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => shareState.shutdown());
@@ -216,6 +212,16 @@ export class BrokerServer {
         timers: runtime.timers,
       });
       undo.push(() => sharePersister.shutdown());
+      const sharing = new Sharing({
+        partitions,
+        persister: sharePersister,
+        deadLetters: deadLetterTopic({ runtime, settings, metadata, partitions, topics }),
+        ...runtime,
+        logger: loggers.logger('sharing'),
+        sharing: (groupId) => groupSharing(settings.group(groupId)),
+        maxSessions: () => settings.get('group.share.max.share.sessions'),
+      });
+      undo.push(() => sharing.close());
       const lifecycle = new BrokerLifecycle({
         identity: {
           nodeId,
@@ -302,6 +308,7 @@ export class BrokerServer {
         groups,
         shareState,
         sharePersister,
+        sharing,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
         topicCreation: topics,
         clientMetrics,
@@ -359,13 +366,15 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { clientMetrics, config, controller, groups, shareState, moves, quorum, logManager, partitions, runtime } = this.#parts;
+    const { clientMetrics, config, controller, groups, shareState, sharing, moves, quorum, logManager, partitions, runtime } =
+      this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
         .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     } else this.#lifecycle.fallSilent();
     groups.shutdown();
+    sharing.close();
     this.#sharePersister.shutdown();
     shareState.shutdown();
     moves.stop();
@@ -540,15 +549,12 @@ async function activateController({
   return active;
 }
 
-type GroupParts = {
-  readonly runtime: Runtime;
-  readonly settings: BrokerSettings;
-  readonly metadata: ClusterMetadata;
-  readonly partitions: Partitions;
-  readonly createTopic: CreateTopic;
-};
-
-function groupCoordinators({ runtime, settings, metadata, partitions, createTopic }: GroupParts): GroupCoordinatorService {
+function groupCoordinators(
+  runtime: Runtime,
+  settings: BrokerSettings,
+  metadata: ClusterMetadata,
+  partitions: Partitions,
+): GroupCoordinatorService {
   const groups = new GroupCoordinatorService({
     runtime,
     config: groupServiceConfig((name) => settings.get(name)),
@@ -560,8 +566,6 @@ function groupCoordinators({ runtime, settings, metadata, partitions, createTopi
       ),
     topics: committedTopics(metadata),
     configOf: (groupId) => settings.group(groupId),
-    isEnabled: (protocol) => isGroupProtocolEnabled(protocol, settings, metadata),
-    createTopic,
   });
   metadata.onChange(({ topics }) => {
     if (topics.size > 0) groups.onTopicsChanged(new Set([...topics.values()].map(({ name }) => name)));
@@ -683,15 +687,28 @@ function producerIds(runtime: Runtime, controller: ActiveController, brokerId: n
   return new ProducerIds(allocate, runtime.logger);
 }
 
-function createTopicWith(controller: ActiveController): CreateTopic {
-  return async ({ name, numPartitions, replicationFactor, configs }) => {
-    const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
-    const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
-    const { topics } = await controller.submit((decider, context) => decider.createTopics(request, context));
-    const outcome = topics[0]!;
-    const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
-    if (refusal) throw refusal;
-  };
+type DeadLetterParts = {
+  readonly runtime: Runtime;
+  readonly settings: BrokerSettings;
+  readonly metadata: ClusterMetadata;
+  readonly partitions: Partitions;
+  readonly topics: TopicCreation;
+};
+
+function deadLetterTopic({ runtime, settings, metadata, partitions, topics }: DeadLetterParts): DeadLetterTopic {
+  const createTime = { name: 'message.timestamp.type', value: 'CreateTime' };
+  return new DeadLetterTopic({
+    partitions,
+    partitionCount: (topic) => metadata.partitionCount(topic),
+    createTopic: (topic) => topics.ensure(topic, [{ name: 'errors.deadletterqueue.group.enable', value: 'true' }, createTime]),
+    rules: {
+      prefix: () => settings.get('errors.deadletterqueue.topic.name.prefix'),
+      createsTopics: () => settings.get('errors.deadletterqueue.auto.create.topics.enable'),
+      isOpenToGroups: (topic) => settings.topic(topic)['errors.deadletterqueue.group.enable'],
+      minInsyncReplicas: (topic) => settings.topic(topic)['min.insync.replicas'],
+    },
+    clock: runtime.clock,
+  });
 }
 
 function topicCreation(
@@ -700,8 +717,16 @@ function topicCreation(
   settings: BrokerSettings,
   metadata: ClusterMetadata,
 ): TopicCreation {
+  const create = async ({ name, numPartitions, replicationFactor, configs }: NewTopic): Promise<void> => {
+    const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
+    const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
+    const { topics } = await controller.submit((decider, context) => decider.createTopics(request, context));
+    const outcome = topics[0]!;
+    const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
+    if (refusal) throw refusal;
+  };
   return new TopicCreation({
-    create: createTopicWith(controller),
+    create,
     logger: runtime.logger,
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),

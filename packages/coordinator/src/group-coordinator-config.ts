@@ -8,8 +8,6 @@ export type GroupCoordinatorConfig = {
   readonly initialRebalanceDelayMs: number;
   /** group.max.size */
   readonly maxSize: number;
-  /** group.streams.max.size */
-  readonly streamsMaxSize: number;
   /** offset.metadata.max.bytes; compared with UTF-16 units, as Kafka does. */
   readonly offsetMetadataMaxBytes: number;
   /** offsets.retention.minutes, in milliseconds. */
@@ -23,7 +21,6 @@ export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
   maxSessionTimeoutMs: 1_800_000,
   initialRebalanceDelayMs: 3_000,
   maxSize: 0x7fff_ffff,
-  streamsMaxSize: 0x7fff_ffff,
   offsetMetadataMaxBytes: 4096,
   offsetsRetentionMs: 10_080 * 60_000,
   offsetsRetentionCheckIntervalMs: 600_000,

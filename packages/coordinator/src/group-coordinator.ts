@@ -9,7 +9,6 @@ import { KeptGroups } from './kept-group.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import type { OffsetStore } from './offsets/offset-store.ts';
 import { type Continuation, type Moment, type Outcome, Turn } from './outcome.ts';
-import { StreamsGroups } from './streams/streams-groups.ts';
 
 type ListedGroup = NonNullable<Writable<ListGroupsResponse>['groups']>[number];
 type DeletedGroup = NonNullable<Writable<DeleteGroupsResponse>['results']>[number];
@@ -27,7 +26,6 @@ export type RecordPosition = { readonly offset: number; readonly producerId: num
  */
 export class GroupCoordinator {
   readonly classic: ClassicGroups;
-  readonly streams: StreamsGroups;
   readonly offsets: GroupOffsets;
   readonly #state: GroupState;
   readonly #kept: KeptGroups;
@@ -35,7 +33,6 @@ export class GroupCoordinator {
   constructor(surroundings: GroupSurroundings) {
     this.#state = new GroupState(surroundings);
     this.classic = new ClassicGroups(this.#state);
-    this.streams = new StreamsGroups(this.#state);
     this.offsets = new GroupOffsets(this.#state, this.classic);
     this.#kept = new KeptGroups(this.#state);
   }
@@ -129,14 +126,6 @@ export class GroupCoordinator {
       case 'GroupMetadata':
         this.classic.replay(record);
         break;
-      case 'StreamsGroupMetadata':
-      case 'StreamsGroupMemberMetadata':
-      case 'StreamsGroupTargetAssignmentMetadata':
-      case 'StreamsGroupTargetAssignmentMember':
-      case 'StreamsGroupCurrentMemberAssignment':
-      case 'StreamsGroupTopology':
-        this.streams.replay(record);
-        break;
       default:
         this.#kept.replay(record);
     }
@@ -195,11 +184,10 @@ export class GroupCoordinator {
   }
 
   get #protocols(): readonly GroupProtocol<never>[] {
-    return [this.classic, this.streams, this.#kept];
+    return [this.classic, this.#kept];
   }
 
   #protocolOf(group: Group): GroupProtocol<never> {
-    if (group.type === 'Classic') return this.classic;
-    return group.type === 'Streams' ? this.streams : this.#kept;
+    return group.type === 'Classic' ? this.classic : this.#kept;
   }
 }

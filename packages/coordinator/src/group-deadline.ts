@@ -12,8 +12,6 @@ export type GroupDeadline =
   | { readonly type: 'RevocationExpired'; readonly groupId: string; readonly memberId: string; readonly memberEpoch: number }
   /** A target assignment that was put off may be computed now. */
   | { readonly type: 'AssignmentDue'; readonly groupId: string }
-  /** Whoever was to be waited for at the beginning of a streams group has had the time to come. */
-  | { readonly type: 'StreamsRebalanceDelayed'; readonly groupId: string }
   | ClassicDeadline;
 
 /** A deadline of one group. */
@@ -21,5 +19,4 @@ export type DeadlineOfGroup = Exclude<GroupDeadline, { type: 'RetentionDue' }>;
 
 export const sessionKey = (groupId: string, memberId: string): string => `session ${groupId.length} ${groupId} ${memberId}`;
 export const revocationKey = (groupId: string, memberId: string): string => `revocation ${groupId.length} ${groupId} ${memberId}`;
-export const streamsDelayKey = (groupId: string): string => `streams delay ${groupId}`;
 export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;

@@ -6,16 +6,13 @@ import type { GroupState } from './group-state.ts';
 import type { Journal } from './journal.ts';
 import type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 
-export type KeptType = 'Consumer' | 'Share';
+export type KeptType = 'Consumer' | 'Share' | 'Streams';
 
 /** The types that hold a group together; the others of a family belong to a member, or are details of it. */
-export type KeptRecord = Exclude<
-  GroupRecord,
-  { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' | `StreamsGroup${string}` }
->;
+export type KeptRecord = Exclude<GroupRecord, { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' }>;
 
 /**
- * A group of the consumer or share protocol, as its records tell of it. This version does not serve those protocols: it keeps
+ * A group of the consumer, share or streams protocol, as its records tell of it. This version does not serve those protocols: it keeps
  * what it finds in the log, lists it under its own type, guards its offsets, and refuses the classic requests as Kafka would.
  */
 export class KeptGroup implements Group {
@@ -50,12 +47,14 @@ export class KeptGroup implements Group {
     let groupEpoch = 0;
     let assignmentEpoch = 0;
     for (const record of this.#records.values()) {
-      if (record.type === 'ConsumerGroupMetadata') groupEpoch = record.value!.epoch;
+      if (record.type === 'ConsumerGroupMetadata' || record.type === 'StreamsGroupMetadata') groupEpoch = record.value!.epoch;
       if (record.type === 'ConsumerGroupTargetAssignmentMetadata') assignmentEpoch = record.value!.assignmentEpoch;
+      if (record.type === 'StreamsGroupTargetAssignmentMetadata') assignmentEpoch = record.value!.assignmentEpoch;
     }
     if (groupEpoch > assignmentEpoch) return 'Assigning';
     for (const record of this.#records.values()) {
-      if (record.type !== 'ConsumerGroupCurrentMemberAssignment') continue;
+      if (record.type !== 'ConsumerGroupCurrentMemberAssignment' && record.type !== 'StreamsGroupCurrentMemberAssignment')
+        continue;
       if (record.value!.state !== 0 || record.value!.memberEpoch !== assignmentEpoch) return 'Reconciling';
     }
     return 'Stable';
@@ -91,6 +90,7 @@ export class KeptGroup implements Group {
       if (record.type === 'ConsumerGroupMemberMetadata' && record.value!.subscribedTopicNames.includes(topic)) return true;
       if (record.type === 'ShareGroupMemberMetadata' && record.value!.subscribedTopicNames.includes(topic)) return true;
       if (record.type === 'ConsumerGroupRegularExpression' && record.value!.topics.includes(topic)) return true;
+      if (record.type === 'StreamsGroupTopology' && readsTopic(record.value!.subtopologies, topic)) return true;
     }
     return false;
   }
@@ -173,7 +173,8 @@ export class KeptGroups implements GroupProtocol<KeptRecord> {
 
 /** The type of group that a record belongs to. */
 function keptTypeOf(type: KeptRecord['type']): KeptType {
-  return type.startsWith('Consumer') ? 'Consumer' : 'Share';
+  if (type.startsWith('Consumer')) return 'Consumer';
+  return type.startsWith('Share') ? 'Share' : 'Streams';
 }
 
 export function isKeptRecord(record: GroupRecord): record is KeptRecord {
@@ -182,14 +183,27 @@ export function isKeptRecord(record: GroupRecord): record is KeptRecord {
 
 /** The record whose tombstone ends the group. */
 function isGroup(type: KeptRecord['type']): boolean {
-  return type === 'ConsumerGroupMetadata' || type === 'ShareGroupMetadata';
+  return type === 'ConsumerGroupMetadata' || type === 'ShareGroupMetadata' || type === 'StreamsGroupMetadata';
 }
 
 function isMember(type: KeptRecord['type']): boolean {
-  return type === 'ConsumerGroupMemberMetadata' || type === 'ShareGroupMemberMetadata';
+  return type === 'ConsumerGroupMemberMetadata' || type === 'ShareGroupMemberMetadata' || type === 'StreamsGroupMemberMetadata';
 }
 
 function keyOf({ type, key }: KeptRecord): string {
   if ('memberId' in key) return `${type} ${key.memberId}`;
   return 'regularExpression' in key ? `${type} ${key.regularExpression}` : type;
+}
+
+function readsTopic(
+  subtopologies: readonly {
+    readonly sourceTopics: readonly string[];
+    readonly repartitionSourceTopics: readonly { name: string }[];
+  }[],
+  topic: string,
+): boolean {
+  return subtopologies.some(
+    ({ sourceTopics, repartitionSourceTopics }) =>
+      sourceTopics.includes(topic) || repartitionSourceTopics.some(({ name }) => name === topic),
+  );
 }

@@ -18,7 +18,6 @@ export function groupServiceConfig(configOf: (name: GroupConfigName) => number):
       maxSessionTimeoutMs: configOf('group.max.session.timeout.ms'),
       initialRebalanceDelayMs: configOf('group.initial.rebalance.delay.ms'),
       maxSize: configOf('group.max.size'),
-      streamsMaxSize: configOf('group.streams.max.size'),
       offsetMetadataMaxBytes: configOf('offset.metadata.max.bytes'),
       offsetsRetentionMs: configOf('offsets.retention.minutes') * 60_000,
       offsetsRetentionCheckIntervalMs: configOf('offsets.retention.check.interval.ms'),
@@ -37,7 +36,6 @@ export type GroupConfigName =
   | 'group.max.session.timeout.ms'
   | 'group.initial.rebalance.delay.ms'
   | 'group.max.size'
-  | 'group.streams.max.size'
   | 'group.coordinator.append.linger.ms'
   | 'offset.metadata.max.bytes'
   | 'offsets.retention.minutes'

@@ -22,8 +22,9 @@ import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
+import { shareAcknowledge } from './share-acknowledge.ts';
+import { shareFetch } from './share-fetch.ts';
 import { shareStateHandlers } from './share-state.ts';
-import { streamsGroupHandlers } from './streams-groups.ts';
 
 /** What is served only where a node is set up for it. */
 export type OptionalApis = { readonly clientTelemetry: boolean };
@@ -41,10 +42,11 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     findCoordinator,
     ...groupHandlers,
     ...classicGroupHandlers,
-    ...streamsGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,
+    shareFetch,
+    shareAcknowledge,
     deleteRecords,
     initProducerId,
     describeCluster,

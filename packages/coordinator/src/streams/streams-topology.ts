@@ -40,13 +40,11 @@ export class StreamsTopology {
     return this.#readers.get(topic);
   }
 
-  equals(other: StreamsTopology): boolean {
-    const { epoch, subtopologies } = other;
-    if (this === other) return true;
+  equals({ epoch, subtopologies }: StreamsTopology): boolean {
     if (this.epoch !== epoch || this.subtopologies.size !== subtopologies.size) return false;
     return [...this.subtopologies].every(([id, one]) => {
-      const its = subtopologies.get(id);
-      return its !== undefined && canonical(one) === canonical(its);
+      const other = subtopologies.get(id);
+      return other !== undefined && canonical(one) === canonical(other);
     });
   }
 }
