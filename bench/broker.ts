@@ -2,15 +2,7 @@
  * `npm run bench broker [-- options]`: Ottla and Apache Kafka under the same loads, alternately, on this machine: medians, spreads,
  * ratios, and the goals. bench/README.md explains the options and how to read the table.
  */
-import { writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
-import process from 'node:process';
-import { parseArgs } from 'node:util';
-import { installKafka, kafkaRelease } from '../test/interop/kafka/kafka.ts';
-import type { TargetName } from '../test/interop/targets/node.ts';
-import { run } from './broker/run.ts';
-import type { Comparison } from './broker/samples.ts';
-import type { Scenario } from './broker/scenario.ts';
+import { runCommand } from './broker/command.ts';
 import { consumeScenarios } from './broker/scenarios/consume.ts';
 import { javaToolScenarios } from './broker/scenarios/java-tools.ts';
 import { kcatScenarios } from './broker/scenarios/kcat.ts';
@@ -18,86 +10,16 @@ import { latencyScenarios } from './broker/scenarios/latency.ts';
 import { partitionScenarios } from './broker/scenarios/partitions.ts';
 import { produceScenarios } from './broker/scenarios/produce.ts';
 import { startScenarios } from './broker/scenarios/start.ts';
-import { table, tableHead } from './broker/table.ts';
 
-const { values: options } = parseArgs({
-  options: {
-    only: { type: 'string', multiple: true },
-    rounds: { type: 'string' },
-    quick: { type: 'boolean', default: false },
-    json: { type: 'string', default: 'bench-broker.json' },
-    profile: { type: 'string' },
-    target: { type: 'string', multiple: true, default: ['ottla', 'kafka'] },
-    list: { type: 'boolean', default: false },
-  },
+await runCommand({
+  name: 'broker',
+  scenarios: [
+    ...produceScenarios,
+    ...consumeScenarios,
+    ...latencyScenarios,
+    ...javaToolScenarios,
+    ...kcatScenarios,
+    ...startScenarios,
+    ...partitionScenarios,
+  ],
 });
-
-const scenarios: readonly Scenario[] = [
-  ...produceScenarios,
-  ...consumeScenarios,
-  ...latencyScenarios,
-  ...javaToolScenarios,
-  ...kcatScenarios,
-  ...startScenarios,
-  ...partitionScenarios,
-];
-const chosen = scenarios.filter(isChosen);
-if (options.list) {
-  for (const { name, isExtra } of scenarios) console.log(`${name}${isExtra ? '   (only when asked for)' : ''}`);
-  process.exit(0);
-}
-
-const targets = options.target as TargetName[];
-if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java'))) installKafka();
-const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
-const results: { scenario: string; comparisons: Comparison[] }[] = [];
-const skipped: string[] = [];
-const failed: string[] = [];
-const loadBefore = loadavg();
-console.log(
-  `Ottla beside Apache Kafka ${kafkaRelease}: ${rounds} rounds, alternately; load average before ${loadBefore[0]!.toFixed(1)}`,
-);
-console.log(tableHead);
-try {
-  await run(chosen, {
-    rounds,
-    targets,
-    profileDirectory: options.profile,
-    onSkipped: ({ name }, missing) => {
-      skipped.push(name);
-      console.log(`${name}\n  skipped: there is no ${missing}`);
-    },
-    onFailed: ({ name }, error) => {
-      failed.push(name);
-      console.log(`${name}\n  FAILED, and has no figures: ${error.stack}`);
-    },
-    onDone: (samples, profiled) => {
-      results.push({ scenario: samples.scenario.name, comparisons: samples.comparisons() });
-      console.log(table(samples));
-      for (const { where, share } of profiled) console.log(`      ${(share * 100).toFixed(1).padStart(5)} %  ${where}`);
-    },
-  });
-} finally {
-  const machine = { cpus: cpus().length, model: cpus()[0]?.model, node: process.version, loadBefore, loadAfter: loadavg() };
-  writeFileSync(
-    options.json,
-    JSON.stringify({ date: new Date().toISOString(), kafkaRelease, machine, rounds, results, skipped, failed }),
-  );
-}
-const judged = results.flatMap(({ scenario, comparisons }) =>
-  comparisons.filter(({ goal }) => goal !== undefined).map((comparison) => ({ scenario, ...comparison })),
-);
-const missed = judged.filter(({ met }) => !met);
-console.log(`goals met: ${judged.length - missed.length} of ${judged.length}${missed.length > 0 ? '; missed:' : ''}`);
-for (const { scenario, metric, ratio } of missed) console.log(`  ${ratio!.toFixed(2).padStart(7)}  ${metric}: ${scenario}`);
-if (failed.length > 0) {
-  console.log(`failed: ${failed.join('; ')}`);
-  process.exitCode = 1;
-}
-console.log(`the same as JSON: ${options.json}`);
-
-/** One whose name has all words of one --only; without any, all but the extra ones. */
-function isChosen({ name, isExtra }: Scenario): boolean {
-  if (!options.only) return !isExtra;
-  return options.only.some((words) => words.split(/\s+/).every((word) => name.toLowerCase().includes(word.toLowerCase())));
-}

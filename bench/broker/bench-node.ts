@@ -85,9 +85,13 @@ export class BenchNode {
   }
 
   /** A load in a process of its own, against this node. */
-  load<Kind extends keyof Loads>(kind: Kind, load: Omit<LoadOf<Kind>, 'port' | 'brokerPid'>): Promise<LoadResult<Kind>> {
+  load<Kind extends keyof Loads>(
+    kind: Kind,
+    load: Omit<LoadOf<Kind>, 'port' | 'brokerPid'>,
+    timeoutMs?: number,
+  ): Promise<LoadResult<Kind>> {
     const whole = { ...load, port: this.port, brokerPid: this.pid } as unknown as LoadOf<Kind>;
-    return this.underLoad(() => runLoad(kind, whole));
+    return this.underLoad(() => runLoad(kind, whole, timeoutMs));
   }
 
   /** Does what loads the node; with a profile of it, if there is to be one. */

@@ -10,6 +10,8 @@ export type RunOptions = {
   readonly rounds: number;
   /** A scenario that is for another one only is left out. */
   readonly targets: readonly TargetName[];
+  /** Of the nodes that stay up, beside the defaults. */
+  readonly properties?: Readonly<Record<string, string>>;
   /** Where profiles of Ottla go, of one more round of each scenario that runs on warm nodes. */
   readonly profileDirectory?: string;
   readonly onSkipped: (scenario: Scenario, missing: string) => void;
@@ -22,7 +24,10 @@ const longRounds = 3;
 
 /** Runs scenarios one after the other; in each, the two targets alternately. */
 export async function run(scenarios: readonly Scenario[], options: RunOptions): Promise<void> {
-  await using nodes = new WarmNodes(options.targets, { inspected: options.profileDirectory !== undefined });
+  await using nodes = new WarmNodes(options.targets, {
+    inspected: options.profileDirectory !== undefined,
+    properties: options.properties,
+  });
   for (const scenario of scenarios) {
     const missing = scenario.missing?.();
     if (missing !== undefined) {

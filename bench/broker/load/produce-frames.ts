@@ -37,6 +37,8 @@ export type FrameOptions = {
   readonly codec: CompressionCodec;
   /** One: each request is for one partition, in turn. Otherwise each has a batch for every partition. */
   readonly spread: 'one partition a request' | 'all partitions a request';
+  /** Batches are then transactional. */
+  readonly transactionalId?: string;
   /** At least as many slots; more where the partitions need it. */
   readonly slots: number;
 };
@@ -58,8 +60,9 @@ export class ProduceFrames {
   readonly #batchesPerRequest: number;
   #producerId = -1;
 
-  constructor({ topicId, partitions, acks, recordBytes, batchBytes, codec, spread, slots }: FrameOptions) {
-    const { batch, count } = buildBatchOf(recordBytes, batchBytes, codec);
+  constructor(options: FrameOptions) {
+    const { topicId, partitions, acks, spread, slots, transactionalId = null } = options;
+    const { batch, count } = buildBatchOf(options);
     this.#batchesPerRequest = spread === 'all partitions a request' ? partitions : 1;
     this.#recordsPerBatch = count;
     this.#batchLength = batch.length;
@@ -73,7 +76,7 @@ export class ProduceFrames {
       const topicData = [{ topicId, partitionData: indexes.map((index) => ({ index, records: batch })) }];
       const writer = new Writer();
       writeRequestHeader(writer, Produce, produceVersion, 0, 'bench');
-      Produce.request.write(writer, { acks, timeoutMs: 30_000, topicData }, produceVersion);
+      Produce.request.write(writer, { transactionalId, acks, timeoutMs: 30_000, topicData }, produceVersion);
       const size = Buffer.alloc(4);
       size.writeInt32BE(writer.length);
       return Buffer.concat([size, ...writer.chunks()]);
@@ -84,9 +87,10 @@ export class ProduceFrames {
     this.#batchStarts = placesOf(batch, frames[0]!);
   }
 
-  /** From here on every batch carries this producer and its sequences. */
-  setProducer(producerId: number, producerEpoch: number): void {
+  /** From here on every batch carries this producer and its sequences, which begin with that one in each partition. */
+  setProducer(producerId: number, producerEpoch: number, baseSequence = 0): void {
     this.#producerId = producerId;
+    this.#sequences.fill(baseSequence);
     for (let slot = 0; slot < this.slots; slot++) {
       for (const start of this.#batchStarts) {
         const at = slot * this.frameBytes + start;
@@ -147,8 +151,8 @@ const answerStartBytes = 4 + 1 + 1 + 16 + 1;
 const answerPartitionBytes = 4 + 2 + 24 + 3;
 const answerEndBytes = 1 + 4 + 1;
 
-function buildBatchOf(recordBytes: number, batchBytes: number, codec: CompressionCodec): { batch: Buffer; count: number } {
-  const builder = new BatchBuilder({ codec });
+function buildBatchOf({ recordBytes, batchBytes, codec, transactionalId }: FrameOptions): { batch: Buffer; count: number } {
+  const builder = new BatchBuilder({ codec, isTransactional: transactionalId !== undefined });
   const now = Date.now();
   for (;;) {
     const value = payload(recordBytes, builder.count);

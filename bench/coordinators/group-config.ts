@@ -1,0 +1,18 @@
+import assert from 'node:assert';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { errorName, IncrementalAlterConfigs } from '@ottla/protocol';
+import { ask } from '../broker/ask.ts';
+import type { BenchNode } from '../broker/bench-node.ts';
+
+const groupResource = 32;
+const set = 0;
+
+export async function setGroupConfig({ port }: BenchNode, groupId: string, name: string, value: string): Promise<void> {
+  const configs = [{ name, configOperation: set, value }];
+  const resources = [{ resourceType: groupResource, resourceName: groupId, configs }];
+  const { responses } = await ask(port, IncrementalAlterConfigs, 1, { resources, validateOnly: false });
+  const [{ errorCode, errorMessage }] = responses as [(typeof responses)[number]];
+  assert.equal(errorName(errorCode), 'NONE', `${name} of ${groupId}: ${errorMessage}`);
+  // The broker acts on it when its image has followed; nothing tells when.
+  await sleep(500);
+}
