@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { brokerConfigs, type ConfigTable, topicConfigs } from '@ottla/metadata';
+import { brokerConfigs, type ConfigTable, groupConfigs, topicConfigs } from '@ottla/metadata';
 
 /** What holds or reads the tables: a name in there does not show that anything acts on it. */
 const tables =
@@ -33,11 +33,20 @@ test('every topic config that counts as honoured is named in the code', () => {
   );
 });
 
-test('every broker config that counts as honoured is named in the code, or is what a topic gets when it has none', () => {
-  const topics = Object.values(topicConfigs as ConfigTable);
-  const reachesTopics = (name: string) => topics.some(({ broker, honoured }) => honoured === true && broker.includes(name));
+test('every broker config that counts as honoured is named in the code, or is what a topic or group gets when it has none', () => {
+  const owners = [...Object.values(topicConfigs as ConfigTable), ...Object.values(groupConfigs as ConfigTable)];
+  const reachesOwners = (name: string) => owners.some(({ broker, honoured }) => honoured === true && broker.includes(name));
+  /** The bounds of `group.consumer.session.timeout.ms` have its name with `min` and `max` in it. */
+  const bounds = (name: string) => reachesOwners(name.replace(/^(group\.[a-z]+)\.(min|max)\./, '$1.'));
   assert.deepEqual(
-    honoured(brokerConfigs as ConfigTable).filter((name) => !isNamed(name) && !reachesTopics(name)),
+    honoured(brokerConfigs as ConfigTable).filter((name) => !isNamed(name) && !reachesOwners(name) && !bounds(name)),
+    [],
+  );
+});
+
+test('every group config that counts as honoured is named in the code', () => {
+  assert.deepEqual(
+    honoured(groupConfigs as ConfigTable).filter((name) => !isNamed(name)),
     [],
   );
 });

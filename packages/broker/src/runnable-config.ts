@@ -1,5 +1,6 @@
 import { relative, sep } from 'node:path';
 import { type BrokerConfig, ConfigError, isBroker, isController, type ListenerEndpoint, logDirectories } from '@ottla/metadata';
+import { isConsumerAssignor } from './coordinators/group-service-config.ts';
 
 /**
  * Refuses what this release cannot be, rather than run as something else: a setting that promises security or company must not be
@@ -23,6 +24,10 @@ export function requireRunnable(config: BrokerConfig, listeners: readonly Listen
   }
   for (const name of policyClasses) {
     if (config[name] !== null) throw new ConfigError(`Ottla loads no classes: unset ${name}, for nothing would enforce it`);
+  }
+  for (const name of config['group.consumer.assignors']) {
+    if (!isConsumerAssignor(name))
+      throw new ConfigError(`group.consumer.assignors: ${name} is none that Ottla has: use uniform and range`);
   }
   if (config['remote.log.storage.system.enable'])
     throw new ConfigError('this release of Ottla has no tiered storage yet: remote.log.storage.system.enable must be false');

@@ -8,6 +8,7 @@ export type GroupCoordinatorConfig = {
   readonly initialRebalanceDelayMs: number;
   /** group.max.size */
   readonly maxSize: number;
+  readonly consumer: ConsumerGroupsConfig;
   /** offset.metadata.max.bytes; compared with UTF-16 units, as Kafka does. */
   readonly offsetMetadataMaxBytes: number;
   /** offsets.retention.minutes, in milliseconds. */
@@ -16,11 +17,31 @@ export type GroupCoordinatorConfig = {
   readonly offsetsRetentionCheckIntervalMs: number;
 };
 
+export type ConsumerGroupsConfig = {
+  /** group.consumer.assignors, by their short names; the first is the one of groups that do not ask for any. */
+  readonly assignors: readonly string[];
+  /** group.consumer.max.size */
+  readonly maxSize: number;
+  /** group.consumer.migration.policy: classic groups become consumer groups when a consumer of that protocol joins. */
+  readonly mayUpgrade: boolean;
+  /** … and back, when the last of those leaves. */
+  readonly mayDowngrade: boolean;
+  /** group.consumer.regex.refresh.interval.ms */
+  readonly regexRefreshIntervalMs: number;
+};
+
 export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
   minSessionTimeoutMs: 6_000,
   maxSessionTimeoutMs: 1_800_000,
   initialRebalanceDelayMs: 3_000,
   maxSize: 0x7fff_ffff,
+  consumer: {
+    assignors: ['uniform', 'range'],
+    maxSize: 0x7fff_ffff,
+    mayUpgrade: true,
+    mayDowngrade: true,
+    regexRefreshIntervalMs: 600_000,
+  },
   offsetMetadataMaxBytes: 4096,
   offsetsRetentionMs: 10_080 * 60_000,
   offsetsRetentionCheckIntervalMs: 600_000,

@@ -1,5 +1,6 @@
 import { type DeleteGroupsResponse, errorCodeOf, KafkaError, type ListGroupsResponse, type Writable } from '@ottla/protocol';
 import { ClassicGroups } from './classic/classic-groups.ts';
+import { ConsumerGroups } from './consumer/consumer-groups.ts';
 import type { Group } from './group.ts';
 import type { GroupCoordinatorConfig } from './group-coordinator-config.ts';
 import type { GroupProtocol } from './group-protocol.ts';
@@ -26,13 +27,15 @@ export type RecordPosition = { readonly offset: number; readonly producerId: num
  */
 export class GroupCoordinator {
   readonly classic: ClassicGroups;
+  readonly consumer: ConsumerGroups;
   readonly offsets: GroupOffsets;
   readonly #state: GroupState;
   readonly #kept: KeptGroups;
 
   constructor(surroundings: GroupSurroundings) {
     this.#state = new GroupState(surroundings);
-    this.classic = new ClassicGroups(this.#state);
+    this.consumer = new ConsumerGroups(this.#state);
+    this.classic = new ClassicGroups(this.#state, this.consumer.classicMembers);
     this.offsets = new GroupOffsets(this.#state, this.classic);
     this.#kept = new KeptGroups(this.#state);
   }
@@ -76,7 +79,8 @@ export class GroupCoordinator {
   }
 
   /** Topics were created, changed (partitions, replicas) or deleted. */
-  onTopicsChanged(names: ReadonlySet<string>): void {
+  onTopicsChanged(names: ReadonlySet<string>, { hasNew }: { readonly hasNew: boolean }): void {
+    if (hasNew) this.#state.newTopicsVersion = this.#state.topics.version;
     this.#state.topicHashes.forget(names);
     for (const protocol of this.#protocols) protocol.onTopicsChanged?.(names);
   }
@@ -105,7 +109,14 @@ export class GroupCoordinator {
   /** The records of an operation are committed, or failed to be written and have been rolled back. */
   continueWith(continuation: Continuation, error: KafkaError | null, moment: Moment): Outcome {
     const turn = new Turn(moment);
-    this.classic.continueWith(continuation, error, turn);
+    switch (continuation.type) {
+      case 'ClassicMemberJoined':
+      case 'ClassicMemberSynced':
+        this.consumer.continueWith(continuation, error, turn);
+        break;
+      default:
+        this.classic.continueWith(continuation, error, turn);
+    }
     return turn.outcome();
   }
 
@@ -125,6 +136,15 @@ export class GroupCoordinator {
         break;
       case 'GroupMetadata':
         this.classic.replay(record);
+        break;
+      case 'ConsumerGroupMetadata':
+      case 'ConsumerGroupPartitionMetadata':
+      case 'ConsumerGroupMemberMetadata':
+      case 'ConsumerGroupTargetAssignmentMetadata':
+      case 'ConsumerGroupTargetAssignmentMember':
+      case 'ConsumerGroupCurrentMemberAssignment':
+      case 'ConsumerGroupRegularExpression':
+        this.consumer.replay(record);
         break;
       default:
         this.#kept.replay(record);
@@ -157,6 +177,7 @@ export class GroupCoordinator {
   /** The log has been read. */
   activate(moment: Moment): Outcome {
     const turn = new Turn(moment);
+    this.#state.newTopicsVersion = this.#state.topics.version;
     for (const protocol of this.#protocols) protocol.activate(turn);
     this.offsets.scheduleExpiry(turn);
     this.#state.isActive = true;
@@ -183,11 +204,12 @@ export class GroupCoordinator {
     this.#state.offsets.assertInvariants();
   }
 
-  get #protocols(): readonly GroupProtocol<never>[] {
-    return [this.classic, this.#kept];
+  get #protocols(): readonly GroupProtocol<never, never>[] {
+    return [this.classic, this.consumer, this.#kept];
   }
 
-  #protocolOf(group: Group): GroupProtocol<never> {
-    return group.type === 'Classic' ? this.classic : this.#kept;
+  #protocolOf(group: Group): GroupProtocol<never, never> {
+    if (group.type === 'Classic') return this.classic;
+    return group.type === 'Consumer' ? this.consumer : this.#kept;
   }
 }

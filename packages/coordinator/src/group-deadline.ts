@@ -12,6 +12,9 @@ export type GroupDeadline =
   | { readonly type: 'RevocationExpired'; readonly groupId: string; readonly memberId: string; readonly memberEpoch: number }
   /** A target assignment that was put off may be computed now. */
   | { readonly type: 'AssignmentDue'; readonly groupId: string }
+  /** A classic member of a consumer group has not rejoined, or not synced, since it was told to. */
+  | { readonly type: 'RejoinExpired'; readonly groupId: string; readonly memberId: string }
+  | { readonly type: 'ResyncExpired'; readonly groupId: string; readonly memberId: string }
   | ClassicDeadline;
 
 /** A deadline of one group. */
@@ -19,4 +22,6 @@ export type DeadlineOfGroup = Exclude<GroupDeadline, { type: 'RetentionDue' }>;
 
 export const sessionKey = (groupId: string, memberId: string): string => `session ${groupId.length} ${groupId} ${memberId}`;
 export const revocationKey = (groupId: string, memberId: string): string => `revocation ${groupId.length} ${groupId} ${memberId}`;
+export const rejoinKey = (groupId: string, memberId: string): string => `rejoin ${groupId.length} ${groupId} ${memberId}`;
+export const resyncKey = (groupId: string, memberId: string): string => `resync ${groupId.length} ${groupId} ${memberId}`;
 export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;

@@ -7,7 +7,7 @@ import type { Continuation, Turn } from './outcome.ts';
  * The part of the coordinator that knows one group protocol. Its operations (join, heartbeat, describe …) are methods of its own; these
  * are what the coordinator asks of every protocol.
  */
-export interface GroupProtocol<Record extends GroupRecord = GroupRecord> {
+export interface GroupProtocol<Record extends GroupRecord = GroupRecord, Continuing extends Continuation = Continuation> {
   /** One of its records: the only place where what the log has of its groups changes. */
   replay(record: Record): void;
   /** The log has been read: what was only in memory begins anew. */
@@ -17,7 +17,7 @@ export interface GroupProtocol<Record extends GroupRecord = GroupRecord> {
   /** A deadline of a group that is of this protocol now, whatever it was when the deadline was set. */
   onDeadline(deadline: DeadlineOfGroup, turn: Turn): void;
   /** The records of one of its operations are committed, or failed to be written and have been rolled back. */
-  continueWith?(continuation: Continuation, error: KafkaError | null, turn: Turn): void;
+  continueWith?(continuation: Continuing, error: KafkaError | null, turn: Turn): void;
   /** Topics were created, changed or deleted; the view of topics has that already. Nothing is written: members ask soon. */
   onTopicsChanged?(names: ReadonlySet<string>): void;
 }

@@ -29,6 +29,8 @@ export class GroupState {
   readonly deadlines = new Deadlines<GroupDeadline>();
   /** From `activate` on, classic groups are led by their members' requests; before, by the log. */
   isActive = false;
+  /** The version of the metadata in which topics were created last, as far as this coordinator knows. */
+  newTopicsVersion = 0;
 
   constructor({ config, topics, configOf }: GroupSurroundings) {
     this.config = config;

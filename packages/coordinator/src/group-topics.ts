@@ -11,6 +11,8 @@ export interface GroupTopic {
 
 /** The topics of the cluster as the broker's metadata has them now. `GroupCoordinator.onTopicsChanged` is told of changes. */
 export interface GroupTopics {
+  /** Of the metadata: grows with every change. */
+  readonly version: number;
   byName(name: string): GroupTopic | undefined;
   byId(topicId: Uuid): GroupTopic | undefined;
   names(): Iterable<string>;
@@ -19,12 +21,15 @@ export interface GroupTopics {
 /** For tests: topics in memory. */
 export class MemoryGroupTopics implements GroupTopics {
   readonly #topics = new Map<string, GroupTopic>();
+  version = 0;
 
   set(name: string, id: Uuid, partitionCount: number, racks: readonly (readonly string[])[] = []): void {
+    this.version++;
     this.#topics.set(name, { name, id, partitionCount, racks: () => racks });
   }
 
   delete(name: string): void {
+    this.version++;
     this.#topics.delete(name);
   }
 

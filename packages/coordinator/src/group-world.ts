@@ -4,6 +4,7 @@
  */
 import { type GroupConfig, groupConfigs } from '@ottla/metadata';
 import {
+  type ConsumerGroupHeartbeatRequest,
   errorName,
   type HeartbeatRequest,
   type JoinGroupRequest,
@@ -11,10 +12,13 @@ import {
   type LeaveGroupRequest,
   type OffsetCommitRequest,
   type SyncGroupRequest,
+  uuidFromBytes,
   Writer,
   ZERO_UUID,
 } from '@ottla/protocol';
 import { ClassicGroup } from './classic/classic-group.ts';
+import { ConsumerGroup } from './consumer/consumer-group.ts';
+import { resolveRegexes } from './consumer/subscription-regexes.ts';
 import { GroupCoordinator } from './group-coordinator.ts';
 import { defaultGroupCoordinatorConfig, type GroupCoordinatorConfig } from './group-coordinator-config.ts';
 import { decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './group-record.ts';
@@ -26,6 +30,19 @@ type JoinFields = Partial<Omit<JoinGroupRequest, 'groupId' | 'memberId'>> & {
   apiVersion?: number;
   clientId?: string;
   topics?: string[];
+};
+
+type BeatFields = Partial<Omit<ConsumerGroupHeartbeatRequest, 'groupId' | 'memberId' | 'memberEpoch' | 'topicPartitions'>> & {
+  topics?: string[];
+  owned?: readonly string[];
+};
+
+/** What a heartbeat was answered; without `assigned`, the member keeps what it has. */
+export type Beat = {
+  readonly error: string;
+  readonly memberId?: string;
+  readonly epoch?: number;
+  readonly assigned?: readonly string[] | undefined;
 };
 
 const defaultGroupConfig = Object.fromEntries(
@@ -46,6 +63,7 @@ export class GroupWorld {
   appendError: KafkaError | null = null;
   #tokens = 0;
   #uuids = 0;
+  #topicIds = 0;
   readonly #names = new Map<number, string>();
 
   constructor(config: Partial<GroupCoordinatorConfig> = {}) {
@@ -158,6 +176,87 @@ export class GroupWorld {
       return outcome;
     });
     return error ?? codes;
+  }
+
+  /** A heartbeat of the consumer protocol. Partitions are given, and noted, as `t-0`. */
+  beat(memberId: string, memberEpoch: number, fields: BeatFields = {}, groupId = 'g'): Beat {
+    const { topics, owned, ...rest } = fields;
+    const isJoining = memberEpoch === 0;
+    const request: ConsumerGroupHeartbeatRequest = {
+      groupId,
+      memberId,
+      memberEpoch,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: isJoining ? 60_000 : -1,
+      subscribedTopicNames: topics ?? (isJoining && rest.subscribedTopicRegex === undefined ? ['t'] : null),
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      topicPartitions: owned === undefined ? (isJoining ? [] : null) : this.#ownedPartitions(owned),
+      ...rest,
+    };
+    const sender = { clientId: 'c', clientHost: '/127.0.0.1', newMemberId: `new-${++this.#uuids}` };
+    let beat: Beat = { error: 'NONE' };
+    const error = this.#attempt(undefined, () => {
+      const outcome = this.coordinator.consumer.heartbeat(request, sender, this.moment);
+      const { memberId: id, memberEpoch: epoch, assignment } = outcome.response;
+      const assigned = assignment?.topicPartitions ? this.#named(assignment.topicPartitions) : undefined;
+      beat = { error: 'NONE', memberId: id ?? '', epoch: epoch ?? 0, assigned };
+      return outcome;
+    });
+    if (error !== undefined) beat = { error };
+    const told = beat.assigned === undefined ? '' : ` [${beat.assigned.join(' ')}]`;
+    this.note(`beat ${memberId || '-'} ${memberEpoch}: ${beat.error === 'NONE' ? `${beat.epoch}${told}` : beat.error}`);
+    return beat;
+  }
+
+  /** Does what the coordinator left to be done about regular expressions. */
+  resolveRegexes(): void {
+    for (let wanted = this.coordinator.consumer.regexes.take(); wanted; wanted = this.coordinator.consumer.regexes.take()) {
+      const steps = resolveRegexes(wanted.regexes, this.topics, this.moment.wallMs);
+      for (let step = steps.next(); ; step = steps.next()) {
+        if (!step.done) continue;
+        this.submit(this.coordinator.consumer.regexes.resolved(wanted.groupId, step.value, this.moment));
+        break;
+      }
+    }
+  }
+
+  /** Makes a topic, or gives it more partitions. */
+  setTopic(name: string, partitionCount: number): void {
+    const known = this.topics.byName(name);
+    const id = known?.id ?? uuidFromBytes(new Uint8Array(16).fill(++this.#topicIds));
+    this.topics.set(name, id, partitionCount);
+    this.coordinator.onTopicsChanged(new Set([name]), { hasNew: known === undefined });
+  }
+
+  deleteTopic(name: string): void {
+    this.topics.delete(name);
+    this.coordinator.onTopicsChanged(new Set([name]), { hasNew: false });
+  }
+
+  consumerGroup(groupId = 'g'): ConsumerGroup {
+    const group = this.coordinator.groups.get(groupId);
+    if (!(group instanceof ConsumerGroup)) throw new Error(`no consumer group ${groupId}`);
+    return group;
+  }
+
+  #ownedPartitions(owned: readonly string[]): { topicId: string; partitions: number[] }[] {
+    const byTopic = new Map<string, number[]>();
+    for (const at of owned) {
+      const [name, partition] = at.split('-') as [string, string];
+      const topicId = this.topics.byName(name)!.id;
+      byTopic.set(topicId, [...(byTopic.get(topicId) ?? []), Number(partition)]);
+    }
+    return [...byTopic].map(([topicId, partitions]) => ({ topicId, partitions }));
+  }
+
+  #named(assigned: readonly { topicId?: string | undefined; partitions?: readonly number[] | undefined }[]): string[] {
+    return assigned
+      .flatMap(({ topicId, partitions }) =>
+        (partitions ?? []).map((partition) => `${this.topics.byId(topicId!)?.name ?? '?'}-${partition}`),
+      )
+      .sort();
   }
 
   /** `topic-partition` to offset, of all that the group has. */
@@ -286,6 +385,7 @@ export class GroupWorld {
   }
 
   #noteRecord({ type, key, value }: GroupRecord): void {
+    if (type.startsWith('ConsumerGroup')) this.note(`  ${value === null ? 'gone' : 'stored'} ${noteOf(type, key)}`);
     if (type !== 'GroupMetadata') return;
     if (value === null) this.note(`  stored ${key.group}: gone`);
     else this.note(`  stored ${key.group}: generation ${value.generation}, ${value.members.length} members`);
@@ -298,6 +398,7 @@ export function durableState(coordinator: GroupCoordinator): unknown {
     const offsets = [...coordinator.storedOffsets.ofGroup(groupId)]
       .flatMap(([topic, partitions]) => [...partitions].map(([partition, committed]) => [`${topic}-${partition}`, committed]))
       .sort();
+    if (group instanceof ConsumerGroup) return [groupId, durableConsumerGroup(group), offsets];
     if (!(group instanceof ClassicGroup)) return [groupId, group.type, group.committedState, offsets];
     const { generationId, protocolType, protocolName, leaderId, state, stateTimestampMs } = group;
     // A group whose rebalance is under way is, to a restart, at its last stored generation: only a settled one can be compared.
@@ -318,6 +419,32 @@ export function durableState(coordinator: GroupCoordinator): unknown {
   return groups.sort(([left], [right]) => (String(left) < String(right) ? -1 : 1));
 }
 
+function durableConsumerGroup(group: ConsumerGroup): unknown {
+  const plain = (value: unknown): unknown =>
+    value instanceof Map
+      ? [...value].map(([key, each]) => [key, plain(each)]).sort()
+      : value instanceof Set
+        ? [...value].sort()
+        : value;
+  const entries = (map: { entries(): Iterable<[string, unknown]> }): unknown =>
+    [...map.entries()]
+      .map(([key, value]) => [key, value])
+      .sort(([left], [right]) => (String(left) < String(right) ? -1 : 1))
+      .map(([key, value]) => [key, plain(value)]);
+  const members = [...group.members.entries()]
+    .sort(([left], [right]) => (left < right ? -1 : 1))
+    .map(([, member]) => ({ ...member, assigned: plain(member.assigned), revoking: plain(member.revoking) }));
+  const { epoch, assignment, targets, staticMembers, regexes, regexSubscribers, hasOldTopicsRecord } = group;
+  return {
+    epochs: [epoch.get(), assignment.get(), hasOldTopicsRecord],
+    members,
+    targets: entries(targets),
+    staticMembers: entries(staticMembers),
+    regexes: [...regexes.entries()].map(([regex, { topics, ...rest }]) => [regex, [...topics].sort(), rest]).sort(),
+    regexSubscribers: entries(regexSubscribers),
+  };
+}
+
 export function subscription(topics: readonly string[]): Uint8Array {
   const writer = new Writer();
   writer.int16(0);
@@ -329,6 +456,11 @@ export function subscription(topics: readonly string[]): Uint8Array {
 
 export function bytes(text: string): Uint8Array {
   return new TextEncoder().encode(text);
+}
+
+function noteOf(type: string, key: GroupRecord['key']): string {
+  const what = type.slice('ConsumerGroup'.length);
+  return 'memberId' in key ? `${what} ${key.memberId}` : what;
 }
 
 function describe(response: Answer['response']): string {

@@ -1,4 +1,5 @@
 import type { GroupRecord } from './group-record.ts';
+import type { View } from './modern/journaled.ts';
 import type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 
 export type GroupType = 'Classic' | 'Consumer' | 'Share' | 'Streams';
@@ -29,7 +30,7 @@ export interface Group {
   /** Throws what forbids the commit as a whole; what comes back, if anything, looks at each partition. */
   validateOffsetCommit(committer: Committer): CommitCheck | undefined;
   /** Throws what forbids the fetch. A member id of null with an epoch below 0 claims no membership. */
-  validateOffsetFetch(memberId: string | null, memberEpoch: number): void;
+  validateOffsetFetch(memberId: string | null, memberEpoch: number, view: View): void;
   /** Throws what forbids deleting any of its offsets. */
   validateOffsetDelete(): void;
   /** From when on an offset's retention counts (KIP-211). Null while none of the group may expire. */

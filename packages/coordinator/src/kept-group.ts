@@ -6,13 +6,16 @@ import type { GroupState } from './group-state.ts';
 import type { Journal } from './journal.ts';
 import type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 
-export type KeptType = 'Consumer' | 'Share' | 'Streams';
+export type KeptType = 'Share' | 'Streams';
 
 /** The types that hold a group together; the others of a family belong to a member, or are details of it. */
-export type KeptRecord = Exclude<GroupRecord, { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' }>;
+export type KeptRecord = Exclude<
+  GroupRecord,
+  { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' | `ConsumerGroup${string}` }
+>;
 
 /**
- * A group of the consumer, share or streams protocol, as its records tell of it. This version does not serve those protocols: it keeps
+ * A group of the share or streams protocol, as its records tell of it. This version does not serve those protocols: it keeps
  * what it finds in the log, lists it under its own type, guards its offsets, and refuses the classic requests as Kafka would.
  */
 export class KeptGroup implements Group {
@@ -47,14 +50,12 @@ export class KeptGroup implements Group {
     let groupEpoch = 0;
     let assignmentEpoch = 0;
     for (const record of this.#records.values()) {
-      if (record.type === 'ConsumerGroupMetadata' || record.type === 'StreamsGroupMetadata') groupEpoch = record.value!.epoch;
-      if (record.type === 'ConsumerGroupTargetAssignmentMetadata') assignmentEpoch = record.value!.assignmentEpoch;
+      if (record.type === 'StreamsGroupMetadata') groupEpoch = record.value!.epoch;
       if (record.type === 'StreamsGroupTargetAssignmentMetadata') assignmentEpoch = record.value!.assignmentEpoch;
     }
     if (groupEpoch > assignmentEpoch) return 'Assigning';
     for (const record of this.#records.values()) {
-      if (record.type !== 'ConsumerGroupCurrentMemberAssignment' && record.type !== 'StreamsGroupCurrentMemberAssignment')
-        continue;
+      if (record.type !== 'StreamsGroupCurrentMemberAssignment') continue;
       if (record.value!.state !== 0 || record.value!.memberEpoch !== assignmentEpoch) return 'Reconciling';
     }
     return 'Stable';
@@ -87,9 +88,7 @@ export class KeptGroup implements Group {
 
   isSubscribedTo(topic: string): boolean {
     for (const record of this.#records.values()) {
-      if (record.type === 'ConsumerGroupMemberMetadata' && record.value!.subscribedTopicNames.includes(topic)) return true;
       if (record.type === 'ShareGroupMemberMetadata' && record.value!.subscribedTopicNames.includes(topic)) return true;
-      if (record.type === 'ConsumerGroupRegularExpression' && record.value!.topics.includes(topic)) return true;
       if (record.type === 'StreamsGroupTopology' && readsTopic(record.value!.subtopologies, topic)) return true;
     }
     return false;
@@ -173,7 +172,6 @@ export class KeptGroups implements GroupProtocol<KeptRecord> {
 
 /** The type of group that a record belongs to. */
 function keptTypeOf(type: KeptRecord['type']): KeptType {
-  if (type.startsWith('Consumer')) return 'Consumer';
   return type.startsWith('Share') ? 'Share' : 'Streams';
 }
 
@@ -183,16 +181,16 @@ export function isKeptRecord(record: GroupRecord): record is KeptRecord {
 
 /** The record whose tombstone ends the group. */
 function isGroup(type: KeptRecord['type']): boolean {
-  return type === 'ConsumerGroupMetadata' || type === 'ShareGroupMetadata' || type === 'StreamsGroupMetadata';
+  return type === 'ShareGroupMetadata' || type === 'StreamsGroupMetadata';
 }
 
 function isMember(type: KeptRecord['type']): boolean {
-  return type === 'ConsumerGroupMemberMetadata' || type === 'ShareGroupMemberMetadata' || type === 'StreamsGroupMemberMetadata';
+  return type === 'ShareGroupMemberMetadata' || type === 'StreamsGroupMemberMetadata';
 }
 
 function keyOf({ type, key }: KeptRecord): string {
   if ('memberId' in key) return `${type} ${key.memberId}`;
-  return 'regularExpression' in key ? `${type} ${key.regularExpression}` : type;
+  return type;
 }
 
 function readsTopic(

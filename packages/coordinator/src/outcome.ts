@@ -29,6 +29,24 @@ export type Outcome<Response = undefined> = {
 
 /** What is still to do once the records of an operation are committed, or have failed to be. Plain data: it can be printed. */
 export type Continuation =
+  | {
+      readonly type: 'ClassicMemberJoined';
+      readonly groupId: string;
+      readonly token: Token;
+      readonly response: Writable<JoinGroupResponse> & { readonly memberId: string };
+      readonly sessionTimeoutMs: number;
+      readonly rebalanceTimeoutMs: number;
+      /** The member's group is one of the classic protocol now. */
+      readonly downgrades: boolean;
+    }
+  | {
+      readonly type: 'ClassicMemberSynced';
+      readonly groupId: string;
+      readonly memberId: string;
+      readonly token: Token;
+      readonly response: Writable<SyncGroupResponse>;
+      readonly sessionTimeoutMs: number;
+    }
   | { readonly type: 'GroupCreated'; readonly groupId: string; readonly token: Token }
   | {
       readonly type: 'AssignmentStored';

@@ -14,6 +14,7 @@ import {
   type SyncGroupResponse,
   type Writable,
 } from '@ottla/protocol';
+import type { ConsumerGroupService } from './consumer-group-service.ts';
 import { type GroupPartitions, type GroupRequestContext, requireGroupId } from './group-partitions.ts';
 import { javaUuid } from './java-uuid.ts';
 
@@ -26,9 +27,11 @@ const refusedUnseen: ReadonlySet<ErrorName> = new Set([
 /** The APIs of the classic group protocol. */
 export class ClassicGroupService {
   readonly #partitions: GroupPartitions;
+  readonly #consumer: ConsumerGroupService;
 
-  constructor(partitions: GroupPartitions) {
+  constructor(partitions: GroupPartitions, consumer: ConsumerGroupService) {
     this.#partitions = partitions;
+    this.#consumer = consumer;
   }
 
   async joinGroup(request: JoinGroupRequest, context: GroupRequestContext): Promise<Writable<JoinGroupResponse>> {
@@ -116,9 +119,12 @@ export class ClassicGroupService {
         const uuid = javaUuid(this.#partitions.random);
         // v0 has one timeout for both.
         const joining = apiVersion === 0 ? { ...request, rebalanceTimeoutMs: sessionTimeoutMs } : request;
-        return this.#partitions.coordinators.park(this.#partitions.of(groupId), (groups, moment, token) =>
-          groups.classic.join({ request: joining, token, clientId, clientHost, apiVersion, uuid }, moment),
-        );
+        const partition = this.#partitions.of(groupId);
+        return this.#partitions.coordinators.park(partition, (groups, moment, token) => {
+          const outcome = groups.classic.join({ request: joining, token, clientId, clientHost, apiVersion, uuid }, moment);
+          this.#consumer.resolveRegexes(partition, groups);
+          return outcome;
+        });
       },
       // Only what is refused before the group is asked comes with the member's id, as in Kafka.
       (error) => ({ memberId: refusedUnseen.has(error) ? memberId : '', errorCode: errors[error].code }),

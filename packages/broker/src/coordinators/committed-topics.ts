@@ -7,6 +7,9 @@ export function committedTopics(metadata: ClusterMetadata): GroupTopics {
   const asSeen = (topic: TopicImage | undefined): GroupTopic | undefined =>
     topic && { name: topic.name, id: topic.id, partitionCount: topic.partitionCount, racks: () => racksOf(topic, metadata) };
   return {
+    get version() {
+      return metadata.appliedOffset;
+    },
     byName: (name) => asSeen(metadata.image.topics.byName(name)),
     byId: (topicId) => asSeen(metadata.image.topics.byId(topicId)),
     names: () => metadata.topicNames(),

@@ -11,6 +11,7 @@ import {
 } from '@ottla/protocol';
 import type { Logger, Runtime } from '@ottla/runtime';
 import { ClassicGroupService } from './classic-group-service.ts';
+import { ConsumerGroupService } from './consumer-group-service.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import { CoordinatorRuntime } from './coordinator-runtime.ts';
 import { GroupOffsetService } from './group-offset-service.ts';
@@ -36,6 +37,7 @@ export type GroupCoordinatorServiceOptions = {
  */
 export class GroupCoordinatorService {
   readonly classic: ClassicGroupService;
+  readonly consumer: ConsumerGroupService;
   readonly offsets: GroupOffsetService;
   readonly #runtime: CoordinatorRuntime<GroupCoordinator>;
   readonly #partitions: GroupPartitions;
@@ -60,7 +62,8 @@ export class GroupCoordinatorService {
       topics,
       runtime,
     });
-    this.classic = new ClassicGroupService(this.#partitions);
+    this.consumer = new ConsumerGroupService(this.#partitions, runtime);
+    this.classic = new ClassicGroupService(this.#partitions, this.consumer);
     this.offsets = new GroupOffsetService(this.#partitions);
   }
 
@@ -84,10 +87,10 @@ export class GroupCoordinatorService {
     }
   }
 
-  /** Topics were created, changed or deleted; `topics` says so already. */
-  onTopicsChanged(names: ReadonlySet<string>): void {
+  /** Topics were created (`hasNew`), changed or deleted; `topics` says so already. */
+  onTopicsChanged(names: ReadonlySet<string>, { hasNew }: { readonly hasNew: boolean }): void {
     for (const partition of this.#runtime.partitions.values()) {
-      if (partition.state === 'active') partition.read((groups) => groups.onTopicsChanged(names));
+      if (partition.state === 'active') partition.read((groups) => groups.onTopicsChanged(names, { hasNew }));
     }
   }
 

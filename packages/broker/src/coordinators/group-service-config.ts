@@ -1,4 +1,5 @@
 import type { GroupCoordinatorConfig } from '@ottla/coordinator';
+import type { BrokerConfig, BrokerConfigName } from '@ottla/metadata';
 import type { CompressionCodec } from '@ottla/protocol';
 import type { CoordinatorPartitionConfig } from './coordinator-partition.ts';
 
@@ -11,13 +12,23 @@ export const LARGEST_LOAD_STEP_BYTES = 1024 * 1024;
 const codecs: readonly CompressionCodec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 
 /** Picks what the group coordinator heeds from the broker's configuration, by Kafka's names. */
-export function groupServiceConfig(configOf: (name: GroupConfigName) => number): GroupServiceConfig {
+export function groupServiceConfig(
+  configOf: <Name extends BrokerConfigName>(name: Name) => BrokerConfig[Name],
+): GroupServiceConfig {
+  const migration = configOf('group.consumer.migration.policy').toLowerCase();
   return {
     group: {
       minSessionTimeoutMs: configOf('group.min.session.timeout.ms'),
       maxSessionTimeoutMs: configOf('group.max.session.timeout.ms'),
       initialRebalanceDelayMs: configOf('group.initial.rebalance.delay.ms'),
       maxSize: configOf('group.max.size'),
+      consumer: {
+        assignors: configOf('group.consumer.assignors').map(assignorName),
+        maxSize: configOf('group.consumer.max.size'),
+        mayUpgrade: migration === 'bidirectional' || migration === 'upgrade',
+        mayDowngrade: migration === 'bidirectional' || migration === 'downgrade',
+        regexRefreshIntervalMs: configOf('group.consumer.regex.refresh.interval.ms'),
+      },
       offsetMetadataMaxBytes: configOf('offset.metadata.max.bytes'),
       offsetsRetentionMs: configOf('offsets.retention.minutes') * 60_000,
       offsetsRetentionCheckIntervalMs: configOf('offsets.retention.check.interval.ms'),
@@ -31,15 +42,12 @@ export function groupServiceConfig(configOf: (name: GroupConfigName) => number):
   };
 }
 
-export type GroupConfigName =
-  | 'group.min.session.timeout.ms'
-  | 'group.max.session.timeout.ms'
-  | 'group.initial.rebalance.delay.ms'
-  | 'group.max.size'
-  | 'group.coordinator.append.linger.ms'
-  | 'offset.metadata.max.bytes'
-  | 'offsets.retention.minutes'
-  | 'offsets.retention.check.interval.ms'
-  | 'offsets.commit.timeout.ms'
-  | 'offsets.topic.compression.codec'
-  | 'offsets.load.buffer.size';
+/** Kafka names its assignors by their classes, too. */
+function assignorName(name: string): string {
+  const builtIn = /^org\.apache\.kafka\.coordinator\.group\.assignor\.(Uniform|Range)Assignor$/.exec(name)?.[1];
+  return builtIn?.toLowerCase() ?? name;
+}
+
+export function isConsumerAssignor(name: string): boolean {
+  return ['uniform', 'range'].includes(assignorName(name));
+}

@@ -3,6 +3,7 @@ import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
 import { classicGroupHandlers } from './classic-groups.ts';
 import { clientTelemetryHandlers } from './client-telemetry.ts';
+import { consumerGroupHandlers } from './consumer-groups.ts';
 import { controllerHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
@@ -22,8 +23,6 @@ import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
-import { shareAcknowledge } from './share-acknowledge.ts';
-import { shareFetch } from './share-fetch.ts';
 import { shareStateHandlers } from './share-state.ts';
 
 /** What is served only where a node is set up for it. */
@@ -42,11 +41,10 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     findCoordinator,
     ...groupHandlers,
     ...classicGroupHandlers,
+    ...consumerGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,
-    shareFetch,
-    shareAcknowledge,
     deleteRecords,
     initProducerId,
     describeCluster,

@@ -249,6 +249,13 @@ export class ClassicGroup implements Group {
     this.pendingSyncMembers.clear();
   }
 
+  /** Its members have their assignments without having asked for them: they come from a group of another protocol. */
+  settle(nowMs: number): void {
+    this.protocolName = this.selectProtocol();
+    this.subscribedTopics = subscribedTopicsOf(this);
+    this.transitionTo('Stable', nowMs);
+  }
+
   isSubscribedTo(topic: string): boolean {
     return this.subscribedTopics?.has(topic) ?? this.usesConsumerProtocol;
   }

@@ -10,6 +10,8 @@ import {
   type SyncGroupRequest,
   type Writable,
 } from '@ottla/protocol';
+import type { ClassicMembers } from '../consumer/classic-members.ts';
+import { ConsumerGroup } from '../consumer/consumer-group.ts';
 import { coordinatorErrorOf } from '../coordinator-error.ts';
 import type { DeadlineOfGroup } from '../group-deadline.ts';
 import type { GroupProtocol } from '../group-protocol.ts';
@@ -34,14 +36,20 @@ import {
 } from './rebalance.ts';
 import { assignmentStored, syncGroup } from './sync-group.ts';
 
+/** What classic groups still have to do once records are committed; the others are of classic members of consumer groups. */
+export type ClassicContinuation = Exclude<Continuation, { type: 'ClassicMemberJoined' | 'ClassicMemberSynced' }>;
 type DescribedGroup = NonNullable<Writable<DescribeGroupsResponse>['groups']>[number];
 
 /** The groups of the classic protocol. Every operation returns what it wants to become true, or throws the KafkaError that forbids it. */
-export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata'>> {
+export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata'>, ClassicContinuation> {
   readonly #state: GroupState;
 
-  constructor(state: GroupState) {
+  /** Of consumer groups, whose classic members come here too. */
+  readonly #classicMembers: ClassicMembers;
+
+  constructor(state: GroupState, classicMembers: ClassicMembers) {
     this.#state = state;
+    this.#classicMembers = classicMembers;
   }
 
   /** Answers by token: at once, when the join phase ends, or when the group is unloaded. */
@@ -52,6 +60,10 @@ export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata
     const group = groups.get(groupId);
     if (group instanceof ClassicGroup) {
       joinGroup(this.#on(group, turn), join);
+      return turn.outcome();
+    }
+    if (group instanceof ConsumerGroup && !group.isEmpty) {
+      this.#classicMembers.join(group, join, turn);
       return turn.outcome();
     }
     if (group !== undefined && (group.type === 'Share' || !group.isEmpty)) {
@@ -76,18 +88,23 @@ export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata
     const turn = new Turn(moment);
     const group = this.#state.groups.get(request.groupId);
     if (group instanceof ClassicGroup && !group.isEmpty) syncGroup(this.#on(group, turn), request, token);
+    else if (group instanceof ConsumerGroup && !group.isEmpty) this.#classicMembers.sync(group, request, token, turn);
     else turn.answerSync(token, { errorCode: errors.UNKNOWN_MEMBER_ID.code });
     return turn.outcome();
   }
 
   heartbeat(request: HeartbeatRequest, moment: Moment): Outcome<Writable<HeartbeatResponse>> {
     const turn = new Turn(moment);
-    return turn.outcome(heartbeat(this.#on(this.#group(request.groupId), turn), request));
+    const group = this.#groupOfMembers(request.groupId);
+    if (group instanceof ConsumerGroup) return turn.outcome(this.#classicMembers.heartbeat(group, request, turn));
+    return turn.outcome(heartbeat(this.#on(group, turn), request));
   }
 
   leave(groupId: string, members: LeaveGroupRequest['members'], moment: Moment): Outcome<Writable<LeaveGroupResponse>> {
     const turn = new Turn(moment);
-    return turn.outcome(leaveGroup(this.#on(this.#group(groupId), turn), members));
+    const group = this.#groupOfMembers(groupId);
+    if (group instanceof ConsumerGroup) return turn.outcome(this.#classicMembers.leave(group, members, turn));
+    return turn.outcome(leaveGroup(this.#on(group, turn), members));
   }
 
   describe(groupId: string, { apiVersion }: { readonly apiVersion: number }): DescribedGroup {
@@ -141,7 +158,7 @@ export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata
     }
   }
 
-  continueWith(continuation: Continuation, error: KafkaError | null, turn: Turn): void {
+  continueWith(continuation: ClassicContinuation, error: KafkaError | null, turn: Turn): void {
     const group = this.#state.groups.get(continuation.groupId);
     if (continuation.type === 'GroupCreated') {
       if (error !== null) turn.answerJoin(continuation.token, { errorCode: errors[coordinatorErrorOf(error.name)].code });
@@ -194,10 +211,10 @@ export class ClassicGroups implements GroupProtocol<GroupRecordOf<'GroupMetadata
   }
 
   /** Throws UNKNOWN_MEMBER_ID: whoever speaks for a member of a group that is none of this kind is no member. */
-  #group(groupId: string): ClassicGroup {
+  #groupOfMembers(groupId: string): ClassicGroup | ConsumerGroup {
     const group = this.#state.groups.get(groupId);
-    if (!(group instanceof ClassicGroup)) throw new KafkaError('UNKNOWN_MEMBER_ID', `Group ${groupId} not found.`);
-    return group;
+    if (group instanceof ClassicGroup || group instanceof ConsumerGroup) return group;
+    throw new KafkaError('UNKNOWN_MEMBER_ID', `Group ${groupId} not found.`);
   }
 }
 

@@ -39,6 +39,10 @@ export class JournaledMap<K, V> {
     return this.#map.keys();
   }
 
+  isEmpty(view: View): boolean {
+    return view === 'latest' ? this.#map.size === 0 : this.entries(view).next().done === true;
+  }
+
   values(): IterableIterator<V> {
     return this.#map.values();
   }

@@ -90,7 +90,7 @@ export abstract class ModernGroup<Member extends ModernMember, Target> implement
    */
   mayAssign(intervalMs: number, nowMs: number): boolean {
     const { assignmentTimestamp } = this.assignment.get();
-    return assignmentTimestamp === 0 || nowMs >= assignmentTimestamp + intervalMs;
+    return assignmentTimestamp === 0 || intervalMs === 0 || nowMs >= assignmentTimestamp + intervalMs;
   }
 
   /** Whether the hash of the group's topics has to be looked at again: they changed, or what it led to was not written. */
@@ -113,7 +113,7 @@ export abstract class ModernGroup<Member extends ModernMember, Target> implement
   }
 
   abstract validateOffsetCommit(committer: Committer): CommitCheck | undefined;
-  abstract validateOffsetFetch(memberId: string | null, memberEpoch: number): void;
+  abstract validateOffsetFetch(memberId: string | null, memberEpoch: number, view: View): void;
   abstract tombstones(): GroupRecord[];
   abstract assertInvariants(): void;
 }

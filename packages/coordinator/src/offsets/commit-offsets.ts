@@ -30,11 +30,11 @@ export function commitOffsets(
       name,
       topicId,
       partitions: partitions.map((partition) => {
-        check?.(name, topicId, partition.partitionIndex);
         const metadata = partition.committedMetadata ?? '';
         if (metadata.length > config.offsetMetadataMaxBytes) {
           return { partitionIndex: partition.partitionIndex, errorCode: errors.OFFSET_METADATA_TOO_LARGE.code };
         }
+        check?.(name, topicId, partition.partitionIndex);
         const at = { groupId: request.groupId, topic: name, partition: partition.partitionIndex };
         const { committedOffset: offset, committedLeaderEpoch: leaderEpoch } = partition;
         turn.records.push(

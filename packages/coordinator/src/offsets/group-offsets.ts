@@ -46,7 +46,7 @@ export class GroupOffsets {
     const { groupId, memberId, memberEpoch } = request;
     const group = mode === 'stable' ? groups.get(groupId) : journal.committed(groups, groupId);
     if (group === undefined || (group instanceof ClassicGroup && group.state === 'Dead')) return noOffsets(request);
-    group.validateOffsetFetch(memberId, memberEpoch);
+    group.validateOffsetFetch(memberId, memberEpoch, mode === 'stable' ? 'latest' : 'committed');
     // Share groups keep their place elsewhere.
     return group.type === 'Share' ? noOffsets(request) : fetchOffsets(offsets, request, mode);
   }

@@ -1,0 +1,76 @@
+import { createRequire } from 'node:module';
+import { KafkaError } from '@ottla/protocol';
+import type { GroupTopics } from '../group-topics.ts';
+
+/** The topics that a regular expression of a group stood for. */
+export type ResolvedRegex = {
+  readonly topics: ReadonlySet<string>;
+  /** Of the metadata that it was resolved with. */
+  readonly version: number;
+  readonly timestamp: number;
+};
+
+export const UNRESOLVED: ResolvedRegex = { topics: new Set(), version: -1, timestamp: -1 };
+
+/** Asked for by the coordinator, done by its owner a piece at a time, and given back with `ConsumerGroups.regexesResolved`. */
+export type RegexResolution = { readonly groupId: string; readonly regexes: readonly string[] };
+
+type Pattern = { matches(text: string): boolean };
+type Engine = { readonly RE2JS: { compile(regex: string): Pattern } };
+
+let engine: Engine | undefined;
+
+/** An engine that takes linear time, whatever the expression. Loaded when the first one comes. */
+function re2(): Engine['RE2JS'] {
+  engine ??= createRequire(import.meta.url)('re2js') as Engine;
+  return engine.RE2JS;
+}
+
+/** Throws INVALID_REGULAR_EXPRESSION. */
+export function requireRegex(regex: string): void {
+  try {
+    re2().compile(regex);
+  } catch (error) {
+    throw new KafkaError(
+      'INVALID_REGULAR_EXPRESSION',
+      `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${reasonOf(error)}.`,
+    );
+  }
+}
+
+/**
+ * Matches every topic of the cluster with every expression. A step is one of each: after it the caller may do something else. An
+ * expression that cannot be read stands for no topic.
+ */
+export function* resolveRegexes(
+  regexes: readonly string[],
+  topics: GroupTopics,
+  timestamp: number,
+): Generator<undefined, ReadonlyMap<string, ResolvedRegex>> {
+  const { version } = topics;
+  const found = new Map(regexes.map((regex) => [regex, new Set<string>()]));
+  const patterns = regexes.flatMap((regex) => {
+    const pattern = readable(regex);
+    return pattern === undefined ? [] : [{ pattern, matches: found.get(regex)! }];
+  });
+  for (const name of [...topics.names()]) {
+    for (const { pattern, matches } of patterns) {
+      if (pattern.matches(name)) matches.add(name);
+      yield;
+    }
+  }
+  return new Map([...found].map(([regex, names]) => [regex, { topics: names, version, timestamp }]));
+}
+
+function readable(regex: string): Pattern | undefined {
+  try {
+    return re2().compile(regex);
+  } catch {
+    return undefined;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  const { error: description } = error as { readonly error?: unknown };
+  return typeof description === 'string' ? description : (error as Error).message;
+}
