@@ -15,6 +15,7 @@ import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
 import type { ReplicaMoves } from './replication/replica-moves.ts';
 import type { SharePersister } from './sharing/share-persister.ts';
+import type { Sharing } from './sharing/sharing.ts';
 import type { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import type { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import type { TopicCreation } from './topic-creation.ts';
@@ -39,6 +40,7 @@ export type BrokerParts = {
   readonly groups: GroupCoordinatorService;
   readonly shareState: ShareCoordinatorService;
   readonly sharePersister: SharePersister;
+  readonly sharing: Sharing;
   readonly producerIds: ProducerIds;
   readonly topicCreation: TopicCreation;
   /** Absent where ottla.telemetry.directory is not set. */

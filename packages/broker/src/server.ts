@@ -54,6 +54,9 @@ import { ReplicaMoves } from './replication/replica-moves.ts';
 import { ReplicaPublisher } from './replication/replica-publisher.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
+import { DeadLetterTopic } from './sharing/dead-letter-topic.ts';
+import { groupSharing } from './sharing/group-sharing.ts';
+import { Sharing } from './sharing/sharing.ts';
 import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
 import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
@@ -209,6 +212,16 @@ export class BrokerServer {
         timers: runtime.timers,
       });
       undo.push(() => sharePersister.shutdown());
+      const sharing = new Sharing({
+        partitions,
+        persister: sharePersister,
+        deadLetters: deadLetterTopic({ runtime, settings, metadata, partitions, topics }),
+        ...runtime,
+        logger: loggers.logger('sharing'),
+        sharing: (groupId) => groupSharing(settings.group(groupId)),
+        maxSessions: () => settings.get('group.share.max.share.sessions'),
+      });
+      undo.push(() => sharing.close());
       const lifecycle = new BrokerLifecycle({
         identity: {
           nodeId,
@@ -295,6 +308,7 @@ export class BrokerServer {
         groups,
         shareState,
         sharePersister,
+        sharing,
         producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
         topicCreation: topics,
         clientMetrics,
@@ -352,13 +366,15 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { clientMetrics, config, controller, groups, shareState, moves, quorum, logManager, partitions, runtime } = this.#parts;
+    const { clientMetrics, config, controller, groups, shareState, sharing, moves, quorum, logManager, partitions, runtime } =
+      this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
         .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     } else this.#lifecycle.fallSilent();
     groups.shutdown();
+    sharing.close();
     this.#sharePersister.shutdown();
     shareState.shutdown();
     moves.stop();
@@ -671,6 +687,30 @@ function producerIds(runtime: Runtime, controller: ActiveController, brokerId: n
     return { firstProducerId: producerIdStart, size: producerIdLen };
   };
   return new ProducerIds(allocate, runtime.logger);
+}
+
+type DeadLetterParts = {
+  readonly runtime: Runtime;
+  readonly settings: BrokerSettings;
+  readonly metadata: ClusterMetadata;
+  readonly partitions: Partitions;
+  readonly topics: TopicCreation;
+};
+
+function deadLetterTopic({ runtime, settings, metadata, partitions, topics }: DeadLetterParts): DeadLetterTopic {
+  const createTime = { name: 'message.timestamp.type', value: 'CreateTime' };
+  return new DeadLetterTopic({
+    partitions,
+    partitionCount: (topic) => metadata.partitionCount(topic),
+    createTopic: (topic) => topics.ensure(topic, [{ name: 'errors.deadletterqueue.group.enable', value: 'true' }, createTime]),
+    rules: {
+      prefix: () => settings.get('errors.deadletterqueue.topic.name.prefix'),
+      createsTopics: () => settings.get('errors.deadletterqueue.auto.create.topics.enable'),
+      isOpenToGroups: (topic) => settings.topic(topic)['errors.deadletterqueue.group.enable'],
+      minInsyncReplicas: (topic) => settings.topic(topic)['min.insync.replicas'],
+    },
+    clock: runtime.clock,
+  });
 }
 
 function topicCreation(

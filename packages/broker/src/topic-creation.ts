@@ -60,11 +60,11 @@ export class TopicCreation {
   }
 
   /** Creates the topic unless it exists. Rejects with the controller's error. */
-  ensure(name: string): Promise<void> {
+  ensure(name: string, configs: NewTopic['configs'] = []): Promise<void> {
     if (this.#partitionCount(name) !== undefined) return Promise.resolve();
     let creation = this.#inFlight.get(name);
     if (!creation) {
-      creation = this.#create(this.#internalTopic(name) ?? { name, numPartitions: -1, replicationFactor: -1, configs: [] })
+      creation = this.#create(this.#internalTopic(name) ?? { name, numPartitions: -1, replicationFactor: -1, configs })
         .catch((error: unknown) => {
           if (!(error instanceof KafkaError && error.name === 'TOPIC_ALREADY_EXISTS')) throw error;
         })

@@ -23,6 +23,8 @@ import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
+import { shareAcknowledge } from './share-acknowledge.ts';
+import { shareFetch } from './share-fetch.ts';
 import { shareStateHandlers } from './share-state.ts';
 
 /** What is served only where a node is set up for it. */
@@ -45,6 +47,8 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,
+    shareFetch,
+    shareAcknowledge,
     deleteRecords,
     initProducerId,
     describeCluster,

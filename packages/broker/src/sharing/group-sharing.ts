@@ -1,3 +1,5 @@
+import type { GroupConfig } from '@ottla/metadata';
+
 /** How a group shares records: its configs, as they act. */
 export type GroupSharing = {
   /** share.record.lock.duration.ms */
@@ -19,3 +21,17 @@ export type GroupSharing = {
   /** errors.deadletterqueue.copy.record.enable */
   readonly copiesDeadLetters: boolean;
 };
+
+export function groupSharing(config: GroupConfig): GroupSharing {
+  return {
+    lockDurationMs: config['share.record.lock.duration.ms'],
+    deliveryCountLimit: config['share.delivery.count.limit'],
+    maxRecordLocks: config['share.partition.max.record.locks'],
+    isRenewEnabled: config['share.renew.acknowledge.enable'],
+    isReadCommitted: config['share.isolation.level'] === 'read_committed',
+    autoOffsetReset: config['share.auto.offset.reset'],
+    redeliveryDelayMs: config['ottla.share.redelivery.delay.ms'],
+    deadLetterTopic: config['errors.deadletterqueue.topic.name'],
+    copiesDeadLetters: config['errors.deadletterqueue.copy.record.enable'],
+  };
+}

@@ -170,7 +170,7 @@ export class SharePartition {
     let lastOffset = -1;
     for (const batch of batches) {
       if (batch.firstOffset <= lastOffset || batch.lastOffset < batch.firstOffset)
-        throw new KafkaError('INVALID_REQUEST', 'batches of acknowledgements must be in the order of their offsets');
+        throw new KafkaError('INVALID_RECORD_STATE', `offset ${batch.firstOffset} is acknowledged twice, or out of order`);
       lastOffset = batch.lastOffset;
       if (batch.lastOffset >= this.#startOffset) this.#requireHeld(memberId, batch, sharing);
     }

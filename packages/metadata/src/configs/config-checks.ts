@@ -19,6 +19,13 @@ export function checkShareAutoOffsetReset(name: string, value: string): void {
   throw ConfigError.invalidValue(name, value, `Invalid value \`${value}\` for configuration ${name}. ${problem}`);
 }
 
+/** A topic's name, of none that belongs to a coordinator; empty for none. */
+export function checkDeadLetterTopic(name: string, value: string): void {
+  if (value === '' || (/^[a-zA-Z0-9._-]{1,249}$/.test(value) && value !== '.' && value !== '..' && !value.startsWith('__')))
+    return;
+  throw ConfigError.invalidValue(name, value, 'Dead letters go to a topic whose name does not begin with __.');
+}
+
 function isDuration(text: string): boolean {
   const match =
     /^\+?P(?:([+]?[0-9]+)D)?(T(?=[+0-9])(?:([+]?[0-9]+)H)?(?:([+]?[0-9]+)M)?(?:([+]?[0-9]+(?:[.,][0-9]{0,9})?)S)?)?$/i.exec(text);

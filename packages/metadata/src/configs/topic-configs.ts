@@ -49,6 +49,13 @@ export const topicConfigs = defineConfigs({
     honoured: true,
     doc: 'How long a tombstone or transaction marker stays after it has been compacted.',
   }),
+  // Of Kafka 4.4 (KIP-1191).
+  'errors.deadletterqueue.group.enable': boolean({
+    default: false,
+    internal: true,
+    honoured: true,
+    doc: 'Share groups may write their dead letters to this topic. See docs/queues.md.',
+  }),
   'file.delete.delay.ms': long({
     default: 60_000,
     min: 0,

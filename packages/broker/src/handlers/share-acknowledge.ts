@@ -1,0 +1,45 @@
+import { ShareAcknowledge } from '@ottla/protocol';
+import { type Acknowledged, acknowledgeShared } from '../sharing/acknowledge-shared.ts';
+import { shareMember } from '../sharing/member-request.ts';
+import { FINAL_EPOCH } from '../sharing/share-session.ts';
+import { handler } from './handler.ts';
+
+const FIRST_VERSION_WITH_RENEW = 2;
+
+/**
+ * ShareAcknowledge: what became of records that a member of a share group was given (KIP-932).
+ * v2 isRenewAck: the work goes on, and the records' locks begin anew (KIP-1222)
+ */
+export const shareAcknowledge = handler(ShareAcknowledge, async (request, { broker, apiVersion }) => {
+  const { sharing } = broker;
+  const member = shareMember(request, broker);
+  const session = sharing.sessions.acknowledge(member);
+  const asked = request.topics.flatMap(({ topicId, partitions }) =>
+    partitions.map(({ partitionIndex, acknowledgementBatches }) => ({
+      topicId,
+      index: partitionIndex,
+      batches: acknowledgementBatches,
+    })),
+  );
+  const isRenewing = apiVersion >= FIRST_VERSION_WITH_RENEW;
+  const rules = { highestType: isRenewing ? 4 : 3, isRenewAck: isRenewing && request.isRenewAck };
+  const acknowledged = await acknowledgeShared(sharing.shares, member, asked, rules);
+  if (member.epoch === FINAL_EPOCH) await sharing.closeSession(session);
+  const { lockDurationMs } = sharing.shares.sharingOf(member.groupId);
+  return {
+    errorCode: 0,
+    ...(isRenewing ? { acquisitionLockTimeoutMs: lockDurationMs } : {}),
+    responses: byTopic(acknowledged),
+  };
+});
+
+function byTopic(acknowledged: readonly Acknowledged[]) {
+  const topics = new Map<string, { partitionIndex: number; errorCode: number; errorMessage: string | null }[]>();
+  for (const { topicId, index, errorCode, errorMessage } of acknowledged) {
+    const partition = { partitionIndex: index, errorCode, errorMessage };
+    const known = topics.get(topicId);
+    if (known) known.push(partition);
+    else topics.set(topicId, [partition]);
+  }
+  return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
+}

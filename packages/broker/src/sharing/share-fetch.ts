@@ -1,0 +1,237 @@
+import { errorCodeOf, KafkaError } from '@ottla/protocol';
+import type { Timer, Timers } from '@ottla/runtime';
+import type { Release } from '@ottla/storage';
+import type { Partition, PartitionWatcher } from '../replication/partition.ts';
+import type { AcquiredRange } from './acquire-records.ts';
+import { ReadBatches } from './batch-bounds.ts';
+import type { Share, ShareWatcher } from './share.ts';
+import type { SharedPartitionName, ShareSession } from './share-session.ts';
+import type { Shares } from './shares.ts';
+
+const EMPTY = new Uint8Array(0);
+
+/** What a member gets of one partition. */
+export type SharedRecords = {
+  readonly asked: SharedPartitionName;
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+  readonly records: Uint8Array;
+  readonly acquired: readonly AcquiredRange[];
+  /** Set where a request that came to the wrong place should go. */
+  readonly currentLeader?: { readonly leaderId: number; readonly leaderEpoch: number };
+};
+
+export type ShareFetchRules = {
+  readonly minBytes: number;
+  readonly maxWaitMs: number;
+  readonly maxBytes: number;
+  readonly maxRecords: number;
+  readonly batchSize: number;
+  readonly isRecordLimit: boolean;
+  /** Where each read leaves what is to be called when nobody looks at its records any more. */
+  readonly releases: Release[];
+};
+
+export type ShareFetchSurroundings = {
+  readonly shares: Shares;
+  readonly timers: Timers;
+  /** Whoever waits for the answer: when he is gone, nobody waits. */
+  readonly connection: { onClosed(callback: () => void): () => void };
+};
+
+/** Acquires now, or waits until `minBytes` are there for this member, or `maxWaitMs` have passed. */
+export function fetchShared(
+  around: ShareFetchSurroundings,
+  session: ShareSession,
+  asked: readonly SharedPartitionName[],
+  rules: ShareFetchRules,
+): SharedRecords[] | Promise<SharedRecords[]> {
+  if (asked.length === 0) return [];
+  const fetch = new ShareFetching(around, session, asked, rules);
+  if (rules.maxWaitMs <= 0 && !fetch.isLoading) return fetch.acquire();
+  if (fetch.isReady()) return fetch.acquire();
+  return new Promise((resolve) => fetch.wait(resolve));
+}
+
+/**
+ * One fetch. While it waits it has a place among the watchers of each partition and each share, and looks again, once in a turn, when one of
+ * them has moved: whoever of a group looks first has the records, and the others go on waiting.
+ */
+class ShareFetching implements PartitionWatcher, ShareWatcher {
+  readonly #around: ShareFetchSurroundings;
+  readonly #session: ShareSession;
+  readonly #asked: readonly SharedPartitionName[];
+  readonly #rules: ShareFetchRules;
+  /** Each share that was opened, also if it closes meanwhile: then that is told, and the next fetch opens another. */
+  readonly #shares = new Map<SharedPartitionName, Share>();
+  #resolve: ((records: SharedRecords[]) => void) | undefined;
+  #timer: Timer | undefined;
+  #stopHearing: (() => void) | undefined;
+  #looksSoon = false;
+
+  constructor(
+    around: ShareFetchSurroundings,
+    session: ShareSession,
+    asked: readonly SharedPartitionName[],
+    rules: ShareFetchRules,
+  ) {
+    this.#around = around;
+    this.#session = session;
+    this.#asked = asked;
+    this.#rules = rules;
+  }
+
+  #open(asked: SharedPartitionName): Share {
+    let share = this.#shares.get(asked);
+    if (!share) this.#shares.set(asked, (share = this.#around.shares.open(this.#session.groupId, asked)));
+    return share;
+  }
+
+  /** Some share cannot be looked at yet, and none has anything. */
+  get isLoading(): boolean {
+    return this.#asked.some((asked) => {
+      try {
+        return this.#open(asked).isLoading;
+      } catch {
+        return false;
+      }
+    });
+  }
+
+  /** There is as much as the member waits for, or nothing to wait for. */
+  isReady(): boolean {
+    let bytes = 0;
+    let failures = 0;
+    for (const asked of this.#asked) {
+      try {
+        bytes += this.#bytesReady(this.#open(asked));
+      } catch {
+        // What is wrong is told with whatever the others have.
+        failures++;
+      }
+    }
+    return failures === this.#asked.length || bytes >= Math.max(1, this.#rules.minBytes);
+  }
+
+  #bytesReady(share: Share): number {
+    const offset = share.nextFetchOffset();
+    if (offset === undefined) return 0;
+    const bound = boundOf(share);
+    if (offset >= share.partition.endOffsetFor(bound)) return 0;
+    if (this.#rules.minBytes <= 1) return 1;
+    return share.partition.bytesToRead(offset, this.#rules.maxBytes, bound);
+  }
+
+  wait(resolve: (records: SharedRecords[]) => void): void {
+    this.#resolve = resolve;
+    this.#timer = this.#around.timers.after(this.#rules.maxWaitMs, () => this.#end());
+    this.#stopHearing = this.#around.connection.onClosed(() => this.#end());
+    for (const share of this.#shares.values()) {
+      share.watch(this);
+      share.partition.watch(this);
+    }
+  }
+
+  partitionChanged(): void {
+    this.#lookSoon();
+  }
+
+  shareChanged(): void {
+    this.#lookSoon();
+  }
+
+  /** When the turn's appends and acknowledgements are done with: one look for all of them. */
+  #lookSoon(): void {
+    if (this.#looksSoon || !this.#resolve) return;
+    this.#looksSoon = true;
+    Promise.resolve().then(() => {
+      this.#looksSoon = false;
+      if (!this.#session.isOpen || this.isReady()) this.#end();
+    });
+  }
+
+  #end(): void {
+    const resolve = this.#resolve;
+    if (!resolve) return;
+    this.#resolve = undefined;
+    this.#timer?.cancel();
+    this.#stopHearing?.();
+    for (const share of this.#shares.values()) {
+      share.unwatch(this);
+      share.partition.unwatch(this);
+    }
+    resolve(this.acquire());
+  }
+
+  /** A session that is over acquires nothing: nobody would release it. */
+  acquire(): SharedRecords[] {
+    if (!this.#session.isOpen) return this.#asked.map((asked) => nothingOf(asked));
+    const share = Math.max(1, this.#asked.filter((asked) => this.#mayHave(asked)).length);
+    const rules = { maxBytes: Math.floor(this.#rules.maxBytes / share), recordsLeft: this.#rules.maxRecords, isFirst: true };
+    return this.#asked.map((asked) => {
+      try {
+        return this.#acquireFrom(asked, rules);
+      } catch (error) {
+        return failedFetch(asked, error, this.#around.shares.partitionOf(asked));
+      }
+    });
+  }
+
+  #mayHave(asked: SharedPartitionName): boolean {
+    try {
+      const share = this.#open(asked);
+      const offset = share.nextFetchOffset();
+      return offset !== undefined && offset < share.partition.endOffsetFor(boundOf(share));
+    } catch {
+      return false;
+    }
+  }
+
+  #acquireFrom(asked: SharedPartitionName, left: { maxBytes: number; recordsLeft: number; isFirst: boolean }): SharedRecords {
+    const share = this.#open(asked);
+    const fetchOffset = share.nextFetchOffset();
+    const bound = boundOf(share);
+    const { partition } = share;
+    if (fetchOffset === undefined || fetchOffset >= partition.endOffsetFor(bound) || left.recordsLeft <= 0)
+      return nothingOf(asked);
+    const read = partition.read(fetchOffset, left.maxBytes, bound, left.isFirst);
+    if (read.release) this.#rules.releases.push(read.release);
+    const batches = new ReadBatches(read.records);
+    const aborted =
+      bound === 'lastStableOffset' ? batches.aborted(partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset)) : [];
+    const { batchSize, isRecordLimit } = this.#rules;
+    const request = {
+      memberId: this.#session.memberId,
+      fetchOffset,
+      batches,
+      maxRecords: left.recordsLeft,
+      batchSize,
+      isRecordLimit,
+    };
+    const acquired = share.acquire(request, aborted);
+    if (acquired.length === 0) return nothingOf(asked);
+    left.isFirst = false;
+    for (const { firstOffset, lastOffset } of acquired) left.recordsLeft -= lastOffset - firstOffset + 1;
+    const records = batches.between(acquired[0]!.firstOffset, acquired.at(-1)!.lastOffset);
+    return { asked, errorCode: 0, errorMessage: null, records, acquired };
+  }
+}
+
+function boundOf(share: Share): 'highWatermark' | 'lastStableOffset' {
+  return share.sharing.isReadCommitted ? 'lastStableOffset' : 'highWatermark';
+}
+
+function nothingOf(asked: SharedPartitionName): SharedRecords {
+  return { asked, errorCode: 0, errorMessage: null, records: EMPTY, acquired: [] };
+}
+
+function failedFetch(asked: SharedPartitionName, error: unknown, partition: Partition | undefined): SharedRecords {
+  if (!(error instanceof KafkaError)) throw error;
+  const isMisled = error.name === 'NOT_LEADER_OR_FOLLOWER' || error.name === 'FENCED_LEADER_EPOCH';
+  return {
+    ...nothingOf(asked),
+    errorCode: errorCodeOf(error),
+    errorMessage: error.message,
+    ...(partition && isMisled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : {}),
+  };
+}
