@@ -33,6 +33,7 @@ import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
 import { committedTopics } from './coordinators/committed-topics.ts';
 import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
+import { isGroupProtocolEnabled } from './coordinators/group-protocols.ts';
 import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
 import { shareCoordinatorConfig } from './coordinators/share-coordinator-config.ts';
@@ -61,7 +62,7 @@ import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
 import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import { clientMetricsSubscriptions } from './telemetry/client-metrics-subscriptions.ts';
-import { type NewTopic, TopicCreation } from './topic-creation.ts';
+import { type CreateTopic, TopicCreation } from './topic-creation.ts';
 
 export type ServerOptions = {
   readonly runtime: Runtime;
@@ -200,7 +201,13 @@ export class BrokerServer {
       });
 
       const partitions = new Partitions();
-      const groups = groupCoordinators({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
+      const groups = groupCoordinators({
+        runtime: { ...runtime, logger: loggers.logger('coordinator') },
+        settings,
+        metadata,
+        partitions,
+        createTopic: createTopicWith(controller),
+      });
       undo.push(() => groups.shutdown());
       const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => shareState.shutdown());
@@ -549,12 +556,15 @@ async function activateController({
   return active;
 }
 
-function groupCoordinators(
-  runtime: Runtime,
-  settings: BrokerSettings,
-  metadata: ClusterMetadata,
-  partitions: Partitions,
-): GroupCoordinatorService {
+type GroupParts = {
+  readonly runtime: Runtime;
+  readonly settings: BrokerSettings;
+  readonly metadata: ClusterMetadata;
+  readonly partitions: Partitions;
+  readonly createTopic: CreateTopic;
+};
+
+function groupCoordinators({ runtime, settings, metadata, partitions, createTopic }: GroupParts): GroupCoordinatorService {
   const groups = new GroupCoordinatorService({
     runtime,
     config: groupServiceConfig((name) => settings.get(name)),
@@ -566,6 +576,8 @@ function groupCoordinators(
       ),
     topics: committedTopics(metadata),
     configOf: (groupId) => settings.group(groupId),
+    isEnabled: (protocol) => isGroupProtocolEnabled(protocol, settings, metadata),
+    createTopic,
   });
   metadata.onChange(({ topics }) => {
     if (topics.size === 0) return;
@@ -713,13 +725,8 @@ function deadLetterTopic({ runtime, settings, metadata, partitions, topics }: De
   });
 }
 
-function topicCreation(
-  runtime: Runtime,
-  controller: ActiveController,
-  settings: BrokerSettings,
-  metadata: ClusterMetadata,
-): TopicCreation {
-  const create = async ({ name, numPartitions, replicationFactor, configs }: NewTopic): Promise<void> => {
+function createTopicWith(controller: ActiveController): CreateTopic {
+  return async ({ name, numPartitions, replicationFactor, configs }) => {
     const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
     const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
     const { topics } = await controller.submit((decider, context) => decider.createTopics(request, context));
@@ -727,8 +734,16 @@ function topicCreation(
     const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
     if (refusal) throw refusal;
   };
+}
+
+function topicCreation(
+  runtime: Runtime,
+  controller: ActiveController,
+  settings: BrokerSettings,
+  metadata: ClusterMetadata,
+): TopicCreation {
   return new TopicCreation({
-    create,
+    create: createTopicWith(controller),
     logger: runtime.logger,
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),

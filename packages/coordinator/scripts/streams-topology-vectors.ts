@@ -33,9 +33,9 @@ function outcome(topology: StreamsTopologyValue, existing: Record<string, number
       problem: problem && [problem.status, problem.detail],
       tasks: subtopologies && Object.fromEntries([...subtopologies].map(([id, { taskCount }]) => [id, taskCount])),
       create: Object.fromEntries(
-        internalTopicsToCreate.map(({ name, partitions, replicationFactor, configs }) => [
+        internalTopicsToCreate.map(({ name, partitions, replicationFactor, topicConfigs }) => [
           name,
-          [partitions, replicationFactor || -1, configs.map(({ key, value }) => `${key}=${value}`)],
+          [partitions, replicationFactor || -1, topicConfigs.map(({ key, value }) => `${key}=${value}`)],
         ]),
       ),
     };

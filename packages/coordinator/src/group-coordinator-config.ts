@@ -9,6 +9,8 @@ export type GroupCoordinatorConfig = {
   /** group.max.size */
   readonly maxSize: number;
   readonly consumer: ConsumerGroupsConfig;
+  /** group.streams.max.size */
+  readonly streamsMaxSize: number;
   /** offset.metadata.max.bytes; compared with UTF-16 units, as Kafka does. */
   readonly offsetMetadataMaxBytes: number;
   /** offsets.retention.minutes, in milliseconds. */
@@ -42,6 +44,7 @@ export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
     mayDowngrade: true,
     regexRefreshIntervalMs: 600_000,
   },
+  streamsMaxSize: 0x7fff_ffff,
   offsetMetadataMaxBytes: 4096,
   offsetsRetentionMs: 10_080 * 60_000,
   offsetsRetentionCheckIntervalMs: 600_000,

@@ -10,6 +10,7 @@ import { KeptGroups } from './kept-group.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import type { OffsetStore } from './offsets/offset-store.ts';
 import { type Continuation, type Moment, type Outcome, Turn } from './outcome.ts';
+import { StreamsGroups } from './streams/streams-groups.ts';
 
 type ListedGroup = NonNullable<Writable<ListGroupsResponse>['groups']>[number];
 type DeletedGroup = NonNullable<Writable<DeleteGroupsResponse>['results']>[number];
@@ -28,6 +29,7 @@ export type RecordPosition = { readonly offset: number; readonly producerId: num
 export class GroupCoordinator {
   readonly classic: ClassicGroups;
   readonly consumer: ConsumerGroups;
+  readonly streams: StreamsGroups;
   readonly offsets: GroupOffsets;
   readonly #state: GroupState;
   readonly #kept: KeptGroups;
@@ -36,6 +38,7 @@ export class GroupCoordinator {
     this.#state = new GroupState(surroundings);
     this.consumer = new ConsumerGroups(this.#state);
     this.classic = new ClassicGroups(this.#state, this.consumer.classicMembers);
+    this.streams = new StreamsGroups(this.#state);
     this.offsets = new GroupOffsets(this.#state, this.classic);
     this.#kept = new KeptGroups(this.#state);
   }
@@ -146,6 +149,14 @@ export class GroupCoordinator {
       case 'ConsumerGroupRegularExpression':
         this.consumer.replay(record);
         break;
+      case 'StreamsGroupMetadata':
+      case 'StreamsGroupMemberMetadata':
+      case 'StreamsGroupTargetAssignmentMetadata':
+      case 'StreamsGroupTargetAssignmentMember':
+      case 'StreamsGroupCurrentMemberAssignment':
+      case 'StreamsGroupTopology':
+        this.streams.replay(record);
+        break;
       default:
         this.#kept.replay(record);
     }
@@ -205,11 +216,12 @@ export class GroupCoordinator {
   }
 
   get #protocols(): readonly GroupProtocol<never, never>[] {
-    return [this.classic, this.consumer, this.#kept];
+    return [this.classic, this.consumer, this.streams, this.#kept];
   }
 
   #protocolOf(group: Group): GroupProtocol<never, never> {
     if (group.type === 'Classic') return this.classic;
-    return group.type === 'Consumer' ? this.consumer : this.#kept;
+    if (group.type === 'Consumer') return this.consumer;
+    return group.type === 'Streams' ? this.streams : this.#kept;
   }
 }

@@ -15,6 +15,8 @@ export type GroupDeadline =
   /** A classic member of a consumer group has not rejoined, or not synced, since it was told to. */
   | { readonly type: 'RejoinExpired'; readonly groupId: string; readonly memberId: string }
   | { readonly type: 'ResyncExpired'; readonly groupId: string; readonly memberId: string }
+  /** Whoever was to be waited for at the beginning of a streams group has had the time to come. */
+  | { readonly type: 'StreamsRebalanceDelayed'; readonly groupId: string }
   | ClassicDeadline;
 
 /** A deadline of one group. */
@@ -24,4 +26,5 @@ export const sessionKey = (groupId: string, memberId: string): string => `sessio
 export const revocationKey = (groupId: string, memberId: string): string => `revocation ${groupId.length} ${groupId} ${memberId}`;
 export const rejoinKey = (groupId: string, memberId: string): string => `rejoin ${groupId.length} ${groupId} ${memberId}`;
 export const resyncKey = (groupId: string, memberId: string): string => `resync ${groupId.length} ${groupId} ${memberId}`;
+export const streamsDelayKey = (groupId: string): string => `streams delay ${groupId}`;
 export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;

@@ -38,3 +38,6 @@ export {
   type SharePartitionFailure,
   summaryFailure,
 } from './share-state/share-state-results.ts';
+export { checkStreamsHeartbeat } from './streams/check-streams-heartbeat.ts';
+export type { InternalTopic } from './streams/configure-topology.ts';
+export type { StreamsHeartbeat } from './streams/streams-heartbeat.ts';

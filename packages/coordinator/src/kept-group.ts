@@ -6,27 +6,24 @@ import type { GroupState } from './group-state.ts';
 import type { Journal } from './journal.ts';
 import type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 
-export type KeptType = 'Share' | 'Streams';
-
 /** The types that hold a group together; the others of a family belong to a member, or are details of it. */
 export type KeptRecord = Exclude<
   GroupRecord,
-  { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' | `ConsumerGroup${string}` }
+  { type: 'OffsetCommit' | 'LegacyOffsetCommit' | 'GroupMetadata' | `ConsumerGroup${string}` | `StreamsGroup${string}` }
 >;
 
 /**
- * A group of the share or streams protocol, as its records tell of it. This version does not serve those protocols: it keeps
+ * A group of the share protocol, as its records tell of it. This version does not serve that protocol: it keeps
  * what it finds in the log, lists it under its own type, guards its offsets, and refuses the classic requests as Kafka would.
  */
 export class KeptGroup implements Group {
   readonly groupId: string;
-  readonly type: KeptType;
+  readonly type = 'Share';
   readonly #journal: Journal;
   readonly #records = new Map<string, KeptRecord>();
 
-  constructor(groupId: string, type: KeptType, journal: Journal) {
+  constructor(groupId: string, journal: Journal) {
     this.groupId = groupId;
-    this.type = type;
     this.#journal = journal;
   }
 
@@ -43,22 +40,8 @@ export class KeptGroup implements Group {
     return this.#records.size > 0;
   }
 
-  /** As Kafka derives it from the epochs of the group, of its target assignment and of its members. */
   get committedState(): string {
-    if (this.isEmpty) return 'Empty';
-    if (this.type === 'Share') return 'Stable';
-    let groupEpoch = 0;
-    let assignmentEpoch = 0;
-    for (const record of this.#records.values()) {
-      if (record.type === 'StreamsGroupMetadata') groupEpoch = record.value!.epoch;
-      if (record.type === 'StreamsGroupTargetAssignmentMetadata') assignmentEpoch = record.value!.assignmentEpoch;
-    }
-    if (groupEpoch > assignmentEpoch) return 'Assigning';
-    for (const record of this.#records.values()) {
-      if (record.type !== 'StreamsGroupCurrentMemberAssignment') continue;
-      if (record.value!.state !== 0 || record.value!.memberEpoch !== assignmentEpoch) return 'Reconciling';
-    }
-    return 'Stable';
+    return this.isEmpty ? 'Empty' : 'Stable';
   }
 
   replay(record: KeptRecord): void {
@@ -89,7 +72,6 @@ export class KeptGroup implements Group {
   isSubscribedTo(topic: string): boolean {
     for (const record of this.#records.values()) {
       if (record.type === 'ShareGroupMemberMetadata' && record.value!.subscribedTopicNames.includes(topic)) return true;
-      if (record.type === 'StreamsGroupTopology' && readsTopic(record.value!.subtopologies, topic)) return true;
     }
     return false;
   }
@@ -150,17 +132,13 @@ export class KeptGroups implements GroupProtocol<KeptRecord> {
   replay(record: KeptRecord): void {
     const { journal, groups } = this.#state;
     const { groupId } = record.key;
-    const type = keptTypeOf(record.type);
-    let group = groups.get(groupId);
-    if (!(group instanceof KeptGroup) || group.type !== type) {
-      // A tombstone of what the group was before it changed its type says nothing about what it is now.
-      if (record.value === null) return;
-      group = new KeptGroup(groupId, type, journal);
-      journal.set(groups, groupId, group);
-    }
-    const kept = group as KeptGroup;
-    kept.replay(record);
-    if (record.value === null && (isGroup(record.type) || !kept.hasRecords)) journal.delete(groups, groupId);
+    const known = groups.get(groupId);
+    // A tombstone of what the group was before it changed its type says nothing about what it is now.
+    if (!(known instanceof KeptGroup) && record.value === null) return;
+    const group = known instanceof KeptGroup ? known : new KeptGroup(groupId, journal);
+    if (group !== known) journal.set(groups, groupId, group);
+    group.replay(record);
+    if (record.value === null && (isGroup(record.type) || !group.hasRecords)) journal.delete(groups, groupId);
   }
 
   activate(): void {}
@@ -170,38 +148,20 @@ export class KeptGroups implements GroupProtocol<KeptRecord> {
   onDeadline(): void {}
 }
 
-/** The type of group that a record belongs to. */
-function keptTypeOf(type: KeptRecord['type']): KeptType {
-  return type.startsWith('Share') ? 'Share' : 'Streams';
-}
-
 export function isKeptRecord(record: GroupRecord): record is KeptRecord {
   return record.type !== 'OffsetCommit' && record.type !== 'LegacyOffsetCommit' && record.type !== 'GroupMetadata';
 }
 
 /** The record whose tombstone ends the group. */
 function isGroup(type: KeptRecord['type']): boolean {
-  return type === 'ShareGroupMetadata' || type === 'StreamsGroupMetadata';
+  return type === 'ShareGroupMetadata';
 }
 
 function isMember(type: KeptRecord['type']): boolean {
-  return type === 'ShareGroupMemberMetadata' || type === 'StreamsGroupMemberMetadata';
+  return type === 'ShareGroupMemberMetadata';
 }
 
 function keyOf({ type, key }: KeptRecord): string {
   if ('memberId' in key) return `${type} ${key.memberId}`;
   return type;
-}
-
-function readsTopic(
-  subtopologies: readonly {
-    readonly sourceTopics: readonly string[];
-    readonly repartitionSourceTopics: readonly { name: string }[];
-  }[],
-  topic: string,
-): boolean {
-  return subtopologies.some(
-    ({ sourceTopics, repartitionSourceTopics }) =>
-      sourceTopics.includes(topic) || repartitionSourceTopics.some(({ name }) => name === topic),
-  );
 }

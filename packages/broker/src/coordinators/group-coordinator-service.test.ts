@@ -43,6 +43,8 @@ function start(config: Partial<GroupServiceConfig['partition']> = {}) {
     log: () => log,
     topics,
     configOf: () => assert.fail('no group here has configs'),
+    isEnabled: () => true,
+    createTopic: () => assert.fail('no topic is created here'),
   });
   return { world, log, service };
 }

@@ -10,13 +10,17 @@ import {
   type Writable,
 } from '@ottla/protocol';
 import type { Logger, Runtime } from '@ottla/runtime';
+import type { CreateTopic } from '../topic-creation.ts';
 import { ClassicGroupService } from './classic-group-service.ts';
 import { ConsumerGroupService } from './consumer-group-service.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import { CoordinatorRuntime } from './coordinator-runtime.ts';
 import { GroupOffsetService } from './group-offset-service.ts';
 import { CONSUMER_OFFSETS, GroupPartitions, type GroupRequestContext } from './group-partitions.ts';
+import type { GroupProtocolName } from './group-protocols.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
+import { StreamsGroupService } from './streams-group-service.ts';
+import { StreamsInternalTopics } from './streams-internal-topics.ts';
 
 export type GroupCoordinatorServiceOptions = {
   readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'random' | 'logger'>;
@@ -28,6 +32,9 @@ export type GroupCoordinatorServiceOptions = {
   readonly topics: GroupTopics;
   /** The configs in force for a group. */
   readonly configOf: (groupId: string) => GroupConfig;
+  /** Whether a protocol is on: by group.coordinator.rebalance.protocols, and by the cluster's features. */
+  readonly isEnabled: (protocol: GroupProtocolName) => boolean;
+  readonly createTopic: CreateTopic;
 };
 
 /**
@@ -38,13 +45,15 @@ export type GroupCoordinatorServiceOptions = {
 export class GroupCoordinatorService {
   readonly classic: ClassicGroupService;
   readonly consumer: ConsumerGroupService;
+  readonly streams: StreamsGroupService;
   readonly offsets: GroupOffsetService;
   readonly #runtime: CoordinatorRuntime<GroupCoordinator>;
   readonly #partitions: GroupPartitions;
   readonly #logger: Logger;
   #config: GroupServiceConfig;
 
-  constructor({ config, log, partitionCount, runtime, topics, configOf }: GroupCoordinatorServiceOptions) {
+  constructor(options: GroupCoordinatorServiceOptions) {
+    const { config, log, partitionCount, runtime, topics, configOf, isEnabled, createTopic } = options;
     this.#config = config;
     this.#logger = runtime.logger;
     this.#runtime = new CoordinatorRuntime<GroupCoordinator>({
@@ -64,6 +73,10 @@ export class GroupCoordinatorService {
     });
     this.consumer = new ConsumerGroupService(this.#partitions, runtime);
     this.classic = new ClassicGroupService(this.#partitions, this.consumer);
+    this.streams = new StreamsGroupService(this.#partitions, {
+      isEnabled: () => isEnabled('streams'),
+      internalTopics: new StreamsInternalTopics({ create: createTopic, clock: runtime.clock, logger: runtime.logger }),
+    });
     this.offsets = new GroupOffsetService(this.#partitions);
   }
 

@@ -29,6 +29,7 @@ export function groupServiceConfig(
         mayDowngrade: migration === 'bidirectional' || migration === 'downgrade',
         regexRefreshIntervalMs: configOf('group.consumer.regex.refresh.interval.ms'),
       },
+      streamsMaxSize: configOf('group.streams.max.size'),
       offsetMetadataMaxBytes: configOf('offset.metadata.max.bytes'),
       offsetsRetentionMs: configOf('offsets.retention.minutes') * 60_000,
       offsetsRetentionCheckIntervalMs: configOf('offsets.retention.check.interval.ms'),

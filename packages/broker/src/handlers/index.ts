@@ -26,6 +26,7 @@ import { securityDisabledHandlers } from './security-disabled.ts';
 import { shareAcknowledge } from './share-acknowledge.ts';
 import { shareFetch } from './share-fetch.ts';
 import { shareStateHandlers } from './share-state.ts';
+import { streamsGroupHandlers } from './streams-groups.ts';
 
 /** What is served only where a node is set up for it. */
 export type OptionalApis = { readonly clientTelemetry: boolean };
@@ -44,6 +45,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     ...groupHandlers,
     ...classicGroupHandlers,
     ...consumerGroupHandlers,
+    ...streamsGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,

@@ -28,7 +28,7 @@ export type InternalTopic = {
   readonly partitions: number;
   /** 0: the cluster's default. */
   readonly replicationFactor: number;
-  readonly configs: readonly { readonly key: string; readonly value: string }[];
+  readonly topicConfigs: readonly { readonly key: string; readonly value: string }[];
 };
 
 export type TopologyProblem = {
@@ -77,7 +77,9 @@ function configureSubtopologies(
     name,
     partitions: partitions === 0 ? decided.get(name)! : partitions,
     replicationFactor,
-    configs: inHashMapOrder(topicConfigs.map(({ key }) => key)).map((key) => topicConfigs.find((config) => config.key === key)!),
+    topicConfigs: inHashMapOrder(topicConfigs.map(({ key }) => key)).map(
+      (key) => topicConfigs.find((config) => config.key === key)!,
+    ),
   });
   const configured = new Map<string, ConfiguredSubtopology>();
   for (const subtopologyId of [...topology.subtopologies.keys()].sort()) {

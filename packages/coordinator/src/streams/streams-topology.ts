@@ -40,11 +40,13 @@ export class StreamsTopology {
     return this.#readers.get(topic);
   }
 
-  equals({ epoch, subtopologies }: StreamsTopology): boolean {
+  equals(other: StreamsTopology): boolean {
+    const { epoch, subtopologies } = other;
+    if (this === other) return true;
     if (this.epoch !== epoch || this.subtopologies.size !== subtopologies.size) return false;
     return [...this.subtopologies].every(([id, one]) => {
-      const other = subtopologies.get(id);
-      return other !== undefined && canonical(one) === canonical(other);
+      const its = subtopologies.get(id);
+      return its !== undefined && canonical(one) === canonical(its);
     });
   }
 }

@@ -87,11 +87,41 @@ export const groupConfigs = defineConfigs({
     doc: 'Members may begin the lock of a record anew while they work on it.',
   }),
   'share.session.timeout.ms': int({ default: 45_000, min: 1, broker: 'group.share.session.timeout.ms' }),
-  'streams.assignment.interval.ms': int({ default: 1000, min: 0, broker: 'group.streams.assignment.interval.ms' }),
-  'streams.heartbeat.interval.ms': int({ default: 5000, min: 1, broker: 'group.streams.heartbeat.interval.ms' }),
-  'streams.initial.rebalance.delay.ms': int({ default: 3000, min: 0, broker: 'group.streams.initial.rebalance.delay.ms' }),
-  'streams.num.standby.replicas': int({ default: 0, min: 0, broker: 'group.streams.num.standby.replicas' }),
-  'streams.session.timeout.ms': int({ default: 45_000, min: 1, broker: 'group.streams.session.timeout.ms' }),
+  'streams.assignment.interval.ms': int({
+    default: 1000,
+    min: 0,
+    broker: 'group.streams.assignment.interval.ms',
+    honoured: true,
+    doc: 'A target assignment is made at most once in this time; many changes at once cost one.',
+  }),
+  'streams.heartbeat.interval.ms': int({
+    default: 5000,
+    min: 1,
+    broker: 'group.streams.heartbeat.interval.ms',
+    honoured: true,
+    doc: 'How often members send a heartbeat.',
+  }),
+  'streams.initial.rebalance.delay.ms': int({
+    default: 3000,
+    min: 0,
+    broker: 'group.streams.initial.rebalance.delay.ms',
+    honoured: true,
+    doc: 'How long the first members wait for others before tasks are assigned.',
+  }),
+  'streams.num.standby.replicas': int({
+    default: 0,
+    min: 0,
+    broker: 'group.streams.num.standby.replicas',
+    honoured: true,
+    doc: 'Copies of the state of each task that other processes keep.',
+  }),
+  'streams.session.timeout.ms': int({
+    default: 45_000,
+    min: 1,
+    broker: 'group.streams.session.timeout.ms',
+    honoured: true,
+    doc: 'A member that is not heard of for so long is removed.',
+  }),
 });
 
 export type GroupConfig = ConfigValues<typeof groupConfigs>;
