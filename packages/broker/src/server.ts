@@ -57,6 +57,7 @@ import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
 import { DeadLetterTopic } from './sharing/dead-letter-topic.ts';
 import { groupSharing } from './sharing/group-sharing.ts';
+import type { SharePersister } from './sharing/share-persister.ts';
 import { Sharing } from './sharing/sharing.ts';
 import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
@@ -201,14 +202,6 @@ export class BrokerServer {
       });
 
       const partitions = new Partitions();
-      const groups = groupCoordinators({
-        runtime: { ...runtime, logger: loggers.logger('coordinator') },
-        settings,
-        metadata,
-        partitions,
-        createTopic: createTopicWith(controller),
-      });
-      undo.push(() => groups.shutdown());
       const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => shareState.shutdown());
       const topics = topicCreation(runtime, controller, settings, metadata);
@@ -219,6 +212,15 @@ export class BrokerServer {
         timers: runtime.timers,
       });
       undo.push(() => sharePersister.shutdown());
+      const groups = groupCoordinators({
+        runtime: { ...runtime, logger: loggers.logger('coordinator') },
+        settings,
+        metadata,
+        partitions,
+        createTopic: createTopicWith(controller),
+        sharePersister,
+      });
+      undo.push(() => groups.shutdown());
       const sharing = new Sharing({
         partitions,
         persister: sharePersister,
@@ -562,9 +564,11 @@ type GroupParts = {
   readonly metadata: ClusterMetadata;
   readonly partitions: Partitions;
   readonly createTopic: CreateTopic;
+  readonly sharePersister: SharePersister;
 };
 
-function groupCoordinators({ runtime, settings, metadata, partitions, createTopic }: GroupParts): GroupCoordinatorService {
+function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
+  const { runtime, settings, metadata, partitions, createTopic, sharePersister } = parts;
   const groups = new GroupCoordinatorService({
     runtime,
     config: groupServiceConfig((name) => settings.get(name)),
@@ -578,6 +582,10 @@ function groupCoordinators({ runtime, settings, metadata, partitions, createTopi
     configOf: (groupId) => settings.group(groupId),
     isEnabled: (protocol) => isGroupProtocolEnabled(protocol, settings, metadata),
     createTopic,
+    share: {
+      persister: sharePersister,
+      latestOffset: (topic, index) => partitions.leader(topic, index).highWatermark,
+    },
   });
   metadata.onChange(({ topics }) => {
     if (topics.size === 0) return;

@@ -17,6 +17,14 @@ export type GroupCoordinatorConfig = {
   readonly offsetsRetentionMs: number;
   /** offsets.retention.check.interval.ms */
   readonly offsetsRetentionCheckIntervalMs: number;
+  readonly share: ShareGroupsConfig;
+};
+
+export type ShareGroupsConfig = {
+  /** group.share.max.size */
+  readonly maxSize: number;
+  /** group.share.initialize.retry.interval.ms: what the share coordinator has not confirmed by then is asked of it again. */
+  readonly initializeRetryMs: number;
 };
 
 export type ConsumerGroupsConfig = {
@@ -48,4 +56,5 @@ export const defaultGroupCoordinatorConfig: GroupCoordinatorConfig = {
   offsetMetadataMaxBytes: 4096,
   offsetsRetentionMs: 10_080 * 60_000,
   offsetsRetentionCheckIntervalMs: 600_000,
+  share: { maxSize: 200, initializeRetryMs: 30_000 },
 };

@@ -10,6 +10,7 @@ import { KeptGroups } from './kept-group.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import type { OffsetStore } from './offsets/offset-store.ts';
 import { type Continuation, type Moment, type Outcome, Turn } from './outcome.ts';
+import { ShareGroups } from './share/share-groups.ts';
 import { StreamsGroups } from './streams/streams-groups.ts';
 
 type ListedGroup = NonNullable<Writable<ListGroupsResponse>['groups']>[number];
@@ -29,6 +30,7 @@ export type RecordPosition = { readonly offset: number; readonly producerId: num
 export class GroupCoordinator {
   readonly classic: ClassicGroups;
   readonly consumer: ConsumerGroups;
+  readonly share: ShareGroups;
   readonly streams: StreamsGroups;
   readonly offsets: GroupOffsets;
   readonly #state: GroupState;
@@ -38,6 +40,7 @@ export class GroupCoordinator {
     this.#state = new GroupState(surroundings);
     this.consumer = new ConsumerGroups(this.#state);
     this.classic = new ClassicGroups(this.#state, this.consumer.classicMembers);
+    this.share = new ShareGroups(this.#state);
     this.streams = new StreamsGroups(this.#state);
     this.offsets = new GroupOffsets(this.#state, this.classic);
     this.#kept = new KeptGroups(this.#state);
@@ -157,6 +160,14 @@ export class GroupCoordinator {
       case 'StreamsGroupTopology':
         this.streams.replay(record);
         break;
+      case 'ShareGroupMetadata':
+      case 'ShareGroupMemberMetadata':
+      case 'ShareGroupTargetAssignmentMetadata':
+      case 'ShareGroupTargetAssignmentMember':
+      case 'ShareGroupCurrentMemberAssignment':
+      case 'ShareGroupStatePartitionMetadata':
+        this.share.replay(record);
+        break;
       default:
         this.#kept.replay(record);
     }
@@ -216,12 +227,13 @@ export class GroupCoordinator {
   }
 
   get #protocols(): readonly GroupProtocol<never, never>[] {
-    return [this.classic, this.consumer, this.streams, this.#kept];
+    return [this.classic, this.consumer, this.share, this.streams, this.#kept];
   }
 
   #protocolOf(group: Group): GroupProtocol<never, never> {
     if (group.type === 'Classic') return this.classic;
     if (group.type === 'Consumer') return this.consumer;
+    if (group.type === 'Share') return this.share;
     return group.type === 'Streams' ? this.streams : this.#kept;
   }
 }

@@ -18,6 +18,8 @@ export { type GroupTopic, type GroupTopics, MemoryGroupTopics } from './group-to
 export type { FetchedGroup, FetchMode, OffsetFetchGroup } from './offsets/fetch-offsets.ts';
 export type { OffsetAndMetadata } from './offsets/offset-and-metadata.ts';
 export type { Answer, Continuation, MemberProtocol, Moment, Outcome, Token } from './outcome.ts';
+export type { ShareHeartbeat, ShareHeartbeatSender } from './share/share-groups.ts';
+export type { GroupToDelete, OffsetsToAlter, OffsetsToDelete, PartitionNumbers } from './share/share-offsets.ts';
 export { defaultShareStateConfig, type ShareStateConfig } from './share-state/share-state-config.ts';
 export {
   type AskedSharePartition,

@@ -20,6 +20,7 @@ import {
   ZERO_UUID,
 } from '@ottla/protocol';
 import { World } from '@ottla/runtime';
+import { MemorySharePersister } from '../sharing/memory-share-persister.ts';
 import { GroupCoordinatorService } from './group-coordinator-service.ts';
 import type { GroupRequestContext } from './group-partitions.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
@@ -45,6 +46,7 @@ function start(config: Partial<GroupServiceConfig['partition']> = {}) {
     configOf: () => assert.fail('no group here has configs'),
     isEnabled: () => true,
     createTopic: () => assert.fail('no topic is created here'),
+    share: { persister: new MemorySharePersister(), latestOffset: () => 0 },
   });
   return { world, log, service };
 }

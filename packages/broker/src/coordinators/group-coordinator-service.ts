@@ -19,6 +19,7 @@ import { GroupOffsetService } from './group-offset-service.ts';
 import { CONSUMER_OFFSETS, GroupPartitions, type GroupRequestContext } from './group-partitions.ts';
 import type { GroupProtocolName } from './group-protocols.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
+import { ShareGroupService, type ShareGroupSurroundings } from './share-group-service.ts';
 import { StreamsGroupService } from './streams-group-service.ts';
 import { StreamsInternalTopics } from './streams-internal-topics.ts';
 
@@ -35,6 +36,7 @@ export type GroupCoordinatorServiceOptions = {
   /** Whether a protocol is on: by group.coordinator.rebalance.protocols, and by the cluster's features. */
   readonly isEnabled: (protocol: GroupProtocolName) => boolean;
   readonly createTopic: CreateTopic;
+  readonly share: Omit<ShareGroupSurroundings, 'logger'>;
 };
 
 /**
@@ -46,6 +48,7 @@ export class GroupCoordinatorService {
   readonly classic: ClassicGroupService;
   readonly consumer: ConsumerGroupService;
   readonly streams: StreamsGroupService;
+  readonly share: ShareGroupService;
   readonly offsets: GroupOffsetService;
   readonly #runtime: CoordinatorRuntime<GroupCoordinator>;
   readonly #partitions: GroupPartitions;
@@ -53,7 +56,7 @@ export class GroupCoordinatorService {
   #config: GroupServiceConfig;
 
   constructor(options: GroupCoordinatorServiceOptions) {
-    const { config, log, partitionCount, runtime, topics, configOf, isEnabled, createTopic } = options;
+    const { config, log, partitionCount, runtime, topics, configOf, isEnabled, createTopic, share } = options;
     this.#config = config;
     this.#logger = runtime.logger;
     this.#runtime = new CoordinatorRuntime<GroupCoordinator>({
@@ -77,6 +80,7 @@ export class GroupCoordinatorService {
       isEnabled: () => isEnabled('streams'),
       internalTopics: new StreamsInternalTopics({ create: createTopic, clock: runtime.clock, logger: runtime.logger }),
     });
+    this.share = new ShareGroupService(this.#partitions, { ...share, logger: runtime.logger });
     this.offsets = new GroupOffsetService(this.#partitions);
   }
 
@@ -91,9 +95,13 @@ export class GroupCoordinatorService {
     this.#runtime.resign(partition, leaderEpoch);
   }
 
-  /** Forgets the offsets of the topics. Resolves when that is durable, or has failed: then retention gets them. */
+  /** Forgets what groups have of the topics. Resolves when that is durable, or has failed: offsets are gone by retention then. */
   async onTopicsDeleted(topics: readonly { readonly name: string; readonly topicId: Uuid }[]): Promise<void> {
-    const operations = this.#runtime.writeAll((groups, moment) => groups.offsets.deleteTopics(topics, moment));
+    const topicIds = new Set(topics.map(({ topicId }) => topicId));
+    const operations = [
+      ...this.#runtime.writeAll((groups, moment) => groups.offsets.deleteTopics(topics, moment)),
+      ...this.#runtime.writeAll((groups, moment) => groups.share.offsets.onTopicsDeleted(topicIds, moment)),
+    ];
     for (const result of await Promise.allSettled(operations)) {
       if (result.status === 'fulfilled') continue;
       this.#logger.warn('offsets of deleted topics could not be removed', { error: result.reason });
@@ -141,7 +149,12 @@ export class GroupCoordinatorService {
     }
     const results = [...byPartition].map(([partition, groupIds]) =>
       this.#partitions.answer<NonNullable<Writable<DeleteGroupsResponse>['results']>>(
-        () => this.#runtime.write(partition, (coordinator, moment) => coordinator.deleteGroups(groupIds, moment)),
+        async () => {
+          const failures = await this.share.deleteStateOf(partition, groupIds);
+          const others = groupIds.filter((groupId) => !failures.has(groupId));
+          const deleted = await this.#runtime.write(partition, (coordinator, moment) => coordinator.deleteGroups(others, moment));
+          return [...[...failures].map(([groupId, errorCode]) => ({ groupId, errorCode })), ...deleted];
+        },
         (error) => groupIds.map((groupId) => ({ groupId, errorCode: errors[error].code })),
       ),
     );

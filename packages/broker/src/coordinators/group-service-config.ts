@@ -33,6 +33,10 @@ export function groupServiceConfig(
       offsetMetadataMaxBytes: configOf('offset.metadata.max.bytes'),
       offsetsRetentionMs: configOf('offsets.retention.minutes') * 60_000,
       offsetsRetentionCheckIntervalMs: configOf('offsets.retention.check.interval.ms'),
+      share: {
+        maxSize: configOf('group.share.max.size'),
+        initializeRetryMs: configOf('group.share.initialize.retry.interval.ms'),
+      },
     },
     partition: {
       appendLingerMs: configOf('group.coordinator.append.linger.ms'),

@@ -25,6 +25,7 @@ import { produce } from './produce.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
 import { shareAcknowledge } from './share-acknowledge.ts';
 import { shareFetch } from './share-fetch.ts';
+import { shareGroupHandlers } from './share-groups.ts';
 import { shareStateHandlers } from './share-state.ts';
 import { streamsGroupHandlers } from './streams-groups.ts';
 
@@ -46,6 +47,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     ...classicGroupHandlers,
     ...consumerGroupHandlers,
     ...streamsGroupHandlers,
+    ...shareGroupHandlers,
     ...shareStateHandlers,
     ...controllerHandlers,
     ...securityDisabledHandlers,

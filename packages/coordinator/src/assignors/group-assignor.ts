@@ -27,10 +27,7 @@ export interface GroupAssignor {
 }
 
 /** Everybody subscribes to the same topics, of those that exist. */
-export function haveEqualSubscriptions(
-  members: readonly AssignableMember[],
-  partitionCounts: ReadonlyMap<Uuid, number>,
-): boolean {
+export function haveEqualSubscriptions(members: readonly AssignableMember[], topics: ReadonlyMap<Uuid, unknown>): boolean {
   const [first, ...others] = members.map(({ subscribedTopicIds }) => subscribedTopicIds);
-  return [...partitionCounts.keys()].every((topicId) => others.every((topics) => topics.has(topicId) === first!.has(topicId)));
+  return [...topics.keys()].every((topicId) => others.every((subscribed) => subscribed.has(topicId) === first!.has(topicId)));
 }

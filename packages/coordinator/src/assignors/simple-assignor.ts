@@ -4,30 +4,42 @@
  */
 import type { Uuid } from '@ottla/protocol';
 import { DraftAssignment } from './draft-assignment.ts';
-import { type GroupAssignor, haveEqualSubscriptions } from './group-assignor.ts';
+import { type AssignableMember, type Assignment, type GroupAssignor, haveEqualSubscriptions } from './group-assignor.ts';
 import { inHashOrder, type TopicIdPartition } from './hash-order.ts';
 import { type DealingOrder, sharePartitions } from './share-partitions.ts';
 
 export const simpleAssignor: GroupAssignor = {
   name: 'simple',
   assign(members, partitionCounts) {
-    const draft = new DraftAssignment(members);
-    const topicIds = [...partitionCounts.keys()].filter((topicId) =>
-      members.some((member) => member.subscribedTopicIds.has(topicId)),
-    );
-    const partitionsOf = (topicId: Uuid): TopicIdPartition[] =>
-      Array.from({ length: partitionCounts.get(topicId)! }, (_, partition) => ({ topicId, partition }));
-    if (topicIds.length > 0 && haveEqualSubscriptions(members, partitionCounts)) {
-      sharePartitions(draft, { subscribers: members, partitions: topicIds.flatMap(partitionsOf), order: byHash });
-      return draft.finish();
-    }
-    for (const topicId of topicIds) {
-      const subscribers = members.filter(({ subscribedTopicIds }) => subscribedTopicIds.has(topicId));
-      sharePartitions(draft, { subscribers, partitions: partitionsOf(topicId), order: byNumber });
-    }
-    return draft.finish();
+    const partitions = new Map<Uuid, readonly number[]>();
+    for (const [topicId, count] of partitionCounts)
+      partitions.set(
+        topicId,
+        Array.from({ length: count }, (_, number) => number),
+      );
+    return shareOut(members, partitions);
   },
 };
+
+/** The same, for topics of which not every partition can be given out. */
+export function shareOut(
+  members: readonly AssignableMember[],
+  partitions: ReadonlyMap<Uuid, readonly number[]>,
+): Map<string, Assignment> {
+  const draft = new DraftAssignment(members);
+  const topicIds = [...partitions.keys()].filter((topicId) => members.some((member) => member.subscribedTopicIds.has(topicId)));
+  const partitionsOf = (topicId: Uuid): TopicIdPartition[] =>
+    partitions.get(topicId)!.map((partition) => ({ topicId, partition }));
+  if (topicIds.length > 0 && haveEqualSubscriptions(members, partitions)) {
+    sharePartitions(draft, { subscribers: members, partitions: topicIds.flatMap(partitionsOf), order: byHash });
+    return draft.finish();
+  }
+  for (const topicId of topicIds) {
+    const subscribers = members.filter(({ subscribedTopicIds }) => subscribedTopicIds.has(topicId));
+    sharePartitions(draft, { subscribers, partitions: partitionsOf(topicId), order: byNumber });
+  }
+  return draft.finish();
+}
 
 /** All topics are one pool. */
 const byHash: DealingOrder = {

@@ -46,7 +46,13 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'A member that is not heard of for this long is out.',
   }),
-  'share.assignment.interval.ms': int({ default: 1000, min: 0, broker: 'group.share.assignment.interval.ms' }),
+  'share.assignment.interval.ms': int({
+    default: 1000,
+    min: 0,
+    broker: 'group.share.assignment.interval.ms',
+    honoured: true,
+    doc: 'At most one target assignment is computed in this time.',
+  }),
   'share.auto.offset.reset': string({
     default: 'latest',
     check: checkShareAutoOffsetReset,
@@ -60,7 +66,13 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'A record that was delivered so often without being accepted is not delivered again.',
   }),
-  'share.heartbeat.interval.ms': int({ default: 5000, min: 1, broker: 'group.share.heartbeat.interval.ms' }),
+  'share.heartbeat.interval.ms': int({
+    default: 5000,
+    min: 1,
+    broker: 'group.share.heartbeat.interval.ms',
+    honoured: true,
+    doc: 'How often members are told to heartbeat.',
+  }),
   'share.isolation.level': string({
     default: 'read_uncommitted',
     oneOf: ['read_committed', 'read_uncommitted'],
@@ -86,7 +98,13 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'Members may begin the lock of a record anew while they work on it.',
   }),
-  'share.session.timeout.ms': int({ default: 45_000, min: 1, broker: 'group.share.session.timeout.ms' }),
+  'share.session.timeout.ms': int({
+    default: 45_000,
+    min: 1,
+    broker: 'group.share.session.timeout.ms',
+    honoured: true,
+    doc: 'A member that is silent for this long is out.',
+  }),
   'streams.assignment.interval.ms': int({
     default: 1000,
     min: 0,

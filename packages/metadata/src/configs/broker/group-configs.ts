@@ -143,8 +143,19 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'How the names of dead-letter topics must begin. See docs/queues.md.',
   }),
-  'group.share.assignment.interval.ms': int({ default: 1000, min: 0, dynamic: 'cluster-wide' }),
-  'group.share.assignors': list({ default: ['simple'], nonEmpty: true }),
+  'group.share.assignment.interval.ms': int({
+    default: 1000,
+    min: 0,
+    dynamic: 'cluster-wide',
+    honoured: true,
+    doc: 'A share group computes at most one target assignment in this time.',
+  }),
+  'group.share.assignors': list({
+    default: ['simple'],
+    nonEmpty: true,
+    honoured: 'moot',
+    doc: 'Share groups have one assignor, simple; classes that a config names are not loaded.',
+  }),
   'group.share.delivery.count.limit': int({
     default: 5,
     min: 2,
@@ -152,9 +163,26 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'A record that was delivered so often without being accepted is not delivered again.',
   }),
-  'group.share.heartbeat.interval.ms': int({ default: 5000, min: 1 }),
-  'group.share.initialize.retry.interval.ms': int({ default: 30_000, min: 1, importance: 'low', internal: true }),
-  'group.share.max.assignment.interval.ms': int({ default: 15_000, min: 0 }),
+  'group.share.heartbeat.interval.ms': int({
+    default: 5000,
+    min: 1,
+    honoured: true,
+    doc: 'How often members of a share group are told to heartbeat.',
+  }),
+  'group.share.initialize.retry.interval.ms': int({
+    default: 30_000,
+    min: 1,
+    importance: 'low',
+    internal: true,
+    honoured: true,
+    doc: 'State of share partitions that the share coordinator has not confirmed by then is asked for again.',
+  }),
+  'group.share.max.assignment.interval.ms': int({
+    default: 15_000,
+    min: 0,
+    honoured: true,
+    doc: 'The longest assignment interval that a share group may have.',
+  }),
   'group.share.max.delivery.count.limit': int({
     default: 10,
     min: 5,
@@ -162,7 +190,12 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'The most that a share group may set.',
   }),
-  'group.share.max.heartbeat.interval.ms': int({ default: 15_000, min: 1 }),
+  'group.share.max.heartbeat.interval.ms': int({
+    default: 15_000,
+    min: 1,
+    honoured: true,
+    doc: 'The longest heartbeat interval that a share group may have.',
+  }),
   'group.share.max.partition.max.record.locks': int({
     default: 4000,
     min: 2000,
@@ -177,15 +210,25 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'The most that a share group may set.',
   }),
-  'group.share.max.session.timeout.ms': int({ default: 60_000, min: 1 }),
+  'group.share.max.session.timeout.ms': int({
+    default: 60_000,
+    min: 1,
+    honoured: true,
+    doc: 'The longest session timeout that a share group may have.',
+  }),
   'group.share.max.share.sessions': int({
     default: 2000,
     min: 1,
     honoured: true,
     doc: 'How many members of share groups may fetch from this broker.',
   }),
-  'group.share.max.size': int({ default: 200, min: 1, max: 1000 }),
-  'group.share.min.assignment.interval.ms': int({ default: 0, min: 0 }),
+  'group.share.max.size': int({ default: 200, min: 1, max: 1000, honoured: true, doc: 'The most members of a share group.' }),
+  'group.share.min.assignment.interval.ms': int({
+    default: 0,
+    min: 0,
+    honoured: true,
+    doc: 'The shortest assignment interval that a share group may have.',
+  }),
   'group.share.min.delivery.count.limit': int({
     default: 2,
     min: 2,
@@ -193,7 +236,12 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'The least that a share group may set.',
   }),
-  'group.share.min.heartbeat.interval.ms': int({ default: 5000, min: 1 }),
+  'group.share.min.heartbeat.interval.ms': int({
+    default: 5000,
+    min: 1,
+    honoured: true,
+    doc: 'The shortest heartbeat interval that a share group may have.',
+  }),
   'group.share.min.partition.max.record.locks': int({
     default: 100,
     min: 100,
@@ -208,7 +256,12 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'The least that a share group may set.',
   }),
-  'group.share.min.session.timeout.ms': int({ default: 45_000, min: 1 }),
+  'group.share.min.session.timeout.ms': int({
+    default: 45_000,
+    min: 1,
+    honoured: true,
+    doc: 'The shortest session timeout that a share group may have.',
+  }),
   'group.share.partition.max.record.locks': int({
     default: 2000,
     min: 100,
@@ -219,6 +272,8 @@ export const groupConfigs = defineConfigs({
   'group.share.persister.class.name': string({
     default: 'org.apache.kafka.server.share.persister.DefaultStatePersister',
     internal: true,
+    honoured: 'moot',
+    doc: 'The share coordinator keeps the state of share groups; classes that a config names are not loaded.',
   }),
   'group.share.record.lock.duration.ms': int({
     default: 30_000,
@@ -227,7 +282,12 @@ export const groupConfigs = defineConfigs({
     honoured: true,
     doc: 'How long a member of a share group has a record before it is available to others again.',
   }),
-  'group.share.session.timeout.ms': int({ default: 45_000, min: 1 }),
+  'group.share.session.timeout.ms': int({
+    default: 45_000,
+    min: 1,
+    honoured: true,
+    doc: 'A member of a share group that is silent for this long is out.',
+  }),
   'group.streams.assignment.interval.ms': int({
     default: 1000,
     min: 0,
