@@ -4,6 +4,7 @@ import type { DecompressionBudget } from './decompression-budget.ts';
 import type { LogConfig } from './log-config.ts';
 import { type AnalyzedRecords, analyzeRecords, checkProduceRecords, type StampedBatch, stampForAppend } from './log-validator.ts';
 import { plainBatch } from './plain-batch.ts';
+import type { VerificationGuard } from './transaction-verifications.ts';
 import { UnexpectedOffsetError } from './unexpected-offset-error.ts';
 
 export type AppendOptions = {
@@ -17,6 +18,8 @@ export type AppendOptions = {
   readonly transactionVersion2?: boolean;
   /** The producer uses transactions v2, so one that is not known must begin at sequence 0. */
   readonly expectSequenceZero?: boolean;
+  /** See `Log.startVerification`. Absent: no transaction is verified. */
+  readonly verificationGuard?: VerificationGuard | undefined;
   /** Of the whole request; beyond it MESSAGE_TOO_LARGE. Absent: each batch has only its own limit. */
   readonly decompression?: DecompressionBudget | undefined;
 };

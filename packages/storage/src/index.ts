@@ -38,4 +38,5 @@ export { partitionMetadataName, readPartitionMetadata, writePartitionMetadata } 
 export { ReadBuffers, type Release } from './read-buffers.ts';
 export { TailCache } from './tail-cache.ts';
 export type { AbortedTransaction } from './transaction-index.ts';
+export { NO_GUARD, type VerificationGuard, type VerificationRequest } from './transaction-verifications.ts';
 export { UnexpectedOffsetError } from './unexpected-offset-error.ts';

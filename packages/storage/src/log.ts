@@ -29,6 +29,7 @@ import { SegmentTurnover } from './segment-turnover.ts';
 import type { Segments } from './segments.ts';
 import { LogTail } from './tail-cache.ts';
 import type { AbortedTransaction } from './transaction-index.ts';
+import { NO_GUARD, type VerificationGuard, type VerificationRequest } from './transaction-verifications.ts';
 
 export type SegmentInfo = {
   readonly baseOffset: number;
@@ -309,6 +310,23 @@ export class Log {
 
   hasOpenTransaction(producerId: number, producerEpoch: number): boolean {
     return this.#producers.hasOpenTransaction(producerId, producerEpoch);
+  }
+
+  /**
+   * A transactional batch has come whose transaction may not have begun here: unless it has, the guard is to be given to `append` once the
+   * coordinator has confirmed that the partition is part of it. Throws INVALID_PRODUCER_EPOCH.
+   */
+  startVerification(request: VerificationRequest): VerificationGuard {
+    const { producerId, producerEpoch } = request;
+    const known = this.#producers.entries.get(producerId)?.producerEpoch ?? -1;
+    if (producerEpoch < known) {
+      throw new KafkaError(
+        'INVALID_PRODUCER_EPOCH',
+        `Epoch of producer ${producerId} is ${producerEpoch}, which is smaller than the last seen epoch ${known}`,
+      );
+    }
+    if (this.hasOpenTransaction(producerId, producerEpoch)) return NO_GUARD;
+    return this.#producers.verifications.start(request, this.#runtime.clock.nowMs());
   }
 
   removeExpiredProducers(nowMs: number, producerIdExpirationMs?: number): void {

@@ -11,6 +11,7 @@ import {
   type ProducedBatch,
   type ProducerEntry,
 } from './producer-entry.ts';
+import { NO_GUARD, type TransactionVerification, type VerificationGuard } from './transaction-verifications.ts';
 
 /** A transaction that a marker ended. */
 export type CompletedTransaction = {
@@ -27,6 +28,8 @@ export type ProducerAppendOptions = {
   readonly transactionVersion2?: boolean;
   /** Transactions v2: a producer nothing is known of must begin at sequence 0. */
   readonly expectSequenceZero?: boolean;
+  /** Of a client or coordinator whose transactions are verified: what lets the first batch of one in (KIP-890). Absent: no verification is asked for. */
+  readonly verificationGuard?: VerificationGuard | undefined;
 };
 
 /** What batches that are not written yet will change of one producer. Nothing is changed before `ProducerStates.update` takes it over. */
@@ -35,15 +38,20 @@ export class ProducerAppend {
   /** As `current` will be, but for the batches: here are only the new ones. */
   readonly updated: ProducerEntry;
   readonly startedTransactions: number[] = [];
+  /** Of the batches that were part of a transaction, or ended one: what `TransactionVerifications` asks of them. */
+  readonly transactional: { readonly producerId: number; readonly producerEpoch: number; readonly isControl: boolean }[] = [];
 
   /** For messages: `topic-partition`. */
   readonly #partitionName: string;
 
-  constructor(current: ProducerEntry, partitionName: string) {
+  readonly #verification: TransactionVerification | undefined;
+
+  constructor(current: ProducerEntry, partitionName: string, verification?: TransactionVerification) {
     const { producerId, producerEpoch, coordinatorEpoch, lastTimestamp, transactionFirstOffset } = current;
     this.current = current;
     this.updated = { producerId, producerEpoch, coordinatorEpoch, lastTimestamp, transactionFirstOffset, batches: [] };
     this.#partitionName = partitionName;
+    this.#verification = verification;
   }
 
   /** The batch that a client repeats with `batch`, written or not. */
@@ -59,15 +67,21 @@ export class ProducerAppend {
    * INVALID_TXN_STATE and TRANSACTION_COORDINATOR_FENCED; on a follower only INVALID_TXN_STATE. Then the batch has left no trace.
    */
   add(batch: BatchView, options: ProducerAppendOptions): CompletedTransaction | undefined {
-    if (batch.isControl) return this.#addMarker(batch, options);
-    this.#addData(batch, options);
-    return undefined;
+    const { isControl, isTransactional } = batch;
+    const completed = isControl ? this.#addMarker(batch, options) : undefined;
+    if (!isControl) this.#addData(batch, options);
+    if (isTransactional) {
+      const { producerId, producerEpoch } = batch;
+      this.transactional.push({ producerId, producerEpoch, isControl });
+    }
+    return completed;
   }
 
   #addData(batch: BatchView, options: ProducerAppendOptions): void {
     const { updated } = this;
     const { producerEpoch, baseOffset, lastOffset, isTransactional } = batch;
     this.#checkEpoch(producerEpoch, baseOffset, options, false);
+    if (isTransactional) this.#checkVerified(batch, options);
     if (options.origin === 'client') this.#checkSequence(batch, options);
     if (updated.transactionFirstOffset >= 0 && !isTransactional) {
       throw new KafkaError(
@@ -123,13 +137,29 @@ export class ProducerAppend {
     );
   }
 
-  #checkSequence(batch: BatchView, { expectSequenceZero }: ProducerAppendOptions): void {
+  /** The first batch of a transaction comes with the guard of its verification, unless that was taken away by a marker. */
+  #checkVerified({ producerEpoch }: BatchView, { verificationGuard }: ProducerAppendOptions): void {
+    if (verificationGuard === undefined) return;
+    const { updated } = this;
+    if (updated.transactionFirstOffset >= 0 && updated.producerEpoch === producerEpoch) return;
+    if (verificationGuard !== NO_GUARD && verificationGuard === this.#verification?.guard) return;
+    throw new KafkaError('INVALID_TXN_STATE', 'Record was not part of an ongoing transaction');
+  }
+
+  #checkSequence(batch: BatchView, options: ProducerAppendOptions): void {
     const { current, updated } = this;
     const { producerEpoch, baseSequence: firstSequence } = batch;
+    const verification = this.#verification;
+    const expectSequenceZero = options.expectSequenceZero || verification?.supportsEpochBump;
     const who = () => `producer ${updated.producerId} at offset ${batch.baseOffset} in partition ${this.#partitionName}`;
     if (expectSequenceZero && firstSequence !== 0 && current.batches.length === 0 && updated.batches.length === 0) {
       throw outOfOrder(
         `Invalid sequence number for ${who()}: ${firstSequence} (incoming seq. number), expected 0: nothing is known of the producer`,
+      );
+    }
+    if (verification !== undefined && firstSequence > verification.lowestSequence) {
+      throw outOfOrder(
+        `Out of order sequence number for ${who()}: ${firstSequence} (incoming seq. number), ${verification.lowestSequence} (earliest seen sequence)`,
       );
     }
     if (producerEpoch !== updated.producerEpoch) {

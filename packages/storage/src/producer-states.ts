@@ -4,6 +4,7 @@ import { type CompletedTransaction, ProducerAppend } from './producer-append.ts'
 import { addProducedBatch, emptyProducerEntry, enterProducerEpoch, type ProducerEntry } from './producer-entry.ts';
 import { decodeProducerSnapshot, encodeProducerSnapshot } from './producer-snapshot.ts';
 import { deletedSuffix, parseSegmentFileName, segmentFileName } from './segment-files.ts';
+import { TransactionVerifications } from './transaction-verifications.ts';
 
 export type ProducerStatesOptions = {
   readonly files: Files;
@@ -31,6 +32,8 @@ export class ProducerStates {
   /** Ascending. */
   #snapshotOffsets: number[];
   #unsyncedSnapshots: number[] = [];
+  /** In memory only: after a restart the batches are sent, and verified, again. */
+  readonly verifications = new TransactionVerifications();
   #mapEndOffset = 0;
   /** What is at or before it need not be written down again. */
   #lastSnapshotOffset = 0;
@@ -73,16 +76,18 @@ export class ProducerStates {
   }
 
   prepare(producerId: number, partitionName: string): ProducerAppend {
-    return new ProducerAppend(this.#producers.get(producerId) ?? emptyProducerEntry(producerId), partitionName);
+    const current = this.#producers.get(producerId) ?? emptyProducerEntry(producerId);
+    return new ProducerAppend(current, partitionName, this.verifications.get(producerId));
   }
 
-  update({ current, updated, startedTransactions }: ProducerAppend): void {
+  update({ current, updated, startedTransactions, transactional }: ProducerAppend): void {
     enterProducerEpoch(current, updated.producerEpoch);
     for (const batch of updated.batches) addProducedBatch(current, batch);
     current.coordinatorEpoch = updated.coordinatorEpoch;
     current.lastTimestamp = updated.lastTimestamp;
     current.transactionFirstOffset = updated.transactionFirstOffset;
     if (this.#producers.get(current.producerId) !== current) this.#producers.set(current.producerId, current);
+    for (const batch of transactional) this.verifications.onWritten(batch);
     for (const firstOffset of startedTransactions) this.#openTransactions.set(firstOffset, current.producerId);
   }
 
@@ -117,6 +122,7 @@ export class ProducerStates {
     for (const [producerId, entry] of this.#producers) {
       if (isExpired(entry, nowMs, expirationMs)) this.#producers.delete(producerId);
     }
+    this.verifications.removeExpired(nowMs, expirationMs);
   }
 
   /** Forgets all, and all snapshots: the log begins anew at `offset`. */
