@@ -43,3 +43,13 @@ export {
 export { checkStreamsHeartbeat } from './streams/check-streams-heartbeat.ts';
 export type { InternalTopic } from './streams/configure-topology.ts';
 export type { StreamsHeartbeat } from './streams/streams-heartbeat.ts';
+export { PRODUCER_ID_NEEDED } from './transactions/decision.ts';
+export type { ProducerIdAndEpoch, Transaction, TransactionPartitions, TransactionStatus } from './transactions/transaction.ts';
+export { defaultTransactionConfig, type TransactionConfig } from './transactions/transaction-config.ts';
+export {
+  TransactionCoordinator,
+  type TransactionEffect,
+  type TransactionOutcome,
+} from './transactions/transaction-coordinator.ts';
+export { isTransactionState, type TransactionFilters } from './transactions/transaction-filters.ts';
+export { decodeTransactionRecord, encodeTransactionRecord, type TransactionRecord } from './transactions/transaction-record.ts';

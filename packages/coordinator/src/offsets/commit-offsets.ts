@@ -19,7 +19,7 @@ export function validateCommit(groupId: string, group: Group | undefined, commit
 /** Every partition is committed or refused for its metadata by itself; what `check` throws forbids the whole. */
 export function commitOffsets(
   turn: Turn,
-  request: OffsetCommitRequest,
+  request: Pick<OffsetCommitRequest, 'groupId' | 'topics' | 'retentionTimeMs'>,
   config: GroupCoordinatorConfig,
   check: CommitCheck | undefined,
 ): Writable<OffsetCommitResponse> {

@@ -4,6 +4,8 @@ import {
   type OffsetCommitResponse,
   type OffsetDeleteRequest,
   type OffsetDeleteResponse,
+  type TxnOffsetCommitRequest,
+  type TxnOffsetCommitResponse,
   type Writable,
   ZERO_UUID,
 } from '@ottla/protocol';
@@ -38,6 +40,22 @@ export class GroupOffsets {
     const check = validateCommit(request.groupId, group, { ...request, apiVersion, isTransactional: false });
     if (group instanceof ClassicGroup) this.#classic.onCommit(group, request.memberId, turn);
     return turn.outcome(commitOffsets(turn, request, this.#state.config, check));
+  }
+
+  /** To be written in the producer's transaction: its marker makes the offsets count (KIP-98). A zombie is fenced by its group as well (KIP-447). */
+  commitInTransaction(
+    request: TxnOffsetCommitRequest,
+    { apiVersion }: { readonly apiVersion: number },
+    moment: Moment,
+  ): Outcome<Writable<TxnOffsetCommitResponse>> {
+    const { groupId, memberId, groupInstanceId, generationId } = request;
+    const turn = new Turn(moment);
+    const committer = { memberId, groupInstanceId, generationIdOrMemberEpoch: generationId, apiVersion, isTransactional: true };
+    const check = validateCommit(groupId, this.#state.groups.get(groupId), committer);
+    // Kafka keeps no topic id with what a transaction commits.
+    const topics = request.topics.map(({ name, partitions }) => ({ name, topicId: ZERO_UUID, partitions }));
+    const commit = { groupId, topics, retentionTimeMs: -1 };
+    return turn.outcome(commitOffsets(turn, commit, this.#state.config, check));
   }
 
   /** The topics asked for carry names, and ids where known. An error of the group is thrown. */
