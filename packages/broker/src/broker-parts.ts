@@ -8,6 +8,7 @@ import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ActiveController } from './controller/active-controller.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
+import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import type { FetchSessionCache } from './fetching/fetch-session.ts';
 import type { ProduceTurn } from './handlers/produce-turn.ts';
 import type { ProducerIds } from './producer-ids.ts';
@@ -19,6 +20,8 @@ import type { Sharing } from './sharing/sharing.ts';
 import type { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
 import type { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import type { TopicCreation } from './topic-creation.ts';
+import type { MarkerDestination } from './transactions/marker-writer.ts';
+import type { TransactionVerifier } from './transactions/transaction-verifier.ts';
 
 /** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
 export type BrokerParts = {
@@ -41,6 +44,9 @@ export type BrokerParts = {
   readonly shareState: ShareCoordinatorService;
   readonly sharePersister: SharePersister;
   readonly sharing: Sharing;
+  readonly transactions: TransactionCoordinatorService;
+  readonly markers: MarkerDestination;
+  readonly verifier: TransactionVerifier;
   readonly producerIds: ProducerIds;
   readonly topicCreation: TopicCreation;
   /** Absent where ottla.telemetry.directory is not set. */

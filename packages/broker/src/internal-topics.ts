@@ -1,9 +1,12 @@
 import type { BrokerConfig } from '@ottla/metadata';
-import { KafkaError } from '@ottla/protocol';
 import type { NewTopic } from './topic-creation.ts';
 
+export const OFFSETS_TOPIC = '__consumer_offsets';
+export const TRANSACTIONS_TOPIC = '__transaction_state';
+export const SHARE_STATE_TOPIC = '__share_group_state';
+
 /** Topics that the platform keeps its own state in: only its own parts write to them. */
-const internalTopics: ReadonlySet<string> = new Set(['__consumer_offsets', '__transaction_state', '__share_group_state']);
+const internalTopics: ReadonlySet<string> = new Set([OFFSETS_TOPIC, TRANSACTIONS_TOPIC, SHARE_STATE_TOPIC]);
 
 export function isInternalTopic(topic: string): boolean {
   return internalTopics.has(topic);
@@ -13,7 +16,7 @@ type ConfigOf = <Name extends keyof BrokerConfig>(name: Name) => BrokerConfig[Na
 
 /** How the topic is made when its coordinator is first used; undefined for a topic of anybody else. */
 export function newInternalTopic(name: string, configOf: ConfigOf): NewTopic | undefined {
-  if (name === '__consumer_offsets') {
+  if (name === OFFSETS_TOPIC) {
     return {
       name,
       numPartitions: configOf('offsets.topic.num.partitions'),
@@ -25,7 +28,7 @@ export function newInternalTopic(name: string, configOf: ConfigOf): NewTopic | u
       ],
     };
   }
-  if (name === '__share_group_state') {
+  if (name === SHARE_STATE_TOPIC) {
     return {
       name,
       numPartitions: configOf('share.coordinator.state.topic.num.partitions'),
@@ -40,7 +43,19 @@ export function newInternalTopic(name: string, configOf: ConfigOf): NewTopic | u
       ],
     };
   }
-  if (isInternalTopic(name))
-    throw new KafkaError('INVALID_TOPIC_EXCEPTION', `${name} belongs to a coordinator that this release does not have`);
+  if (name === TRANSACTIONS_TOPIC) {
+    return {
+      name,
+      numPartitions: configOf('transaction.state.log.num.partitions'),
+      replicationFactor: configOf('transaction.state.log.replication.factor'),
+      configs: [
+        { name: 'unclean.leader.election.enable', value: 'false' },
+        { name: 'compression.type', value: 'uncompressed' },
+        { name: 'cleanup.policy', value: 'compact' },
+        { name: 'min.insync.replicas', value: String(configOf('transaction.state.log.min.isr')) },
+        { name: 'segment.bytes', value: String(configOf('transaction.state.log.segment.bytes')) },
+      ],
+    };
+  }
   return undefined;
 }

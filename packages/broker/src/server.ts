@@ -38,13 +38,14 @@ import { groupServiceConfig } from './coordinators/group-service-config.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
 import { shareCoordinatorConfig } from './coordinators/share-coordinator-config.ts';
 import { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
+import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import { onDirectoryFailures } from './directory-failures.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
 import { randomUuid, readBootstrapCheckpoint } from './format.ts';
 import { brokerHandlers, controllerListenerHandlers } from './handlers/index.ts';
 import { ProduceTurn } from './handlers/produce-turn.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
-import { newInternalTopic } from './internal-topics.ts';
+import { newInternalTopic, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from './internal-topics.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
@@ -64,6 +65,9 @@ import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
 import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
 import { clientMetricsSubscriptions } from './telemetry/client-metrics-subscriptions.ts';
 import { type CreateTopic, TopicCreation } from './topic-creation.ts';
+import { transactionParts } from './transactions/transaction-parts.ts';
+import type { TransactionVerifier } from './transactions/transaction-verifier.ts';
+import { verifyOffsetCommit } from './transactions/verify-offset-commit.ts';
 
 export type ServerOptions = {
   readonly runtime: Runtime;
@@ -77,8 +81,6 @@ export type ServerOptions = {
   readonly signal?: AbortSignal | undefined;
 };
 
-const CONSUMER_OFFSETS = '__consumer_offsets';
-const SHARE_GROUP_STATE = '__share_group_state';
 const TASK_INTERVAL_MS = 1_000;
 const HAND_OVER_PATIENCE_MS = 5_000;
 const ANSWER_GRACE_MS = 2_000;
@@ -202,23 +204,35 @@ export class BrokerServer {
       });
 
       const partitions = new Partitions();
+      const ids = producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch);
+      const coordinatorRuntime = { ...runtime, logger: loggers.logger('coordinator') };
+      const { transactions, markers, verifier } = transactionParts({
+        runtime: coordinatorRuntime,
+        settings,
+        metadata,
+        partitions,
+        producerIds: ids,
+        endInGroups: (partition, marker) => groups.endTransaction(partition, marker),
+      });
+      undo.push(() => transactions.shutdown());
       const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => shareState.shutdown());
       const topics = topicCreation(runtime, controller, settings, metadata);
       const sharePersister = new LocalSharePersister({
         coordinator: shareState,
         ensureTopic: () =>
-          metadata.partitionCount(SHARE_GROUP_STATE) === undefined ? topics.ensure(SHARE_GROUP_STATE) : undefined,
+          metadata.partitionCount(SHARE_STATE_TOPIC) === undefined ? topics.ensure(SHARE_STATE_TOPIC) : undefined,
         timers: runtime.timers,
       });
       undo.push(() => sharePersister.shutdown());
-      const groups = groupCoordinators({
-        runtime: { ...runtime, logger: loggers.logger('coordinator') },
+      const groups: GroupCoordinatorService = groupCoordinators({
+        runtime: coordinatorRuntime,
         settings,
         metadata,
         partitions,
         createTopic: createTopicWith(controller),
         sharePersister,
+        verifier,
       });
       undo.push(() => groups.shutdown());
       const sharing = new Sharing({
@@ -280,6 +294,7 @@ export class BrokerServer {
         moves,
         groups,
         shareState,
+        transactions,
         runtime,
       });
       onDirectoryFailures({
@@ -318,7 +333,10 @@ export class BrokerServer {
         shareState,
         sharePersister,
         sharing,
-        producerIds: producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch),
+        transactions,
+        markers,
+        verifier,
+        producerIds: ids,
         topicCreation: topics,
         clientMetrics,
       };
@@ -375,13 +393,26 @@ export class BrokerServer {
   }
 
   async #leaveAndClose(): Promise<void> {
-    const { clientMetrics, config, controller, groups, shareState, sharing, moves, quorum, logManager, partitions, runtime } =
-      this.#parts;
+    const {
+      clientMetrics,
+      config,
+      controller,
+      groups,
+      shareState,
+      sharing,
+      transactions,
+      moves,
+      quorum,
+      logManager,
+      partitions,
+      runtime,
+    } = this.#parts;
     if (config.get('controlled.shutdown.enable')) {
       await this.#lifecycle
         .leave(HAND_OVER_PATIENCE_MS)
         .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     } else this.#lifecycle.fallSilent();
+    transactions.shutdown();
     groups.shutdown();
     sharing.close();
     this.#sharePersister.shutdown();
@@ -565,19 +596,17 @@ type GroupParts = {
   readonly partitions: Partitions;
   readonly createTopic: CreateTopic;
   readonly sharePersister: SharePersister;
+  readonly verifier: TransactionVerifier;
 };
 
 function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
-  const { runtime, settings, metadata, partitions, createTopic, sharePersister } = parts;
+  const { runtime, settings, metadata, partitions, createTopic, sharePersister, verifier } = parts;
   const groups = new GroupCoordinatorService({
     runtime,
     config: groupServiceConfig((name) => settings.get(name)),
-    partitionCount: () => metadata.partitionCount(CONSUMER_OFFSETS),
+    partitionCount: () => metadata.partitionCount(OFFSETS_TOPIC),
     log: (index) =>
-      coordinatedPartition(
-        partitions.leader(CONSUMER_OFFSETS, index),
-        () => settings.topic(CONSUMER_OFFSETS)['min.insync.replicas'],
-      ),
+      coordinatedPartition(partitions.leader(OFFSETS_TOPIC, index), () => settings.topic(OFFSETS_TOPIC)['min.insync.replicas']),
     topics: committedTopics(metadata),
     configOf: (groupId) => settings.group(groupId),
     isEnabled: (protocol) => isGroupProtocolEnabled(protocol, settings, metadata),
@@ -586,6 +615,11 @@ function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
       persister: sharePersister,
       latestOffset: (topic, index) => partitions.leader(topic, index).highWatermark,
     },
+    verifyTransaction: verifyOffsetCommit({
+      partitions,
+      verifier,
+      isVerified: () => settings.get('transaction.partition.verification.enable'),
+    }),
   });
   metadata.onChange(({ topics }) => {
     if (topics.size === 0) return;
@@ -605,13 +639,13 @@ function shareCoordinator(
   return new ShareCoordinatorService({
     runtime,
     config: shareCoordinatorConfig((name) => settings.get(name)),
-    partitionCount: () => metadata.partitionCount(SHARE_GROUP_STATE),
+    partitionCount: () => metadata.partitionCount(SHARE_STATE_TOPIC),
     log: (index) =>
       coordinatedPartition(
-        partitions.leader(SHARE_GROUP_STATE, index),
-        () => settings.topic(SHARE_GROUP_STATE)['min.insync.replicas'],
+        partitions.leader(SHARE_STATE_TOPIC, index),
+        () => settings.topic(SHARE_STATE_TOPIC)['min.insync.replicas'],
       ),
-    deleteRecordsBefore: (index, offset) => void partitions.leader(SHARE_GROUP_STATE, index).deleteRecordsBefore(offset),
+    deleteRecordsBefore: (index, offset) => void partitions.leader(SHARE_STATE_TOPIC, index).deleteRecordsBefore(offset),
     hasPartition: (topicId, index) => {
       const name = metadata.topicName(topicId);
       return name !== undefined && metadata.hasPartition(name, index);
@@ -641,13 +675,15 @@ type Replicas = {
   readonly moves: ReplicaMoves;
   readonly groups: GroupCoordinatorService;
   readonly shareState: ShareCoordinatorService;
+  readonly transactions: TransactionCoordinatorService;
   readonly runtime: Runtime;
 };
 
-function replicaPublisher({ nodeId, groups, shareState, runtime, ...replicas }: Replicas): ReplicaPublisher {
-  const coordinators = new Map<string, GroupCoordinatorService | ShareCoordinatorService>([
-    [CONSUMER_OFFSETS, groups],
-    [SHARE_GROUP_STATE, shareState],
+function replicaPublisher({ nodeId, groups, shareState, transactions, runtime, ...replicas }: Replicas): ReplicaPublisher {
+  const coordinators = new Map<string, GroupCoordinatorService | ShareCoordinatorService | TransactionCoordinatorService>([
+    [OFFSETS_TOPIC, groups],
+    [SHARE_STATE_TOPIC, shareState],
+    [TRANSACTIONS_TOPIC, transactions],
   ]);
   return new ReplicaPublisher({
     ...replicas,

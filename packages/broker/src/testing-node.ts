@@ -14,6 +14,7 @@ import {
   ListOffsets,
   Metadata,
   Produce,
+  readControlRecord,
   type Uuid,
   type Writable,
 } from '@ottla/protocol';
@@ -42,6 +43,9 @@ export const testSettings: Readonly<Record<string, string>> = {
   'log.dirs': '/data',
   'offsets.topic.num.partitions': '2',
   'offsets.topic.replication.factor': '1',
+  'transaction.state.log.num.partitions': '2',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
   'group.initial.rebalance.delay.ms': '0',
   // A record every half a second makes long virtual times long.
   'metadata.max.idle.interval.ms': '0',
@@ -188,6 +192,11 @@ export class TestClient {
     return this.#world.runUntil(this.later(api, request, version));
   }
 
+  /** Lets virtual time pass. */
+  pause(ms: number): Promise<void> {
+    return this.#world.advance(ms);
+  }
+
   /** The error's name. */
   async createTopic(
     name: string,
@@ -284,6 +293,25 @@ export class TestClient {
     };
   }
 
+  /** What a read_committed consumer delivers, from the start: up to the last stable offset, without what was aborted. */
+  async fetchCommitted(topic: string, { partition = 0 } = {}): Promise<string[]> {
+    const { responses } = await this.ask(Fetch, await this.fetchRequest(topic, { partition, isolationLevel: 1 }));
+    const [fetched] = responses[0]!.partitions;
+    const aborted = (fetched!.abortedTransactions ?? []).toSorted((a, b) => a.firstOffset - b.firstOffset);
+    const dropping = new Set<number>();
+    const values: string[] = [];
+    for (const batch of batchesOf(fetched!.records ?? new Uint8Array(0))) {
+      while (aborted.length > 0 && aborted[0]!.firstOffset <= batch.lastOffset) dropping.add(aborted.shift()!.producerId);
+      if (batch.isControl) {
+        const [record] = [...batch.records()].map(readControlRecord);
+        if (record!.type === 'abort') dropping.delete(batch.producerId);
+      } else if (!(batch.isTransactional && dropping.has(batch.producerId))) {
+        values.push(...[...batch.records()].map(({ value }) => text.decode(value!)));
+      }
+    }
+    return values;
+  }
+
   /** The values of the records from an offset on. */
   async fetch(topic: string, options: FetchOptions = {}): Promise<string[]> {
     return valuesIn(await this.ask(Fetch, await this.fetchRequest(topic, options), options.version));
@@ -319,11 +347,12 @@ export class TestClient {
 type FetchRequest = Parameters<typeof Fetch.request.write>[1];
 type FetchResponse = ReturnType<typeof Fetch.response.read>;
 
+/** Of the data: control records are no values. */
 export function valuesIn({ responses }: FetchResponse): string[] {
   return responses.flatMap(({ partitions }) =>
     partitions.flatMap(({ records }) =>
       [...batchesOf(records ?? new Uint8Array(0))].flatMap((batch) =>
-        [...batch.records()].map(({ value }) => text.decode(value!)),
+        batch.isControl ? [] : [...batch.records()].map(({ value }) => text.decode(value!)),
       ),
     ),
   );

@@ -1,9 +1,11 @@
-import { type CompressionCodec, KafkaError } from '@ottla/protocol';
+import { buildControlBatch, type CompressionCodec, KafkaError } from '@ottla/protocol';
 import type { Runtime, Timer } from '@ottla/runtime';
+import type { VerificationGuard } from '@ottla/storage';
+import type { TransactionMarker } from '../transactions/transaction-marker.ts';
 import { loadMachine } from './coordinator-loader.ts';
-import type { CoordinatorLog } from './coordinator-log.ts';
+import type { CoordinatorAppend, CoordinatorLog } from './coordinator-log.ts';
 import type { CoordinatorMachine, MachineOutcome, Moment, RecordCodec } from './coordinator-machine.ts';
-import { fitsAlone, OpenBatch } from './record-batcher.ts';
+import { fitsAlone, OpenBatch, type TransactionalWriter } from './record-batcher.ts';
 
 export type CoordinatorPartitionConfig = {
   /** How long records wait for company: 0 for none, -1 for the rest of this turn of the event loop. */
@@ -24,7 +26,11 @@ export type CoordinatorPartitionOptions<Machine, Record> = {
   readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'logger'>;
   /** The machine and the log have come apart: the owner loads the partition again. */
   readonly onDiverged: () => void;
+  /** Called after each operation, commit and failure, and when the partition was loaded: what the machine wants done outside can be taken from it. */
+  readonly onEffects?: ((machine: Machine) => void) | undefined;
 };
+
+type Writer = TransactionalWriter & { readonly verificationGuard: VerificationGuard | undefined };
 
 type State = 'loading' | 'active' | 'failed' | 'closed';
 
@@ -134,6 +140,45 @@ export class CoordinatorPartition<
     return this.#whole(() => this.#submit(decide(this.#machine, this.#moment())));
   }
 
+  /** As `write`, in a transaction of a producer: the records take effect when its marker comes, see `endTransaction`. */
+  writeTransactional<Response>(
+    writer: Writer,
+    decide: (machine: Machine, moment: Moment) => MachineOutcome<Record, Continuation, Response>,
+  ): Promise<Response> {
+    this.#requireActive();
+    return this.#whole(() => {
+      // A batch has one producer. Should the append fail, the decision is made upon what is left.
+      this.#append();
+      return this.#submit(decide(this.#machine, this.#moment()), writer);
+    });
+  }
+
+  /** Writes the marker that ends a producer's transaction, in the log and in the machine. Resolves when it is committed. */
+  endTransaction(marker: TransactionMarker): Promise<void> {
+    this.#requireActive();
+    const { producerId, producerEpoch, isCommit, coordinatorEpoch, transactionVersion } = marker;
+    return this.#whole(() => {
+      this.#append();
+      const offset = this.#endOffset;
+      const bytes = buildControlBatch({
+        records: [{ type: isCommit ? 'commit' : 'abort', coordinatorEpoch }],
+        timestamp: this.#options.runtime.clock.nowMs(),
+        baseOffset: offset,
+        producerId,
+        producerEpoch,
+      });
+      try {
+        const endOffset = this.#appendBatch(offset, bytes, { transactionVersion2: transactionVersion >= 2 });
+        this.#machine.replayTransactionEnd(producerId, isCommit, offset);
+        return new Promise<void>((committed, failed) => {
+          this.#appended(endOffset, [{ continuation: undefined, committed, failed }]);
+        });
+      } catch (error) {
+        return Promise.reject(this.#asKafkaError(error));
+      }
+    });
+  }
+
   /** Runs an operation whose response may have to wait for others: it comes as the answer to the token. */
   park<Response>(
     decide: (machine: Machine, moment: Moment, token: number) => MachineOutcome<Record, Continuation, undefined>,
@@ -204,10 +249,15 @@ export class CoordinatorPartition<
         if (this.#state === 'active') this.#scheduleWake();
       }
       this.#depth--;
+      this.#tellEffects();
     }
   }
 
-  #submit<Response>(outcome: MachineOutcome<Record, Continuation, Response>): Promise<Response> {
+  #tellEffects(): void {
+    if (this.#depth === 0 && this.#state === 'active') this.#options.onEffects?.(this.#machine);
+  }
+
+  #submit<Response>(outcome: MachineOutcome<Record, Continuation, Response>, writer?: Writer): Promise<Response> {
     const done = new Promise<Response>((resolve, reject) => {
       const operation: Operation<Continuation> = {
         continuation: outcome.continuation,
@@ -215,7 +265,7 @@ export class CoordinatorPartition<
         failed: reject,
       };
       if (outcome.records.length === 0) this.#afterAllBefore(operation);
-      else this.#accumulate(outcome.records, outcome.atomic, operation);
+      else this.#accumulate(outcome.records, outcome.atomic, operation, writer);
       this.#deliver(outcome.answers);
     });
     // Whoever has no use for the response (a timer's work) has none for its failure either: the machine was told.
@@ -239,7 +289,7 @@ export class CoordinatorPartition<
     else operation.committed();
   }
 
-  #accumulate(records: readonly Record[], atomic: boolean, operation: Operation<Continuation>): void {
+  #accumulate(records: readonly Record[], atomic: boolean, operation: Operation<Continuation>, writer?: Writer): void {
     const encoded = records.map((record) => this.#options.codec.encode(record));
     const maxBytes = this.#log.maxBatchBytes;
     const pieces = atomic ? [encoded] : encoded.map((record) => [record]);
@@ -252,22 +302,23 @@ export class CoordinatorPartition<
     let index = 0;
     for (const piece of pieces) {
       if (this.#batch !== null && !this.#batch.hasRoomFor(piece, maxBytes)) {
-        const error = this.#append();
+        const error = this.#append(writer);
         if (error !== null) {
           // It was decided upon what has just been undone.
           this.#failed([operation], error);
           return;
         }
       }
-      this.#batch ??= new OpenBatch(this.#endOffset);
+      this.#batch ??= new OpenBatch(this.#endOffset, writer);
       for (const record of piece) {
-        this.#machine.replay(records[index]!, { offset: this.#batch.nextOffset, producerId: -1 });
+        this.#machine.replay(records[index]!, { offset: this.#batch.nextOffset, producerId: writer?.producerId ?? -1 });
         this.#batch.add(record);
         index++;
       }
     }
     this.#batch!.operations.push(operation);
-    this.#scheduleAppend();
+    if (writer === undefined) this.#scheduleAppend();
+    else this.#append(writer);
   }
 
   get #nextOffset(): number {
@@ -293,21 +344,15 @@ export class CoordinatorPartition<
   }
 
   /** Appends the open batch. An error has undone it, and failed its operations. */
-  #append(): KafkaError | null {
+  #append(writer?: Writer): KafkaError | null {
     this.#appendTimer?.cancel();
     this.#appendTimer = null;
     const batch = this.#batch;
     if (batch === null || this.#state !== 'active') return null;
     this.#batch = null;
     try {
-      if (this.#log.logEndOffset !== batch.baseOffset) {
-        this.#followUps.push(this.#options.onDiverged);
-        throw new KafkaError(
-          'NOT_COORDINATOR',
-          `${this.#options.name} was written to by another: its coordinator loads it again`,
-        );
-      }
-      const endOffset = this.#log.append(batch.build(this.#options.config.compression, this.#options.runtime.clock.nowMs()));
+      const bytes = batch.build(this.#options.config.compression, this.#options.runtime.clock.nowMs());
+      const endOffset = this.#appendBatch(batch.baseOffset, bytes, { verificationGuard: writer?.verificationGuard });
       this.#appended(endOffset, batch.operations);
       return null;
     } catch (error) {
@@ -317,6 +362,14 @@ export class CoordinatorPartition<
       this.#failed(batch.operations.toReversed(), reason);
       return reason;
     }
+  }
+
+  #appendBatch(baseOffset: number, bytes: Uint8Array, options: CoordinatorAppend): number {
+    if (this.#log.logEndOffset !== baseOffset) {
+      this.#followUps.push(this.#options.onDiverged);
+      throw new KafkaError('NOT_COORDINATOR', `${this.#options.name} was written to by another: its coordinator loads it again`);
+    }
+    return this.#log.append(bytes, options);
   }
 
   #appended(endOffset: number, operations: Operation<Continuation>[]): void {

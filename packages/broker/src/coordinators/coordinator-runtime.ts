@@ -1,5 +1,6 @@
 import { KafkaError } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
+import type { TransactionMarker } from '../transactions/transaction-marker.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import type { CoordinatorMachine, MachineOutcome, Moment, RecordCodec } from './coordinator-machine.ts';
 import { CoordinatorPartition, type CoordinatorPartitionConfig } from './coordinator-partition.ts';
@@ -13,6 +14,8 @@ export type CoordinatorRuntimeOptions<Machine, Record> = {
   readonly log: (partition: number) => CoordinatorLog;
   readonly config: CoordinatorPartitionConfig;
   readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'logger'>;
+  /** See `CoordinatorPartitionOptions.onEffects`. */
+  readonly onEffects?: (machine: Machine, from: { readonly partition: number; readonly leaderEpoch: number }) => void;
 };
 
 /**
@@ -69,6 +72,24 @@ export class CoordinatorRuntime<
     return this.#led(partition).write(decide);
   }
 
+  writeTransactional<Response>(
+    partition: number,
+    writer: Parameters<CoordinatorPartition<Machine, Record, Continuation>['writeTransactional']>[0],
+    decide: (machine: Machine, moment: Moment) => MachineOutcome<Record, Continuation, Response>,
+  ): Promise<Response> {
+    return this.#led(partition).writeTransactional(writer, decide);
+  }
+
+  /** Throws NOT_COORDINATOR, COORDINATOR_LOAD_IN_PROGRESS. */
+  requireActive(partition: number): void {
+    this.#led(partition).read(() => undefined);
+  }
+
+  /** The marker that ends a producer's transaction in a partition, see `CoordinatorPartition.endTransaction`. */
+  async endTransaction(partition: number, marker: TransactionMarker): Promise<void> {
+    await this.#led(partition).endTransaction(marker);
+  }
+
   park<Response>(
     partition: number,
     decide: (machine: Machine, moment: Moment, token: number) => MachineOutcome<Record, Continuation, undefined>,
@@ -93,7 +114,7 @@ export class CoordinatorRuntime<
   }
 
   async #load(partition: number, leaderEpoch: number): Promise<void> {
-    const { topic, createMachine, codec, log, config, runtime } = this.#options;
+    const { topic, createMachine, codec, log, config, runtime, onEffects } = this.#options;
     const name = `${topic}-${partition}`;
     const coordinated = new CoordinatorPartition<Machine, Record, Continuation>({
       name,
@@ -103,6 +124,7 @@ export class CoordinatorRuntime<
       codec,
       config,
       runtime,
+      onEffects: onEffects && ((machine) => onEffects(machine, { partition, leaderEpoch })),
       onDiverged: () => {
         runtime.logger.error('coordinator state and log have diverged: loading again', { partition: name });
         coordinated.close();

@@ -43,6 +43,7 @@ function start(config: Partial<GroupServiceConfig['partition']> = {}) {
     partitionCount: () => 1,
     log: () => log,
     topics,
+    verifyTransaction: () => Promise.resolve(undefined),
     configOf: () => assert.fail('no group here has configs'),
     isEnabled: () => true,
     createTopic: () => assert.fail('no topic is created here'),

@@ -10,13 +10,15 @@ import {
   type Writable,
 } from '@ottla/protocol';
 import type { Logger, Runtime } from '@ottla/runtime';
+import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import type { CreateTopic } from '../topic-creation.ts';
+import type { TransactionMarker } from '../transactions/transaction-marker.ts';
 import { ClassicGroupService } from './classic-group-service.ts';
 import { ConsumerGroupService } from './consumer-group-service.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import { CoordinatorRuntime } from './coordinator-runtime.ts';
-import { GroupOffsetService } from './group-offset-service.ts';
-import { CONSUMER_OFFSETS, GroupPartitions, type GroupRequestContext } from './group-partitions.ts';
+import { GroupOffsetService, type VerifyTransaction } from './group-offset-service.ts';
+import { GroupPartitions, type GroupRequestContext } from './group-partitions.ts';
 import type { GroupProtocolName } from './group-protocols.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
 import { ShareGroupService, type ShareGroupSurroundings } from './share-group-service.ts';
@@ -37,6 +39,7 @@ export type GroupCoordinatorServiceOptions = {
   readonly isEnabled: (protocol: GroupProtocolName) => boolean;
   readonly createTopic: CreateTopic;
   readonly share: Omit<ShareGroupSurroundings, 'logger'>;
+  readonly verifyTransaction: VerifyTransaction;
 };
 
 /**
@@ -56,11 +59,11 @@ export class GroupCoordinatorService {
   #config: GroupServiceConfig;
 
   constructor(options: GroupCoordinatorServiceOptions) {
-    const { config, log, partitionCount, runtime, topics, configOf, isEnabled, createTopic, share } = options;
+    const { config, log, partitionCount, runtime, topics, configOf, isEnabled, createTopic, share, verifyTransaction } = options;
     this.#config = config;
     this.#logger = runtime.logger;
     this.#runtime = new CoordinatorRuntime<GroupCoordinator>({
-      topic: CONSUMER_OFFSETS,
+      topic: OFFSETS_TOPIC,
       createMachine: () => new GroupCoordinator({ config: this.#config.group, topics, configOf }),
       codec: { encode: encodeGroupRecord, decode: decodeGroupRecord },
       log,
@@ -81,7 +84,7 @@ export class GroupCoordinatorService {
       internalTopics: new StreamsInternalTopics({ create: createTopic, clock: runtime.clock, logger: runtime.logger }),
     });
     this.share = new ShareGroupService(this.#partitions, { ...share, logger: runtime.logger });
-    this.offsets = new GroupOffsetService(this.#partitions);
+    this.offsets = new GroupOffsetService(this.#partitions, verifyTransaction);
   }
 
   // ── life ──
@@ -106,6 +109,11 @@ export class GroupCoordinatorService {
       if (result.status === 'fulfilled') continue;
       this.#logger.warn('offsets of deleted topics could not be removed', { error: result.reason });
     }
+  }
+
+  /** The marker that ends a producer's transaction: what it has committed in this partition counts, or never will. */
+  endTransaction(partition: number, marker: TransactionMarker): Promise<void> {
+    return this.#runtime.endTransaction(partition, marker);
   }
 
   /** Topics were created (`hasNew`), changed or deleted; `topics` says so already. */

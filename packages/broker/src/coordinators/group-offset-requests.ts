@@ -28,7 +28,7 @@ type DeletedTopic = NonNullable<Writable<OffsetDeleteResponse>['topics']>[number
 
 /** Splits a commit into what can be committed and the answer for the rest. */
 export function resolveCommit(
-  request: OffsetCommitRequest,
+  request: Pick<OffsetCommitRequest, 'topics'>,
   topics: GroupTopics,
   apiVersion: number,
 ): { accepted: CommitTopic[]; refused: CommittedTopic[] } {

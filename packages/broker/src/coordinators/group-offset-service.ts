@@ -8,8 +8,12 @@ import {
   type OffsetDeleteResponse,
   type OffsetFetchRequest,
   type OffsetFetchResponse,
+  type TxnOffsetCommitRequest,
+  type TxnOffsetCommitResponse,
   type Writable,
+  ZERO_UUID,
 } from '@ottla/protocol';
+import type { VerificationGuard } from '@ottla/storage';
 import {
   failedCommit,
   failedFetch,
@@ -24,12 +28,24 @@ import {
 } from './group-offset-requests.ts';
 import { type GroupPartitions, type GroupRequestContext, requireGroupId } from './group-partitions.ts';
 
+/**
+ * Makes sure that a partition of `__consumer_offsets` is part of the producer's transaction, and gives what its first batch there needs. Rejects
+ * with what the transaction coordinator says.
+ */
+export type VerifyTransaction = (
+  partition: number,
+  request: Pick<TxnOffsetCommitRequest, 'transactionalId' | 'producerId' | 'producerEpoch'>,
+  apiVersion: number,
+) => Promise<VerificationGuard | undefined>;
+
 /** The APIs for the offsets that groups commit, of every protocol. */
 export class GroupOffsetService {
   readonly #partitions: GroupPartitions;
+  readonly #verify: VerifyTransaction;
 
-  constructor(partitions: GroupPartitions) {
+  constructor(partitions: GroupPartitions, verify: VerifyTransaction) {
     this.#partitions = partitions;
+    this.#verify = verify;
   }
 
   async offsetCommit(request: OffsetCommitRequest, { apiVersion }: GroupRequestContext): Promise<Writable<OffsetCommitResponse>> {
@@ -40,6 +56,31 @@ export class GroupOffsetService {
         this.#partitions.coordinators.write(this.#partitions.of(request.groupId), (groups, moment) =>
           groups.offsets.commit({ ...request, topics: accepted }, { apiVersion }, moment),
         ),
+      (error) => ({ topics: failedCommit(accepted, errors[error].code) }),
+    );
+    return { topics: refused.length === 0 ? topics : mergeTopics(refused, topics ?? []) };
+  }
+
+  /** Offsets that count when the producer's transaction is committed. The transaction's coordinator is asked first whether they are part of it. */
+  async txnOffsetCommit(
+    request: TxnOffsetCommitRequest,
+    { apiVersion }: GroupRequestContext,
+  ): Promise<Writable<TxnOffsetCommitResponse>> {
+    const named = request.topics.map((topic) => ({ ...topic, topicId: ZERO_UUID }));
+    const { accepted, refused } = resolveCommit({ topics: named }, this.#partitions.topics, 0);
+    if (accepted.length === 0) return { topics: refused };
+    const { coordinators } = this.#partitions;
+    const { producerId, producerEpoch } = request;
+    const { topics } = await this.#partitions.answer<Writable<TxnOffsetCommitResponse>>(
+      async () => {
+        const partition = this.#partitions.of(request.groupId);
+        coordinators.requireActive(partition);
+        const verificationGuard = await this.#verify(partition, request, apiVersion);
+        const writer = { producerId, producerEpoch, verificationGuard };
+        return coordinators.writeTransactional(partition, writer, (groups, moment) =>
+          groups.offsets.commitInTransaction({ ...request, topics: accepted }, { apiVersion }, moment),
+        );
+      },
       (error) => ({ topics: failedCommit(accepted, errors[error].code) }),
     );
     return { topics: refused.length === 0 ? topics : mergeTopics(refused, topics ?? []) };

@@ -1,10 +1,9 @@
 import { coordinatorErrorOf, type GroupCoordinator, type GroupTopics } from '@ottla/coordinator';
 import { type ErrorName, KafkaError, partitionForGroup } from '@ottla/protocol';
 import type { Random, Runtime } from '@ottla/runtime';
+import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import type { CoordinatorRuntime } from './coordinator-runtime.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
-
-export const CONSUMER_OFFSETS = '__consumer_offsets';
 
 /** Who sent a group request, and in which version. */
 export type GroupRequestContext = {
@@ -52,10 +51,7 @@ export class GroupPartitions {
   of(groupId: string): number {
     const { count } = this;
     if (count === undefined)
-      throw new KafkaError(
-        'NOT_COORDINATOR',
-        `${CONSUMER_OFFSETS} does not exist yet: look the coordinator up to have it created`,
-      );
+      throw new KafkaError('NOT_COORDINATOR', `${OFFSETS_TOPIC} does not exist yet: look the coordinator up to have it created`);
     return partitionForGroup(groupId, count);
   }
 

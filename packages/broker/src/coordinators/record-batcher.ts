@@ -2,6 +2,9 @@ import { buildBatch, type CompressionCodec } from '@ottla/protocol';
 
 type KeyAndValue = { readonly key: Uint8Array; readonly value: Uint8Array | null };
 
+/** The producer in whose transaction records are written. */
+export type TransactionalWriter = { readonly producerId: number; readonly producerEpoch: number };
+
 const BATCH_HEADER_BYTES = 61;
 /** Lengths, deltas, attributes and header count of a record, at their largest. */
 const RECORD_OVERHEAD_BYTES = 32;
@@ -12,17 +15,19 @@ export function estimatedBytes(records: readonly KeyAndValue[]): number {
 }
 
 /**
- * The records that go into one append, and the operations that wait for it. Like Kafka's coordinators it writes without a producer
- * id, yet with base sequence 0.
+ * The records that go into one append, and the operations that wait for it. Like Kafka's coordinators it writes with base sequence 0,
+ * and without a producer id unless the records are part of a producer's transaction.
  */
 export class OpenBatch<Operation> {
   readonly baseOffset: number;
   readonly operations: Operation[] = [];
+  readonly #writer: TransactionalWriter | undefined;
   readonly #records: KeyAndValue[] = [];
   #bytes = BATCH_HEADER_BYTES;
 
-  constructor(baseOffset: number) {
+  constructor(baseOffset: number, writer?: TransactionalWriter) {
     this.baseOffset = baseOffset;
+    this.#writer = writer;
   }
 
   get nextOffset(): number {
@@ -44,9 +49,21 @@ export class OpenBatch<Operation> {
 
   build(codec: CompressionCodec, timestamp: number): Uint8Array {
     const records = this.#records.map(({ key, value }) => ({ key, value, timestamp }));
-    return buildBatch({ records, codec, baseOffset: this.baseOffset, producerId: -1, producerEpoch: -1, baseSequence: 0 });
+    const { producerId, producerEpoch } = this.#writer ?? NOBODY;
+    const isTransactional = this.#writer !== undefined;
+    return buildBatch({
+      records,
+      codec,
+      baseOffset: this.baseOffset,
+      producerId,
+      producerEpoch,
+      baseSequence: 0,
+      isTransactional,
+    });
   }
 }
+
+const NOBODY: TransactionalWriter = { producerId: -1, producerEpoch: -1 };
 
 export function fitsAlone(records: readonly KeyAndValue[], maxBytes: number): boolean {
   return BATCH_HEADER_BYTES + estimatedBytes(records) <= maxBytes;

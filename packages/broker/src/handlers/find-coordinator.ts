@@ -1,14 +1,16 @@
 import { keyOfText, textOfKey } from '@ottla/coordinator';
 import { FindCoordinator, type FindCoordinatorResponse, KafkaError, partitionForGroup, type Writable } from '@ottla/protocol';
+import { OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from '../internal-topics.ts';
 import { type Failure, failureOf, handler, orFailure, type RequestContext } from './handler.ts';
 
 /** What can be looked up: the topic that the coordinator keeps its state in, and the text whose hash chooses its partition. */
 type Kind = { readonly topic: string; readonly since: number; readonly textOf: (key: string) => string };
 
 const kinds: ReadonlyMap<number, Kind> = new Map([
-  [0, { topic: '__consumer_offsets', since: 0, textOf: (groupId) => groupId }],
+  [0, { topic: OFFSETS_TOPIC, since: 0, textOf: (groupId) => groupId }],
+  [1, { topic: TRANSACTIONS_TOPIC, since: 1, textOf: (transactionalId) => transactionalId }],
   // Throws INVALID_REQUEST.
-  [2, { topic: '__share_group_state', since: 6, textOf: (key) => textOfKey(keyOfText(key)) }],
+  [2, { topic: SHARE_STATE_TOPIC, since: 6, textOf: (key) => textOfKey(keyOfText(key)) }],
 ]);
 
 const NOBODY = { nodeId: -1, host: '', port: -1 };
@@ -16,7 +18,7 @@ const NOBODY = { nodeId: -1, host: '', port: -1 };
 type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']>[number];
 
 /**
- * FindCoordinator: the broker that runs a group, or keeps the state of a share partition.
+ * FindCoordinator: the broker that runs a group, coordinates a transactional id, or keeps the state of a share partition.
  * v1 keyType; v4 many keys at once (KIP-699); v6 share partitions (KIP-932)
  */
 export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
@@ -34,7 +36,7 @@ async function finder(
   try {
     const kind = kinds.get(keyType);
     if (kind === undefined || apiVersion < kind.since)
-      throw new KafkaError('INVALID_REQUEST', 'this release of Ottla coordinates groups and share partitions only');
+      throw new KafkaError('INVALID_REQUEST', `there is no coordinator of key type ${keyType} in version ${apiVersion}`);
     const { topic, textOf } = kind;
     const partitions = await broker.topicCreation.partitionCountOf(topic);
     return (key) =>

@@ -28,6 +28,7 @@ import { shareFetch } from './share-fetch.ts';
 import { shareGroupHandlers } from './share-groups.ts';
 import { shareStateHandlers } from './share-state.ts';
 import { streamsGroupHandlers } from './streams-groups.ts';
+import { transactionHandlers } from './transactions.ts';
 
 /** What is served only where a node is set up for it. */
 export type OptionalApis = { readonly clientTelemetry: boolean };
@@ -55,6 +56,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     shareAcknowledge,
     deleteRecords,
     initProducerId,
+    ...transactionHandlers,
     describeCluster,
     describeConfigs,
     incrementalAlterConfigs,

@@ -1,9 +1,10 @@
 import { KafkaError, type ProduceRequest } from '@ottla/protocol';
-import { type DecompressionBudget, RecordValidationError } from '@ottla/storage';
+import { type DecompressionBudget, NO_GUARD, RecordValidationError, type VerificationGuard } from '@ottla/storage';
 import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
 import { failureOf, type RequestContext } from './handler.ts';
-import { isTransactional, requireOneBatch } from './produced-batches.ts';
+import { requireOneBatch } from './produced-batches.ts';
+import { type Admission, partitionKey } from './transactional-produce.ts';
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 const FIRST_VERSION_WITH_LEADER_HINTS = 10;
@@ -14,7 +15,12 @@ const NO_RECORDS = new Uint8Array(0);
 const ADMIN_CLIENT_ID = '__admin_client';
 
 /** What holds for all partitions of a Produce request. */
-export type AppendRules = { readonly acks: number; readonly decompression: DecompressionBudget };
+export type AppendRules = {
+  readonly acks: number;
+  readonly decompression: DecompressionBudget;
+  /** Of a request with batches of a transaction. */
+  readonly admission: Admission | undefined;
+};
 
 /** One partition's part of a Produce request, and of its answer: the fields without # are those of the protocol. */
 export class PartitionAppend {
@@ -48,7 +54,12 @@ export class PartitionAppend {
       const { hasStaged } = partition;
       const result = partition.stageAsLeader(
         records!,
-        { origin: 'client', apiVersion: context.apiVersion, decompression: rules.decompression },
+        {
+          origin: 'client',
+          apiVersion: context.apiVersion,
+          decompression: rules.decompression,
+          verificationGuard: rules.admission && this.#guard(partition, rules.admission),
+        },
         rules.acks,
         minInsyncReplicas,
       );
@@ -68,6 +79,14 @@ export class PartitionAppend {
     }
   }
 
+  /** Throws why the batch may not be part of its transaction here. */
+  #guard({ topic }: Partition, { guards, refusals, isVerified }: Admission): VerificationGuard | undefined {
+    const key = partitionKey(topic, this.index);
+    const refusal = refusals.get(key);
+    if (refusal) throw refusal;
+    return isVerified ? (guards.get(key) ?? NO_GUARD) : undefined;
+  }
+
   /** The partition, if the batch may be appended to it. */
   #find(
     topic: Pick<ProduceRequest['topicData'][number], 'name' | 'topicId'>,
@@ -81,7 +100,6 @@ export class PartitionAppend {
     if (!broker.metadata.hasPartition(name, index))
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${name}-${index}`);
     requireOneBatch(records ?? NO_RECORDS, apiVersion);
-    if (isTransactional(records!)) throw new KafkaError('INVALID_TXN_STATE', 'this release of Ottla has no transactions');
     if (acks < -1 || acks > 1) throw new KafkaError('INVALID_REQUIRED_ACKS', `acks must be -1, 0 or 1, not ${acks}`);
     if (isInternalTopic(name) && clientId !== ADMIN_CLIENT_ID)
       throw new KafkaError('INVALID_TOPIC_EXCEPTION', `Cannot append to internal topic ${name}`);

@@ -3,6 +3,7 @@ import { decompressionBudget } from '@ottla/storage';
 import { type Answer, type Failure, handler, type RequestContext, TurnAnswer } from './handler.ts';
 import { PartitionAppend, refusedAppend } from './partition-append.ts';
 import { hasTransactionalBatch } from './produced-batches.ts';
+import { type Admission, produceInTransaction } from './transactional-produce.ts';
 
 type TopicData = ProduceRequest['topicData'][number];
 
@@ -15,16 +16,16 @@ const CORRUPT_MESSAGE = new KafkaError('CORRUPT_MESSAGE').code;
  * v7 zstd may be used (KIP-110)
  * v8 recordErrors name the records at fault (KIP-467)
  * v10 tells the current leader when this is not it (KIP-951)
+ * v11 TRANSACTION_ABORTABLE when a partition is not part of the transaction; v12 it is added by being written to (KIP-890)
  * v13 topics by id (KIP-516)
  *
  * The batches are only staged here: all of a turn are written together, see ProduceTurn.
  */
 export const produce = handler(
   Produce,
-  (request, context): TurnAnswer<ProduceResponse> => {
-    if (hasTransactionalBatch(request) && request.transactionalId === null)
-      throw new KafkaError('TRANSACTIONAL_ID_AUTHORIZATION_FAILED', 'a transactional batch needs a transactional id');
-    return new ProduceAnswer(request, context);
+  (request, context): TurnAnswer<ProduceResponse> | Promise<Answer<ProduceResponse>> => {
+    if (!hasTransactionalBatch(request)) return new ProduceAnswer(request, context);
+    return produceInTransaction(request, context, (admitted, admission) => new ProduceAnswer(admitted, context, admission));
   },
   (failure, request, { connection }) => {
     if (request.acks === 0) {
@@ -55,13 +56,13 @@ class ProduceAnswer extends TurnAnswer<ProduceResponse> {
   readonly #context: RequestContext;
   readonly #topics: TopicAppends[] = [];
 
-  constructor(request: ProduceRequest, context: RequestContext) {
+  constructor(request: ProduceRequest, context: RequestContext, admission?: Admission) {
     super();
     this.#acks = request.acks;
     this.#timeoutMs = request.timeoutMs;
     this.#context = context;
     const topics = lastOfEach(request, context.apiVersion);
-    const rules = { acks: request.acks, decompression: decompressionBudget(recordsBytes(topics)) };
+    const rules = { acks: request.acks, decompression: decompressionBudget(recordsBytes(topics)), admission };
     for (const topic of topics) {
       const partitionResponses: PartitionAppend[] = [];
       for (const data of topic.partitionData) {

@@ -20,7 +20,8 @@ export function coordinatedPartition(partition: Partition, minInsyncReplicas: ()
     },
     // Never released: what is decoded may refer to it.
     read: (startOffset, maxBytes) => partition.read(startOffset, maxBytes, 'logEnd', true).records,
-    append: (batch) => partition.appendAsLeader(batch, { origin: 'coordinator' }, ACKS_ALL, minInsyncReplicas()).lastOffset + 1,
+    append: (batch, options) =>
+      partition.appendAsLeader(batch, { ...options, origin: 'coordinator' }, ACKS_ALL, minInsyncReplicas()).lastOffset + 1,
     whenCommitted: (endOffset) => partition.whenCommitted(endOffset),
   };
 }

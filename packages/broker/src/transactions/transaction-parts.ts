@@ -1,0 +1,56 @@
+import { transactionVersionFeature } from '@ottla/metadata';
+import type { Runtime } from '@ottla/runtime';
+import type { BrokerParts } from '../broker-parts.ts';
+import type { BrokerSettings } from '../broker-settings.ts';
+import type { ClusterMetadata } from '../cluster-metadata.ts';
+import { TransactionCoordinatorService } from '../coordinators/transaction-coordinator-service.ts';
+import { transactionServiceConfig } from '../coordinators/transaction-service-config.ts';
+import { TRANSACTIONS_TOPIC } from '../internal-topics.ts';
+import type { ProducerIds } from '../producer-ids.ts';
+import { coordinatedPartition } from '../replication/coordinated-partition.ts';
+import type { Partitions } from '../replication/partitions.ts';
+import { MarkerSender } from './marker-sender.ts';
+import { MarkerWriter, type MarkerWriterOptions } from './marker-writer.ts';
+import { TransactionVerifier } from './transaction-verifier.ts';
+
+export type TransactionParts = Pick<BrokerParts, 'transactions' | 'markers' | 'verifier'>;
+
+/** The transaction coordinator, and what takes its decisions to partitions and theirs to it. */
+export function transactionParts({
+  runtime,
+  settings,
+  metadata,
+  partitions,
+  producerIds,
+  endInGroups,
+}: {
+  readonly runtime: Runtime;
+  readonly settings: BrokerSettings;
+  readonly metadata: ClusterMetadata;
+  readonly partitions: Partitions;
+  readonly producerIds: ProducerIds;
+  readonly endInGroups: MarkerWriterOptions['endInGroups'];
+}): TransactionParts {
+  const minInsyncReplicas = (topic: string): number => settings.topic(topic)['min.insync.replicas'];
+  const markers = new MarkerWriter({ partitions, clock: runtime.clock, minInsyncReplicas, endInGroups });
+  const hasPartition = (topic: string, index: number): boolean => metadata.hasPartition(topic, index);
+  const transactionVersion = (): number => metadata.image.features.level(transactionVersionFeature);
+  const config = () => transactionServiceConfig((name) => settings.get(name), transactionVersion());
+  const transactions = new TransactionCoordinatorService({
+    runtime,
+    config: config(),
+    partitionCount: () => metadata.partitionCount(TRANSACTIONS_TOPIC),
+    log: (index) =>
+      coordinatedPartition(partitions.leader(TRANSACTIONS_TOPIC, index), () => minInsyncReplicas(TRANSACTIONS_TOPIC)),
+    nextProducerId: () => producerIds.next(),
+    markers: new MarkerSender({ runtime, destination: markers, hasPartition }),
+  });
+  settings.onChange(() => transactions.updateConfig(config()));
+  let level = transactionVersion();
+  metadata.onChange(() => {
+    if (level === transactionVersion()) return;
+    level = transactionVersion();
+    transactions.updateConfig(config());
+  });
+  return { transactions, markers, verifier: new TransactionVerifier(transactions) };
+}
