@@ -156,7 +156,8 @@ for (const transactionVersion of [1, 2]) {
         const model = new Model();
         for (const next of steps) {
           // What is written and not committed was told to nobody, and may be lost: the model begins its next step after either.
-          if (world.committedOffset < world.log.length && (next.type === 'init' || next.type === 'add' || next.type === 'end')) continue;
+          if (world.committedOffset < world.log.length && (next.type === 'init' || next.type === 'add' || next.type === 'end'))
+            continue;
           take(world, model, next);
           world.machine.assertInvariants();
           assert.deepEqual(stored(world.machine.transactions), stored(world.loaded().transactions));

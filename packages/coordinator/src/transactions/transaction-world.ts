@@ -47,7 +47,9 @@ export class TransactionWorld {
   }
 
   init(transactionalId: string, expected?: ProducerIdAndEpoch, timeoutMs = 60_000): ProducerIdAndEpoch | string {
-    return this.run((producerId) => this.machine.initProducerId({ transactionalId, timeoutMs, expected }, producerId, this.moment));
+    return this.run((producerId) =>
+      this.machine.initProducerId({ transactionalId, timeoutMs, expected }, producerId, this.moment),
+    );
   }
 
   add(transactionalId: string, producer: ProducerIdAndEpoch, topic: string, version = 2): string {
