@@ -26,7 +26,7 @@ import {
 } from './streams-member.ts';
 import { StreamsTopology, topologyValueOf } from './streams-topology.ts';
 import { assignmentRecords, groupEpochRecord, STANDBY_REPLICAS } from './streams-turn.ts';
-import { NO_TASKS, type TaskAssignment, type TaskIds, type Tasks, taskIdsOf, tasksOf } from './tasks.ts';
+import { NO_TASKS, sameAssignments, type TaskAssignment, type TaskIds, type Tasks, taskIdsOf, tasksOf } from './tasks.ts';
 
 type Status = NonNullable<Writable<StreamsGroupHeartbeatResponse>['status']>[number];
 
@@ -285,6 +285,9 @@ function answer(
   const { groupId } = group;
   const { memberId, memberEpoch, assigned, userEndpoint } = member;
   const hasOtherTasks = request.memberEpoch === 0 || !sameHeldTasks(before.assigned, assigned);
+  const owned = ownedTasks(request);
+  // An answer may have been lost: a member that names other tasks than it should have is told again, which Kafka does not do.
+  const isUnaware = owned !== null && !sameAssignments(owned, tasksHeld(assigned));
   if (hasOtherTasks && userEndpoint !== null) group.endpointInformationEpoch++;
   const { endpointInformationEpoch } = group;
   if (problem !== null) status.push({ statusCode: STATUS[problem.status], statusDetail: problem.detail });
@@ -297,7 +300,7 @@ function answer(
     memberEpoch,
     heartbeatIntervalMs: state.configOf(groupId)['streams.heartbeat.interval.ms'],
     status,
-    ...(hasOtherTasks && {
+    ...((hasOtherTasks || isUnaware) && {
       activeTasks: taskIdsOf(assigned.active),
       standbyTasks: taskIdsOf(assigned.standby),
       warmupTasks: taskIdsOf(assigned.warmup),
