@@ -3,6 +3,7 @@ import { ClassicGroups } from './classic/classic-groups.ts';
 import { ConsumerGroups } from './consumer/consumer-groups.ts';
 import type { Group } from './group.ts';
 import type { GroupCoordinatorConfig } from './group-coordinator-config.ts';
+import { type MemberDeadline, memberDeadlineKey } from './group-deadline.ts';
 import type { GroupProtocol } from './group-protocol.ts';
 import type { GroupRecord } from './group-record.ts';
 import { GroupState, type GroupSurroundings } from './group-state.ts';
@@ -15,6 +16,8 @@ import { StreamsGroups } from './streams/streams-groups.ts';
 
 type ListedGroup = NonNullable<Writable<ListGroupsResponse>['groups']>[number];
 type DeletedGroup = NonNullable<Writable<DeleteGroupsResponse>['results']>[number];
+
+const EXPIRY_RETRY_MS = 500;
 
 /** Where a record stands in the log, and who wrote it. */
 export type RecordPosition = { readonly offset: number; readonly producerId: number };
@@ -106,7 +109,12 @@ export class GroupCoordinator {
       return { ...turn.outcome(), atomic: false };
     }
     const group = this.#state.groups.get(due.groupId);
-    if (group !== undefined) this.#protocolOf(group).onDeadline(due, turn);
+    if (group === undefined) return turn.outcome();
+    this.#protocolOf(group).onDeadline(due, turn);
+    // What a classic group does at a deadline is done in memory, and needs no record to be true.
+    if (group.type !== 'Classic' && 'memberId' in due && turn.records.length > 0) {
+      turn.continuation ??= { type: 'MemberExpired', groupId: due.groupId, deadline: due };
+    }
     return turn.outcome();
   }
 
@@ -116,6 +124,9 @@ export class GroupCoordinator {
   continueWith(continuation: Continuation, error: KafkaError | null, moment: Moment): Outcome {
     const turn = new Turn(moment);
     switch (continuation.type) {
+      case 'MemberExpired':
+        if (error !== null) this.#expireAgain(continuation.deadline, moment);
+        break;
       case 'ClassicMemberJoined':
       case 'ClassicMemberSynced':
         this.consumer.continueWith(continuation, error, turn);
@@ -224,6 +235,13 @@ export class GroupCoordinator {
   assertInvariants(): void {
     for (const group of this.#state.groups.values()) group.assertInvariants();
     this.#state.offsets.assertInvariants();
+  }
+
+  #expireAgain(deadline: MemberDeadline, { monotonicMs }: Moment): void {
+    const { deadlines } = this.#state;
+    const key = memberDeadlineKey(deadline);
+    // Unless it was heard of meanwhile.
+    if (!deadlines.has(key)) deadlines.set(key, monotonicMs + EXPIRY_RETRY_MS, deadline);
   }
 
   get #protocols(): readonly GroupProtocol<never, never>[] {

@@ -19,6 +19,12 @@ export type GroupDeadline =
   | { readonly type: 'StreamsRebalanceDelayed'; readonly groupId: string }
   | ClassicDeadline;
 
+/** Those that remove a member from a group whose coordinator decides who gets what. */
+export type MemberDeadline = Extract<
+  GroupDeadline,
+  { type: 'SessionExpired' | 'RevocationExpired' | 'RejoinExpired' | 'ResyncExpired' }
+>;
+
 /** A deadline of one group. */
 export type DeadlineOfGroup = Exclude<GroupDeadline, { type: 'RetentionDue' }>;
 
@@ -28,3 +34,16 @@ export const rejoinKey = (groupId: string, memberId: string): string => `rejoin 
 export const resyncKey = (groupId: string, memberId: string): string => `resync ${groupId.length} ${groupId} ${memberId}`;
 export const streamsDelayKey = (groupId: string): string => `streams delay ${groupId}`;
 export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;
+
+export function memberDeadlineKey({ type, groupId, memberId }: MemberDeadline): string {
+  switch (type) {
+    case 'SessionExpired':
+      return sessionKey(groupId, memberId);
+    case 'RevocationExpired':
+      return revocationKey(groupId, memberId);
+    case 'RejoinExpired':
+      return rejoinKey(groupId, memberId);
+    case 'ResyncExpired':
+      return resyncKey(groupId, memberId);
+  }
+}

@@ -32,7 +32,7 @@ type JoinFields = Partial<Omit<JoinGroupRequest, 'groupId' | 'memberId'>> & {
   topics?: string[];
 };
 
-type BeatFields = Partial<Omit<ConsumerGroupHeartbeatRequest, 'groupId' | 'memberId' | 'memberEpoch' | 'topicPartitions'>> & {
+type BeatFields = Partial<Omit<ConsumerGroupHeartbeatRequest, 'groupId' | 'memberId' | 'memberEpoch'>> & {
   topics?: string[];
   owned?: readonly string[];
 };
@@ -43,6 +43,8 @@ export type Beat = {
   readonly memberId?: string;
   readonly epoch?: number;
   readonly assigned?: readonly string[] | undefined;
+  /** The same as `topicId-0`. */
+  readonly topicPartitions?: readonly string[] | undefined;
 };
 
 const defaultGroupConfig = Object.fromEntries(
@@ -91,8 +93,12 @@ export class GroupWorld {
     };
     const token = this.#token(`join ${memberId || '-'}`);
     const uuid = `u${++this.#uuids}`;
+    const newMemberId = `n${this.#uuids}`;
     this.#attempt(token, () =>
-      this.coordinator.classic.join({ request, token, clientId, clientHost: '/127.0.0.1', apiVersion, uuid }, this.moment),
+      this.coordinator.classic.join(
+        { request, token, clientId, clientHost: '/127.0.0.1', apiVersion, uuid, newMemberId },
+        this.moment,
+      ),
     );
     return token;
   }
@@ -163,7 +169,7 @@ export class GroupWorld {
           committedLeaderEpoch: -1,
           committedMetadata: metadata,
         };
-        return { name, topicId: ZERO_UUID, partitions: [partition] };
+        return { name, topicId: this.topics.byName(name)?.id ?? ZERO_UUID, partitions: [partition] };
       }),
       ...rest,
     };
@@ -201,7 +207,10 @@ export class GroupWorld {
       const outcome = this.coordinator.consumer.heartbeat(request, sender, this.moment);
       const { memberId: id, memberEpoch: epoch, assignment } = outcome.response;
       const assigned = assignment?.topicPartitions ? this.#named(assignment.topicPartitions) : undefined;
-      beat = { error: 'NONE', memberId: id ?? '', epoch: epoch ?? 0, assigned };
+      const topicPartitions = assignment?.topicPartitions?.flatMap(({ topicId, partitions }) =>
+        (partitions ?? []).map((partition) => `${topicId}-${partition}`),
+      );
+      beat = { error: 'NONE', memberId: id ?? '', epoch: epoch ?? 0, assigned, topicPartitions };
       return outcome;
     });
     if (error !== undefined) beat = { error };
@@ -358,7 +367,10 @@ export class GroupWorld {
 
   #attempt(token: number | undefined, operation: () => Outcome<unknown>): string | undefined {
     try {
-      return this.submit(operation())?.name;
+      const error = this.submit(operation());
+      // What the operation has not answered itself is answered by its failure.
+      if (error !== null && token !== undefined) this.#answer(token, { errorCode: error.code });
+      return error?.name;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       if (token !== undefined) this.#answer(token, { errorCode: error.code });

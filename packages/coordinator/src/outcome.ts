@@ -1,4 +1,5 @@
 import type { JoinGroupResponse, SyncGroupResponse, Writable } from '@ottla/protocol';
+import type { MemberDeadline } from './group-deadline.ts';
 import type { GroupRecord } from './group-record.ts';
 
 /** The time of an operation, taken by the shell. Records and retention use the wall clock; timers the monotonic one. */
@@ -29,6 +30,8 @@ export type Outcome<Response = undefined> = {
 
 /** What is still to do once the records of an operation are committed, or have failed to be. Plain data: it can be printed. */
 export type Continuation =
+  /** A member's time is up. If that could not be written, it is up again a little later. */
+  | { readonly type: 'MemberExpired'; readonly groupId: string; readonly deadline: MemberDeadline }
   | {
       readonly type: 'ClassicMemberJoined';
       readonly groupId: string;

@@ -14,6 +14,7 @@ import {
   type SyncGroupResponse,
   type Writable,
 } from '@ottla/protocol';
+import { randomUuid } from '../format/directories.ts';
 import type { ConsumerGroupService } from './consumer-group-service.ts';
 import { type GroupPartitions, type GroupRequestContext, requireGroupId } from './group-partitions.ts';
 import { javaUuid } from './java-uuid.ts';
@@ -117,11 +118,15 @@ export class ClassicGroupService {
           );
         }
         const uuid = javaUuid(this.#partitions.random);
+        const newMemberId = memberId === '' ? randomUuid(this.#partitions.random) : '';
         // v0 has one timeout for both.
         const joining = apiVersion === 0 ? { ...request, rebalanceTimeoutMs: sessionTimeoutMs } : request;
         const partition = this.#partitions.of(groupId);
         return this.#partitions.coordinators.park(partition, (groups, moment, token) => {
-          const outcome = groups.classic.join({ request: joining, token, clientId, clientHost, apiVersion, uuid }, moment);
+          const outcome = groups.classic.join(
+            { request: joining, token, clientId, clientHost, apiVersion, uuid, newMemberId },
+            moment,
+          );
           this.#consumer.resolveRegexes(partition, groups);
           return outcome;
         });

@@ -37,7 +37,10 @@ import {
 import { assignmentStored, syncGroup } from './sync-group.ts';
 
 /** What classic groups still have to do once records are committed; the others are of classic members of consumer groups. */
-export type ClassicContinuation = Exclude<Continuation, { type: 'ClassicMemberJoined' | 'ClassicMemberSynced' }>;
+export type ClassicContinuation = Exclude<
+  Continuation,
+  { type: 'MemberExpired' | 'ClassicMemberJoined' | 'ClassicMemberSynced' }
+>;
 type DescribedGroup = NonNullable<Writable<DescribeGroupsResponse>['groups']>[number];
 
 /** The groups of the classic protocol. Every operation returns what it wants to become true, or throws the KafkaError that forbids it. */

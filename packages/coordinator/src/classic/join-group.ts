@@ -23,6 +23,8 @@ export type Join = {
   readonly apiVersion: number;
   /** A fresh uuid in Java's text form, for a member that has no id yet. */
   readonly uuid: string;
+  /** A fresh id for a member that has none, should the group be one of the consumer protocol. */
+  readonly newMemberId: string;
 };
 
 /**

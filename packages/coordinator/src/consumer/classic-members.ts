@@ -8,7 +8,6 @@ import {
   type LeaveGroupResponse,
   readSubscription,
   type SyncGroupRequest,
-  uuidFromBytes,
   type Writable,
 } from '@ottla/protocol';
 import { ownedProtocols } from '../classic/classic-member.ts';
@@ -55,7 +54,7 @@ export class ClassicMembers {
       );
     }
     const isUnknown = request.memberId === '';
-    const memberId = isUnknown ? newMemberId(join.uuid) : request.memberId;
+    const memberId = isUnknown ? join.newMemberId : request.memberId;
     this.#groups.requireRoom(group, memberId);
     requireSupported(group, memberId, request);
     // v4: the member comes back with the id it is given, so that a retry is not taken for one more member (KIP-394).
@@ -241,11 +240,6 @@ export class ClassicMembers {
     if (!deadlines.has(key))
       deadlines.set(key, moment.monotonicMs + rebalanceTimeoutMs, { type: 'RejoinExpired', groupId, memberId });
   }
-}
-
-/** As those that the coordinator gives to members of the consumer protocol. */
-function newMemberId(uuid: string): string {
-  return uuidFromBytes(Buffer.from(uuid.replaceAll('-', ''), 'hex'));
 }
 
 /** Throws INCONSISTENT_GROUP_PROTOCOL: every classic member of the group has to support one of them. */

@@ -6,7 +6,7 @@ import {
   type Writable,
 } from '@ottla/protocol';
 import { ClassicGroup } from '../classic/classic-group.ts';
-import { type DeadlineOfGroup, rejoinKey, resyncKey, revocationKey, sessionKey } from '../group-deadline.ts';
+import { type DeadlineOfGroup, sessionKey } from '../group-deadline.ts';
 import type { GroupProtocol } from '../group-protocol.ts';
 import type { GroupState } from '../group-state.ts';
 import { Journal } from '../journal.ts';
@@ -235,7 +235,7 @@ export class ConsumerGroups implements GroupProtocol<ConsumerRecord> {
 
   /**
    * Removes members, whether they left or were not heard of in time. If only members of the classic protocol are left, the group
-   * becomes one of theirs again.
+   * becomes one of theirs again. Their deadlines stay, in case this cannot be written: without a member they mean nothing.
    */
   fence(group: ConsumerGroup, members: readonly ConsumerMember[], turn: Turn): void {
     if (members.length === 0) return;
@@ -243,7 +243,6 @@ export class ConsumerGroups implements GroupProtocol<ConsumerRecord> {
     const gone = new Set(members.map(({ memberId }) => memberId));
     const left = [...group.members.values()].filter(({ memberId }) => !gone.has(memberId));
     const classic = mayDowngrade(left, this.#state.config) ? classicGroupOf(group, left, this.#state.topics, turn) : null;
-    for (const { memberId } of members) this.#forgetDeadlines(groupId, memberId);
     if (classic !== null) {
       turn.records.push(...group.tombstones());
       takeOverClassicGroup(classic, { rebalances: true }, this.#state, turn);
@@ -329,11 +328,6 @@ export class ConsumerGroups implements GroupProtocol<ConsumerRecord> {
     for (const record of records) group.replay(record);
     turn.records.push(...records);
     return { group, upgraded: known };
-  }
-
-  #forgetDeadlines(groupId: string, memberId: string): void {
-    const { deadlines } = this.#state;
-    for (const key of [sessionKey, revocationKey, rejoinKey, resyncKey]) deadlines.cancel(key(groupId, memberId));
   }
 }
 
