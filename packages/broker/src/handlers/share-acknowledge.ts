@@ -1,8 +1,8 @@
-import { ShareAcknowledge } from '@ottla/protocol';
+import { ShareAcknowledge, type ShareAcknowledgeRequest, type ShareAcknowledgeResponse, type Writable } from '@ottla/protocol';
 import { type Acknowledged, acknowledgeShared } from '../sharing/acknowledge-shared.ts';
 import { shareMember } from '../sharing/member-request.ts';
 import { FINAL_EPOCH } from '../sharing/share-session.ts';
-import { handler } from './handler.ts';
+import { handler, type RequestContext } from './handler.ts';
 
 const FIRST_VERSION_WITH_RENEW = 2;
 
@@ -10,16 +10,19 @@ const FIRST_VERSION_WITH_RENEW = 2;
  * ShareAcknowledge: what became of records that a member of a share group was given (KIP-932).
  * v2 isRenewAck: the work goes on, and the records' locks begin anew (KIP-1222)
  */
-export const shareAcknowledge = handler(ShareAcknowledge, async (request, { broker, apiVersion }) => {
+export const shareAcknowledge = handler(ShareAcknowledge, acknowledge, ({ errorCode }) => ({ errorCode }));
+
+async function acknowledge(
+  request: ShareAcknowledgeRequest,
+  { broker, apiVersion }: RequestContext,
+): Promise<Writable<ShareAcknowledgeResponse>> {
   const { sharing } = broker;
   const member = shareMember(request, broker);
   const session = sharing.sessions.acknowledge(member);
   const asked = request.topics.flatMap(({ topicId, partitions }) =>
-    partitions.map(({ partitionIndex, acknowledgementBatches }) => ({
-      topicId,
-      index: partitionIndex,
-      batches: acknowledgementBatches,
-    })),
+    partitions
+      .filter(({ acknowledgementBatches }) => acknowledgementBatches.length > 0)
+      .map(({ partitionIndex, acknowledgementBatches }) => ({ topicId, index: partitionIndex, batches: acknowledgementBatches })),
   );
   const isRenewing = apiVersion >= FIRST_VERSION_WITH_RENEW;
   const rules = { highestType: isRenewing ? 4 : 3, isRenewAck: isRenewing && request.isRenewAck };
@@ -31,7 +34,7 @@ export const shareAcknowledge = handler(ShareAcknowledge, async (request, { brok
     ...(isRenewing ? { acquisitionLockTimeoutMs: lockDurationMs } : {}),
     responses: byTopic(acknowledged),
   };
-});
+}
 
 function byTopic(acknowledged: readonly Acknowledged[]) {
   const topics = new Map<string, { partitionIndex: number; errorCode: number; errorMessage: string | null }[]>();

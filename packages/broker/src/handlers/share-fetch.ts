@@ -9,6 +9,7 @@ import { handler, type RequestContext } from './handler.ts';
 type Answer = Writable<ShareFetchResponse>;
 type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['partitions']>[number];
 
+const BATCH_OPTIMIZED = 0;
 const RECORD_LIMIT = 1;
 const FIRST_VERSION_WITH_RENEW = 2;
 
@@ -17,7 +18,7 @@ const FIRST_VERSION_WITH_RENEW = 2;
  * The request may acknowledge what came before. Whether the group has such a member is not asked.
  * v2 shareAcquireMode: no more records than asked for (KIP-1206); isRenewAck: locks begin anew, and nothing is fetched (KIP-1222)
  */
-export const shareFetch = handler(ShareFetch, answer);
+export const shareFetch = handler(ShareFetch, answer, ({ errorCode }) => ({ errorCode }));
 
 /** What comes before the answer happens in the order in which requests arrive: sessions have epochs. */
 function answer(request: ShareFetchRequest, context: RequestContext): Promise<Answer> {
@@ -37,10 +38,16 @@ function answer(request: ShareFetchRequest, context: RequestContext): Promise<An
       return failLater(error, request, broker.runtime.timers);
     throw error;
   }
+  requireAcquireMode(request, apiVersion);
   const rules = { highestType: apiVersion >= FIRST_VERSION_WITH_RENEW ? 4 : 3, isRenewAck };
   const acknowledging = acknowledgeShared(sharing.shares, member, acknowledgements, rules);
   const isFetching = !isRenewAck && member.epoch !== FINAL_EPOCH;
   return finish(session, member, context, acknowledging, isFetching ? fetch(request, session, member, context) : []);
+}
+
+function requireAcquireMode({ shareAcquireMode }: ShareFetchRequest, apiVersion: number): void {
+  if (apiVersion < 2 || shareAcquireMode === BATCH_OPTIMIZED || shareAcquireMode === RECORD_LIMIT) return;
+  throw new KafkaError('UNKNOWN_SERVER_ERROR', `there is no acquire mode ${shareAcquireMode}`);
 }
 
 /** Whoever finds no room for a session waits before he is told, so that he does not ask all the time. */
@@ -119,12 +126,11 @@ type Told = { readonly asked: Pick<SharedPartitionName, 'topicId' | 'index'>; an
 /** Only what the member does not know yet: records, errors, and what became of his acknowledgements. */
 function told(session: ShareSession, fetched: readonly SharedRecords[], acknowledged: readonly Acknowledged[]): Told[] {
   const all = new Map<string, Told>();
-  for (const { asked, errorCode, errorMessage, records, acquired, currentLeader } of fetched) {
+  for (const { asked, errorCode, records, acquired, currentLeader } of fetched) {
     if (!session.tell(asked, { errorCode, hasRecords: records.length > 0 })) continue;
     const answer = {
       partitionIndex: asked.index,
       errorCode,
-      errorMessage,
       records,
       acquiredRecords: [...acquired],
       ...(currentLeader && { currentLeader }),

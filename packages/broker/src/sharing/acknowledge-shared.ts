@@ -43,14 +43,16 @@ async function acknowledgePartition(
   try {
     requireWellFormed(batches, rules);
     shares.requireKnown(topicId, index);
-    if (batches.length > 0) {
-      const share = shares.get(groupId, topicId, index);
-      if (!share) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `nobody of ${groupId} has records of that partition here`);
-      await share.acknowledge(memberId, batches);
-    }
+  } catch (error) {
+    // What is wrong with the request itself is told without words, as Kafka does.
+    return { topicId, index, errorCode: failureOf(error).errorCode, errorMessage: null };
+  }
+  try {
+    const share = shares.get(groupId, topicId, index);
+    if (!share) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `nobody of ${groupId} has records of that partition here`);
+    await share.acknowledge(memberId, batches);
     return { topicId, index, errorCode: 0, errorMessage: null };
   } catch (error) {
-    if (!(error instanceof KafkaError)) throw error;
     return { topicId, index, ...failureOf(error) };
   }
 }

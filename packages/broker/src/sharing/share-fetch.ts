@@ -14,7 +14,6 @@ const EMPTY = new Uint8Array(0);
 export type SharedRecords = {
   readonly asked: SharedPartitionName;
   readonly errorCode: number;
-  readonly errorMessage: string | null;
   readonly records: Uint8Array;
   readonly acquired: readonly AcquiredRange[];
   /** Set where a request that came to the wrong place should go. */
@@ -213,7 +212,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     left.isFirst = false;
     for (const { firstOffset, lastOffset } of acquired) left.recordsLeft -= lastOffset - firstOffset + 1;
     const records = batches.between(acquired[0]!.firstOffset, acquired.at(-1)!.lastOffset);
-    return { asked, errorCode: 0, errorMessage: null, records, acquired };
+    return { asked, errorCode: 0, records, acquired };
   }
 }
 
@@ -222,7 +221,7 @@ function boundOf(share: Share): 'highWatermark' | 'lastStableOffset' {
 }
 
 function nothingOf(asked: SharedPartitionName): SharedRecords {
-  return { asked, errorCode: 0, errorMessage: null, records: EMPTY, acquired: [] };
+  return { asked, errorCode: 0, records: EMPTY, acquired: [] };
 }
 
 function failedFetch(asked: SharedPartitionName, error: unknown, partition: Partition | undefined): SharedRecords {
@@ -231,7 +230,6 @@ function failedFetch(asked: SharedPartitionName, error: unknown, partition: Part
   return {
     ...nothingOf(asked),
     errorCode: errorCodeOf(error),
-    errorMessage: error.message,
     ...(partition && isMisled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : {}),
   };
 }

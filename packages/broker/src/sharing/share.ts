@@ -58,10 +58,7 @@ export class Share implements PartitionWatcher {
     this.#onClosed = options.onClosed;
     this.#around = around;
     this.partition.watch(this);
-    this.#load().catch((error: unknown) => {
-      if (!(error instanceof KafkaError)) around.logger.error(`the share state of ${this.name} cannot be loaded`, { error });
-      this.close(asKafkaError(error));
-    });
+    this.#load().catch((error: unknown) => this.close(this.#toldToMembers(error)));
   }
 
   get name(): string {
@@ -122,7 +119,13 @@ export class Share implements PartitionWatcher {
   async acknowledge(memberId: string, batches: readonly AcknowledgementBatch[]): Promise<void> {
     const { machine } = this;
     if (!machine) throw new KafkaError('COORDINATOR_LOAD_IN_PROGRESS', `${this.name} is being loaded: retry`);
-    await this.#keep(machine.acknowledge(memberId, batches, this.sharing, this.#nowMs));
+    let change: StateChange;
+    try {
+      change = machine.acknowledge(memberId, batches, this.sharing, this.#nowMs);
+    } catch (error) {
+      throw this.#toldToMembers(error);
+    }
+    await this.#keep(change);
   }
 
   /** Gives back what the member holds. */
@@ -162,7 +165,7 @@ export class Share implements PartitionWatcher {
       machine.fail(change, this.sharing, this.#nowMs);
       this.#afterChange();
       this.#closeIfFenced(error);
-      throw asKafkaError(error);
+      throw this.#toldToMembers(error);
     }
     machine.complete(change, this.#nowMs);
     this.#afterChange();
@@ -230,6 +233,13 @@ export class Share implements PartitionWatcher {
     this.close(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${partition.name} moved to another leader: refresh metadata`));
   }
 
+  /** What is no protocol error stays here, whole. */
+  #toldToMembers(error: unknown): KafkaError {
+    if (error instanceof KafkaError) return error;
+    this.#around.logger.error(`the share state of ${this.name} failed unexpectedly`, { error });
+    return new KafkaError('UNKNOWN_SERVER_ERROR', 'the state of the share group could not be kept', { cause: error });
+  }
+
   /** Somebody else's state is newer: what is here is of no use, and the next fetch loads it again. */
   #closeIfFenced(error: unknown): void {
     if (error instanceof KafkaError && fencingErrors.has(error.name)) this.close(error);
@@ -270,8 +280,3 @@ const toMembers: Partial<Record<ErrorName, ErrorName>> = {
   FENCED_STATE_EPOCH: 'NOT_LEADER_OR_FOLLOWER',
   FENCED_LEADER_EPOCH: 'NOT_LEADER_OR_FOLLOWER',
 };
-
-function asKafkaError(error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error;
-  return new KafkaError('UNKNOWN_SERVER_ERROR', 'the state of the share group could not be kept', { cause: error });
-}
