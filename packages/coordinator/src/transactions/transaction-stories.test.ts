@@ -54,32 +54,29 @@ test('under v2 every end bumps the epoch, and a repeated request is known by the
 
 test('when the epochs are used up the producer goes on under another id', () => {
   const world = new TransactionWorld();
-  let producer = begun(world);
-  for (let epoch = 1; epoch < 32766; epoch++) producer = begun(world, 'a', producer);
-  assert.deepEqual(producer, at(1000, 32765));
+  const producer = world.restAt('a', 999, 32765);
   world.add('a', producer, 'x');
-  assert.deepEqual(world.end('a', producer, true), at(1000, 32766));
+  assert.deepEqual(world.end('a', producer, true), at(999, 32766));
   world.perform();
-  const last = at(1000, 32766);
+  const last = at(999, 32766);
   world.add('a', last, 'x');
-  assert.deepEqual(world.end('a', last, true), at(1001, 0));
-  assert.equal(world.state('a'), 'PrepareCommit 1000/32767 [x]');
+  assert.deepEqual(world.end('a', last, true), at(1000, 0));
+  assert.equal(world.state('a'), 'PrepareCommit 999/32767 [x]');
   world.reload();
   world.perform();
-  assert.equal(world.state('a'), 'CompleteCommit 1001/0 []');
+  assert.equal(world.state('a'), 'CompleteCommit 1000/0 []');
   // A repeated end, and one that goes on after an error.
-  assert.deepEqual(world.end('a', last, true), at(1001, 0));
-  assert.deepEqual(world.add('a', at(1001, 0), 'x'), 'added');
+  assert.deepEqual(world.end('a', last, true), at(1000, 0));
+  assert.deepEqual(world.add('a', at(1000, 0), 'x'), 'added');
 });
 
 test('InitProducerId at the last epoch rotates the id, and knows the producer by the old one', () => {
   const world = new TransactionWorld({ transactionVersion: 1 });
-  let producer = begun(world);
-  for (let epoch = 1; epoch <= 32766; epoch++) producer = begun(world, 'a', producer);
+  const producer = world.restAt('a', 999, 32766);
   const rotated = begun(world, 'a', producer);
-  assert.deepEqual(rotated, at(1001, 0));
+  assert.deepEqual(rotated, at(1000, 0));
   assert.deepEqual(world.init('a', producer), rotated);
-  assert.equal(world.init('a', at(1000, 5)), 'PRODUCER_FENCED');
+  assert.equal(world.init('a', at(999, 5)), 'PRODUCER_FENCED');
 });
 
 test('a successor fences, and what was open is aborted before it may begin', () => {

@@ -62,6 +62,26 @@ export class TransactionWorld {
     return this.run((producerId) => this.machine.endTransaction(request, producerId, this.moment));
   }
 
+  /** As after very many transactions: the id is at rest at an epoch. */
+  restAt(transactionalId: string, producerId: number, producerEpoch: number): ProducerIdAndEpoch {
+    const transaction: Transaction = {
+      transactionalId,
+      producerId,
+      previousProducerId: producerId,
+      nextProducerId: -1,
+      producerEpoch,
+      lastProducerEpoch: -1,
+      timeoutMs: 60_000,
+      status: 'Empty',
+      partitions: new Map(),
+      lastUpdateMs: this.nowMs,
+      startMs: -1,
+      clientTransactionVersion: 2,
+    };
+    this.#write([{ transactionalId, transaction, version: 1 }]);
+    return { producerId, producerEpoch };
+  }
+
   /** Everything written so far is committed. */
   commit(): void {
     this.committedOffset = this.log.length;
