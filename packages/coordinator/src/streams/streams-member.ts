@@ -202,8 +202,9 @@ function idsWithEpochs(
   }));
 }
 
-function idsWithoutEpochs(tasks: Tasks): { subtopologyId: string; partitions: number[]; assignmentEpochs: null }[] {
-  return taskIdsOf(tasks).map((ids) => ({ ...ids, assignmentEpochs: null }));
+/** Nobody commits for a standby: its epochs are left out. */
+function idsWithoutEpochs(tasks: Tasks): { subtopologyId: string; partitions: number[]; assignmentEpochs: number[] }[] {
+  return taskIdsOf(tasks).map((ids) => ({ ...ids, assignmentEpochs: [] }));
 }
 
 function printable({ active, standby, warmup }: HeldTasks): unknown {
