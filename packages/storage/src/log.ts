@@ -329,6 +329,11 @@ export class Log {
     return this.#producers.verifications.start(request, this.#runtime.clock.nowMs());
   }
 
+  /** The log takes the place of another, with the same records: what waits to be verified there waits here. */
+  takeOverVerifications(from: Log): void {
+    this.#producers.verifications.takeOver(from.#producers.verifications);
+  }
+
   removeExpiredProducers(nowMs: number, producerIdExpirationMs?: number): void {
     this.#producers.removeExpired(nowMs, producerIdExpirationMs);
   }

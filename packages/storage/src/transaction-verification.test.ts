@@ -83,6 +83,14 @@ test('a batch without a transaction has no place in an open one', () => {
   assert.throws(() => write(log, undefined, { baseSequence: 1, isTransactional: false }), named('INVALID_TXN_STATE'));
 });
 
+test('a log that takes the place of another lets in what was verified for it', () => {
+  const log = openLog(testRuntime());
+  const guard = start(log);
+  const other = openLog(testRuntime());
+  other.takeOverVerifications(log);
+  assert.equal(write(other, guard), 0);
+});
+
 test('a verification that nobody came back for is forgotten with idle producers', () => {
   const log = openLog(testRuntime());
   const guard = start(log);

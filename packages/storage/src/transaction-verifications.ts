@@ -54,6 +54,10 @@ export class TransactionVerifications {
     return known.guard;
   }
 
+  takeOver(from: TransactionVerifications): void {
+    for (const [producerId, verification] of from.#byProducer) this.#byProducer.set(producerId, verification);
+  }
+
   /** The batch was written: data that the guard let in, or a marker that ends what was there before. */
   onWritten(batch: Pick<BatchView, 'producerId' | 'producerEpoch' | 'isControl'>): void {
     const known = this.#byProducer.get(batch.producerId);

@@ -62,6 +62,7 @@ export class Partition {
   /** The same records in another log directory take the place of the log. */
   replaceLog(log: Log): void {
     log.onHighWatermark(this.#highWatermark);
+    log.takeOverVerifications(this.#log);
     this.#log = log;
     this.#notify();
   }

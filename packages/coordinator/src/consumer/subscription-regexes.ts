@@ -1,6 +1,6 @@
-import { createRequire } from 'node:module';
 import { KafkaError } from '@ottla/protocol';
 import type { GroupTopics } from '../group-topics.ts';
+import { type LinearRegex, linearRegex } from '../linear-regex.ts';
 
 /** The topics that a regular expression of a group stood for. */
 export type ResolvedRegex = {
@@ -15,21 +15,10 @@ export const UNRESOLVED: ResolvedRegex = { topics: new Set(), version: -1, times
 /** Asked for by the coordinator, done by its owner a piece at a time, and given back with `ConsumerGroups.regexesResolved`. */
 export type RegexResolution = { readonly groupId: string; readonly regexes: readonly string[] };
 
-type Pattern = { matches(text: string): boolean };
-type Engine = { readonly RE2JS: { compile(regex: string): Pattern } };
-
-let engine: Engine | undefined;
-
-/** An engine that takes linear time, whatever the expression. Loaded when the first one comes. */
-function re2(): Engine['RE2JS'] {
-  engine ??= createRequire(import.meta.url)('re2js') as Engine;
-  return engine.RE2JS;
-}
-
 /** Throws INVALID_REGULAR_EXPRESSION. */
 export function requireRegex(regex: string): void {
   try {
-    re2().compile(regex);
+    linearRegex(regex);
   } catch (error) {
     throw new KafkaError(
       'INVALID_REGULAR_EXPRESSION',
@@ -62,9 +51,9 @@ export function* resolveRegexes(
   return new Map([...found].map(([regex, names]) => [regex, { topics: names, version, timestamp }]));
 }
 
-function readable(regex: string): Pattern | undefined {
+function readable(regex: string): LinearRegex | undefined {
   try {
-    return re2().compile(regex);
+    return linearRegex(regex);
   } catch {
     return undefined;
   }

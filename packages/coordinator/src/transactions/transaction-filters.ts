@@ -1,5 +1,5 @@
 import { KafkaError } from '@ottla/protocol';
-import { RE2JS } from 're2js';
+import { type LinearRegex, linearRegex } from '../linear-regex.ts';
 import type { Transaction, TransactionStatus } from './transaction.ts';
 
 /** What ListTransactions asks for; what is empty, null or below zero lets everything through. */
@@ -22,19 +22,26 @@ export function matcherOf(
     (producerIds.size === 0 || producerIds.has(producerId)) &&
     (states.size === 0 || states.has(status)) &&
     (durationMs < 0 || nowMs - startMs > durationMs) &&
-    (pattern === null || pattern.matcher(transactionalId).matches());
+    (pattern === null || pattern.matches(transactionalId));
 }
 
-function compile(pattern: string): RE2JS {
-  try {
-    return RE2JS.compile(pattern);
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new KafkaError(
+/** A pattern is tried on every id at once, so it may not be huge. */
+const MAX_PROGRAM_SIZE = 5_000;
+
+function compile(pattern: string): LinearRegex {
+  const refused = (reason: string): KafkaError =>
+    new KafkaError(
       'INVALID_REGULAR_EXPRESSION',
       `Transaction ID pattern \`${pattern}\` is not a valid regular expression: ${reason}.`,
     );
+  let compiled: LinearRegex;
+  try {
+    compiled = linearRegex(pattern);
+  } catch (error) {
+    throw refused(error instanceof Error ? error.message : String(error));
   }
+  if (compiled.programSize() > MAX_PROGRAM_SIZE) throw refused('it is too large');
+  return compiled;
 }
 
 const statuses: ReadonlySet<string> = new Set<TransactionStatus | 'Dead' | 'PrepareEpochFence'>([
