@@ -286,6 +286,7 @@ export class CoordinatorPartition<
     const last = this.#uncommitted.at(-1);
     if (this.#batch !== null) this.#batch.operations.push(operation);
     else if (last !== undefined) last.operations.push(operation);
+    else if (operation.continuation !== undefined) this.#followUps.push(() => this.#committed(operation));
     else operation.committed();
   }
 

@@ -300,13 +300,18 @@ class ClassicActor extends Actor {
   #join: number | null = null;
   #sync: number | null = null;
   #isStable = false;
+  #knownTopics = '';
 
   act(): void {
     const { world } = this.run;
     this.collect();
     if (this.#join !== null || this.#sync !== null) return;
     this.heardMs = world.nowMs;
-    if (!this.#isStable) {
+    // As a leader does that sees topics come and grow, and anyone who changes what it subscribes to.
+    const topics = [...this.topics, ...allTopics.map((name) => world.topics.byName(name)?.partitionCount)].join();
+    if (!this.#isStable || topics !== this.#knownTopics) {
+      this.#knownTopics = topics;
+      this.#isStable = false;
       this.owned.clear();
       this.#join = world.join(this.memberId, { topics: this.topics, groupInstanceId: this.instanceId });
       this.collect();
