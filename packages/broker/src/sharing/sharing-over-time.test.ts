@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { DeleteRecords } from '@ottla/protocol';
+import { DeleteRecords, FindCoordinator } from '@ottla/protocol';
 import { TestNode } from '../testing-node.ts';
+import { TestProducer } from '../testing-transactions.ts';
 import { SharingMember } from './sharing-member.ts';
 
 const ACCEPT = 1;
@@ -15,6 +16,9 @@ const settings = {
   'share.coordinator.state.topic.num.partitions': '2',
   'share.coordinator.state.topic.replication.factor': '1',
   'share.coordinator.state.topic.min.isr': '1',
+  'transaction.state.log.num.partitions': '2',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
 };
 
 async function started(groupConfigs: Record<string, string> = {}) {
@@ -256,6 +260,24 @@ test('a group begins where its config says', async () => {
     if (reset === 'latest') await client.produce('t', ['newest']);
     assert.deepEqual((await member.fetch({ maxWaitMs: 100 })).records, expected, reset);
   }
+});
+
+test('a group that reads committed records gets those of no other transactions', async () => {
+  const { client, member } = await started({ 'share.isolation.level': 'read_committed' });
+  await client.ask(FindCoordinator, { keyType: 1, coordinatorKeys: ['tx'] });
+  const producer = await TestProducer.begin(client, 'tx');
+  await producer.produce('t', ['aborted 1', 'aborted 2']);
+  await client.produce('t', ['plain']);
+  assert.deepEqual((await member.fetch()).records, [], 'nothing is stable');
+  await producer.end(false);
+  await producer.produce('t', ['committed']);
+  await producer.end(true);
+  const { records, ranges } = await member.fetch();
+  assert.deepEqual(records, ['plain #1', 'committed #1']);
+  assert.deepEqual(ranges, ['2-5 #1'], 'markers are delivered, and passed over by the client');
+  assert.equal(await member.acknowledge(all(2, 5, ACCEPT, 0, ACCEPT, 0)), 'NONE');
+  await client.produce('t', ['last']);
+  assert.deepEqual((await member.fetch()).records, ['last #1']);
 });
 
 describe('dead letters', () => {
