@@ -7,7 +7,6 @@ import { type MemberDeadline, memberDeadlineKey } from './group-deadline.ts';
 import type { GroupProtocol } from './group-protocol.ts';
 import type { GroupRecord } from './group-record.ts';
 import { GroupState, type GroupSurroundings } from './group-state.ts';
-import { KeptGroups } from './kept-group.ts';
 import { GroupOffsets } from './offsets/group-offsets.ts';
 import type { OffsetStore } from './offsets/offset-store.ts';
 import { type Continuation, type Moment, type Outcome, Turn } from './outcome.ts';
@@ -37,7 +36,6 @@ export class GroupCoordinator {
   readonly streams: StreamsGroups;
   readonly offsets: GroupOffsets;
   readonly #state: GroupState;
-  readonly #kept: KeptGroups;
 
   constructor(surroundings: GroupSurroundings) {
     this.#state = new GroupState(surroundings);
@@ -46,7 +44,6 @@ export class GroupCoordinator {
     this.share = new ShareGroups(this.#state);
     this.streams = new StreamsGroups(this.#state);
     this.offsets = new GroupOffsets(this.#state, this.classic);
-    this.#kept = new KeptGroups(this.#state);
   }
 
   // ── groups as a whole ──
@@ -179,8 +176,6 @@ export class GroupCoordinator {
       case 'ShareGroupStatePartitionMetadata':
         this.share.replay(record);
         break;
-      default:
-        this.#kept.replay(record);
     }
     journal.advance(offset + 1);
   }
@@ -245,13 +240,19 @@ export class GroupCoordinator {
   }
 
   get #protocols(): readonly GroupProtocol<never, never>[] {
-    return [this.classic, this.consumer, this.share, this.streams, this.#kept];
+    return [this.classic, this.consumer, this.share, this.streams];
   }
 
   #protocolOf(group: Group): GroupProtocol<never, never> {
-    if (group.type === 'Classic') return this.classic;
-    if (group.type === 'Consumer') return this.consumer;
-    if (group.type === 'Share') return this.share;
-    return group.type === 'Streams' ? this.streams : this.#kept;
+    switch (group.type) {
+      case 'Classic':
+        return this.classic;
+      case 'Consumer':
+        return this.consumer;
+      case 'Share':
+        return this.share;
+      case 'Streams':
+        return this.streams;
+    }
   }
 }
