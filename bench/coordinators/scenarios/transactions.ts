@@ -56,7 +56,7 @@ const exactlyOnce: Scenario = onWarmNodes({
       ...{ seconds: 4, warmSeconds: 1.5 },
     });
     await assertTaken(topic, transactional.offsetsTaken);
-    return costOf(
+    const cost = costOf(
       { rate: plain.batchBytes / plain.seconds / 1e6, cpu: plain.brokerCpuSeconds / (plain.batchBytes / 1e9) },
       {
         rate: transactional.batchBytes / transactional.seconds / 1e6,
@@ -64,6 +64,7 @@ const exactlyOnce: Scenario = onWarmNodes({
       },
       'MB/s',
     );
+    return { ...cost, 'begin p50 ms': transactional.beginP50Ms, 'commit p50 ms': transactional.commitP50Ms };
   },
 });
 
