@@ -2,12 +2,16 @@ import assert from 'node:assert';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { errorName, IncrementalAlterConfigs } from '@ottla/protocol';
 import { ask } from '../broker/ask.ts';
-import type { BenchNode } from '../broker/bench-node.ts';
 
 const groupResource = 32;
 const set = 0;
 
-export async function setGroupConfig({ port }: BenchNode, groupId: string, name: string, value: string): Promise<void> {
+export async function setGroupConfig(
+  { port }: { readonly port: number },
+  groupId: string,
+  name: string,
+  value: string,
+): Promise<void> {
   const configs = [{ name, configOperation: set, value }];
   const resources = [{ resourceType: groupResource, resourceName: groupId, configs }];
   const { responses } = await ask(port, IncrementalAlterConfigs, 1, { resources, validateOnly: false });

@@ -1,7 +1,7 @@
 /** The cheap saturating producer, whose batches belong to transactions that are committed one after the other. */
 
-import { failingAtOnce, startMeter, type Usage } from '../../broker/load/meter.ts';
 import { Latencies } from '../../broker/load/latencies.ts';
+import { failingAtOnce, startMeter, type Usage } from '../../broker/load/meter.ts';
 import { ProduceLane } from '../../broker/load/produce-lane.ts';
 import { type ProduceLoad, produceResult } from '../../broker/load/produce-load.ts';
 import { batch, commit, initialize, produce } from './transactions-load.ts';

@@ -133,7 +133,12 @@ const developmentDefaults = {
   listeners: `PLAINTEXT://127.0.0.1:${DEFAULT_PORT},CONTROLLER://127.0.0.1:0`,
   'controller.listener.names': 'CONTROLLER',
   'log.dirs': DEFAULT_DATA,
+  // The topics of the coordinators would otherwise wait for brokers that never come.
   'offsets.topic.replication.factor': '1',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+  'share.coordinator.state.topic.replication.factor': '1',
+  'share.coordinator.state.topic.min.isr': '1',
   // A lone developer's consumer should not wait three seconds for others to join.
   'group.initial.rebalance.delay.ms': '0',
 };
