@@ -4,6 +4,7 @@ import {
   DescribeProducers,
   DescribeTransactions,
   errorName,
+  Fetch,
   FindCoordinator,
   InitProducerId,
   ListTransactions,
@@ -160,6 +161,44 @@ test('a batch of a transaction that the coordinator does not know is refused, un
   assert.equal(await stranger.write('orders', ['unknown'], { version: 11 }), 'INVALID_PRODUCER_ID_MAPPING');
   await client.configure({ type: 4, name: '' }, { 'transaction.partition.verification.enable': 'false' });
   assert.equal(await producer.write('orders', ['unverified'], { version: 11, baseSequence: 0 }), 'NONE');
+  await node.stop();
+});
+
+test('what a transaction is refused tells as much as Kafka tells', async () => {
+  const { node, client } = await started();
+  const producer = await TestProducer.begin(client, 'a', 1);
+  const { producerId, producerEpoch } = producer;
+  const values = await client.produceRequest('orders', ['x'], {
+    producerId,
+    producerEpoch,
+    baseSequence: 0,
+    isTransactional: true,
+  });
+  const { responses } = await client.ask(Produce, { ...values, transactionalId: 'a' }, 10);
+  const { errorCode, errorMessage, logStartOffset } = responses[0]!.partitionResponses[0]!;
+  assert.deepEqual(
+    [errorName(errorCode), errorMessage, logStartOffset],
+    ['INVALID_TXN_STATE', 'Partition was not added to the transaction', -1],
+  );
+  assert.equal(await producer.commitOffset('', 'orders', 5), 'INVALID_GROUP_ID');
+  const written = await client.ask(WriteTxnMarkers, { markers: [{ producerId, producerEpoch, topics: [] }] });
+  assert.deepEqual(written.markers, []);
+  await node.stop();
+});
+
+test('a reader of what is committed who has nothing to read hears of no aborted transactions', async () => {
+  const { node, client } = await started();
+  const [lost, open] = [await TestProducer.begin(client, 'lost', 2), await TestProducer.begin(client, 'open', 2)];
+  await lost.produce('orders', ['lost']);
+  await open.produce('orders', ['open']);
+  await lost.abort();
+  await node.advance(1_000);
+  const asked = async (offset: number) => {
+    const { responses } = await client.ask(Fetch, await client.fetchRequest('orders', { offset, isolationLevel: 1 }));
+    return responses[0]!.partitions[0]!.abortedTransactions!.map(({ firstOffset }) => firstOffset);
+  };
+  assert.deepEqual(await asked(0), [0]);
+  assert.deepEqual(await asked(1), []);
   await node.stop();
 });
 

@@ -2,6 +2,7 @@ import type { FetchedGroup, OffsetFetchGroup } from '@ottla/coordinator';
 import {
   type ErrorName,
   errors,
+  KafkaError,
   type OffsetCommitRequest,
   type OffsetCommitResponse,
   type OffsetDeleteRequest,
@@ -73,6 +74,8 @@ export class GroupOffsetService {
     const { producerId, producerEpoch } = request;
     const { topics } = await this.#partitions.answer<Writable<TxnOffsetCommitResponse>>(
       async () => {
+        if (request.groupId === '')
+          throw new KafkaError('INVALID_GROUP_ID', 'offsets belong to a group: its id must not be empty');
         const partition = this.#partitions.of(request.groupId);
         coordinators.requireActive(partition);
         const verificationGuard = await this.#verify(partition, request, apiVersion);

@@ -116,7 +116,11 @@ function readPartition(
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
     if (read.release) rules.releases.push(read.release);
     const abortedTransactions =
-      rules.bound === 'lastStableOffset' ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset) : null;
+      rules.bound !== 'lastStableOffset'
+        ? null
+        : asked.fetchOffset < offsets.lastStableOffset
+          ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset)
+          : [];
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;

@@ -50,6 +50,11 @@ export class PartitionAppend {
     const { broker } = context;
     try {
       const partition = this.#find(topic, records, rules, context);
+      const refusal = rules.admission?.refusals.get(partitionKey(partition.topic, this.index));
+      if (refusal) {
+        this.#refuseTransaction(refusal);
+        return;
+      }
       const minInsyncReplicas = rules.acks === -1 ? broker.config.topic(partition.topic)['min.insync.replicas'] : 1;
       const { hasStaged } = partition;
       const result = partition.stageAsLeader(
@@ -79,12 +84,14 @@ export class PartitionAppend {
     }
   }
 
-  /** Throws why the batch may not be part of its transaction here. */
-  #guard({ topic }: Partition, { guards, refusals, isVerified }: Admission): VerificationGuard | undefined {
-    const key = partitionKey(topic, this.index);
-    const refusal = refusals.get(key);
-    if (refusal) throw refusal;
-    return isVerified ? (guards.get(key) ?? NO_GUARD) : undefined;
+  #guard({ topic }: Partition, { guards, isVerified }: Admission): VerificationGuard | undefined {
+    return isVerified ? (guards.get(partitionKey(topic, this.index)) ?? NO_GUARD) : undefined;
+  }
+
+  /** The batch may not be part of its transaction here: nobody has looked at the log. */
+  #refuseTransaction({ name, code, message }: KafkaError): void {
+    this.errorCode = code;
+    if (explainedRefusals.has(name)) this.errorMessage = message;
   }
 
   /** The partition, if the batch may be appended to it. */
@@ -168,6 +175,9 @@ export function refusedAppend(index: number, errorCode: number, errorMessage: st
   append.errorMessage = errorMessage;
   return append;
 }
+
+/** Why the coordinator did not let a partition into a transaction is told where the code says less. */
+const explainedRefusals = new Set(['INVALID_TXN_STATE', 'NOT_ENOUGH_REPLICAS']);
 
 /** Errors that a refresh or a smaller batch mends carry no offsets; of the others Kafka tells where the log starts. */
 const errorsWithoutOffsets = new Set([

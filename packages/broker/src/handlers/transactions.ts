@@ -223,9 +223,8 @@ const writeTxnMarkers = handler(
       },
     );
     await Promise.all(writes);
-    return {
-      markers: [...byProducer].map(([producerId, topics]): MarkersOfProducer => ({ producerId, topics: topicsOf(topics) })),
-    };
+    const answered = [...byProducer].filter(([, topics]) => topics.size > 0);
+    return { markers: answered.map(([producerId, topics]): MarkersOfProducer => ({ producerId, topics: topicsOf(topics) })) };
   },
   ({ errorCode }, { markers }) => ({
     markers: markers.map(({ producerId, topics }) => ({

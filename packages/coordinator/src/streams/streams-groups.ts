@@ -96,7 +96,7 @@ export class StreamsGroups implements GroupProtocol<StreamsRecord> {
   }
 
   #leave({ groupId, memberId, memberEpoch, shutdownApplication }: StreamsGroupHeartbeatRequest, turn: Turn): StreamsHeartbeat {
-    const group = this.#group(groupId);
+    const group = this.#group(groupId, 'Group');
     if (shutdownApplication) group.shutdownRequestedBy ??= memberId;
     turn.records.push(...fence(group, group.member(memberId)));
     return { response: { memberId, memberEpoch, status: [] }, internalTopics: [] };
@@ -152,11 +152,11 @@ export class StreamsGroups implements GroupProtocol<StreamsRecord> {
     return new StreamsGroup(groupId, journal);
   }
 
-  /** Throws GROUP_ID_NOT_FOUND. */
-  #group(groupId: string): StreamsGroup {
+  /** Throws GROUP_ID_NOT_FOUND, in Kafka's words, which has two for what is missing. */
+  #group(groupId: string, what = 'Streams group'): StreamsGroup {
     const group = this.#state.groups.get(groupId);
     if (group instanceof StreamsGroup) return group;
-    const message = group === undefined ? `Streams group ${groupId} not found.` : `Group ${groupId} is not a streams group.`;
+    const message = group === undefined ? `${what} ${groupId} not found.` : `Group ${groupId} is not a streams group.`;
     throw new KafkaError('GROUP_ID_NOT_FOUND', message);
   }
 
