@@ -25,6 +25,8 @@ import {
   IncrementalAlterConfigs,
   InitProducerId,
   JoinGroup,
+  ListGroups,
+  ListTransactions,
   Metadata,
   OffsetCommit,
   Produce,
@@ -58,22 +60,51 @@ const KNOWN_MEMBERS = 6;
 const MAX_MEMORY_GROWTH = 400 << 20;
 
 const logger = new WatchedLogger();
+const files = new MemoryFiles();
 let kafka: Kafka;
 let port: number;
 
-before(async () => {
-  const runtime = nodeRuntime({ logger, files: new MemoryFiles() });
-  kafka = await startKafka({
-    runtime: { ...runtime, random: new SeededRandom(seed) },
-    settings: { 'group.min.session.timeout.ms': '1' },
-  });
+async function start(): Promise<void> {
+  const runtime = nodeRuntime({ logger, files });
+  kafka = await startKafka({ runtime: { ...runtime, random: new SeededRandom(seed) }, settings });
   port = Number(kafka.bootstrapServers.split(':')[1]);
-});
+}
+
+/** Whatever has a time to wait for should come to its end while the test looks on. */
+const settings: Readonly<Record<string, string>> = {
+  'group.min.session.timeout.ms': '1',
+  'group.consumer.min.session.timeout.ms': '500',
+  'group.consumer.session.timeout.ms': '500',
+  'group.consumer.min.heartbeat.interval.ms': '100',
+  'group.consumer.heartbeat.interval.ms': '100',
+  'group.consumer.assignment.interval.ms': '10',
+  'group.share.min.session.timeout.ms': '500',
+  'group.share.session.timeout.ms': '500',
+  'group.share.min.heartbeat.interval.ms': '100',
+  'group.share.heartbeat.interval.ms': '100',
+  'group.share.min.record.lock.duration.ms': '1000',
+  'group.share.record.lock.duration.ms': '1000',
+  'group.streams.min.session.timeout.ms': '500',
+  'group.streams.session.timeout.ms': '500',
+  'group.streams.min.heartbeat.interval.ms': '100',
+  'group.streams.heartbeat.interval.ms': '100',
+  'group.streams.initial.rebalance.delay.ms': '10',
+  'transaction.state.log.num.partitions': '2',
+  'transaction.state.log.replication.factor': '1',
+  'transaction.state.log.min.isr': '1',
+  'transaction.abort.timed.out.transaction.cleanup.interval.ms': '100',
+  'share.coordinator.state.topic.num.partitions': '2',
+  'share.coordinator.state.topic.replication.factor': '1',
+  'share.coordinator.state.topic.min.isr': '1',
+  'ottla.telemetry.directory': 'client-metrics',
+};
+
+before(start);
 after(() => kafka?.stop());
 
 test(`spoiled frames leave a broker unmoved (FUZZ_SEED=${seed})`, { timeout: (seconds + 60) * 1000 }, async () => {
   const random = new SeededRandom(seed);
-  const health = new Health(await Connection.open(port));
+  let health = new Health(await Connection.open(port));
   const topicId = await health.topicId('healthy');
   const world = worldOf(random, [await health.topicId('fuzz-a'), await health.topicId('fuzz-b')]);
   await health.check(topicId, 0);
@@ -102,6 +133,13 @@ test(`spoiled frames leave a broker unmoved (FUZZ_SEED=${seed})`, { timeout: (se
     // What still waits is given up now.
     await new Promise((resolve) => setTimeout(resolve, 200));
     await health.check(topicId, sent);
+    assert.deepEqual(logger.complaints, []);
+    const inventory = await health.inventory();
+    await kafka.stop();
+    await start();
+    health = new Health(await Connection.open(port));
+    await health.check(topicId, sent);
+    assert.deepEqual(await health.inventory(), inventory, 'what coordinators keep is what they load');
     assert.deepEqual(logger.complaints, []);
   } catch (error) {
     throw new Error(`FUZZ_SEED=${seed}: after ${sent} frames, the last ones ${last}`, { cause: error });
@@ -235,7 +273,7 @@ async function answersOn(connection: Connection, patienceMs: number, world: Worl
 type Served = { readonly api: Api; readonly version: number; readonly to: number };
 
 function versionsServed(listener: 'broker' | 'controller', to: number): Served[] {
-  return servedVersions(listener).flatMap(({ apiKey, minVersion, maxVersion }) => {
+  return servedVersions(listener, { clientTelemetry: listener === 'broker' }).flatMap(({ apiKey, minVersion, maxVersion }) => {
     const api = apiByKey(apiKey)!;
     const first = Math.max(minVersion, api.minVersion);
     return Array.from({ length: maxVersion - first + 1 }, (_, index) => ({ api, version: first + index, to }));
@@ -288,6 +326,11 @@ function worldOf(random: SeededRandom, ids: readonly string[]): World {
       'metadata.version',
       'Stable',
       'root',
+      'uniform',
+      'fuzz-.*',
+      '(',
+      'Ongoing',
+      'group:f3qa2q0ZQ5mZy1tJcKn0_A:0',
     ],
     memberIds: [],
     ids: [...ids, ZERO_UUID, 'f3qa2q0ZQ5mZy1tJcKn0_A'],
@@ -298,6 +341,8 @@ function worldOf(random: SeededRandom, ids: readonly string[]): World {
       batch({ codec: 'snappy' }, 'a'),
       batch({ codec: 'zstd' }, 'a'),
       batch({ producerId: 1, producerEpoch: 0, baseSequence: 0 }, 'a'),
+      ...[0, 1, 2, 3].map((producerId) => batch({ producerId, producerEpoch: 0, baseSequence: 0, isTransactional: true }, 'a')),
+      Buffer.from('0a0b120912070a016d2a020a00', 'hex'),
       new Uint8Array(0),
       random.bytes(100),
       writeSubscription({ topics: ['fuzz-a'] }, 3),
@@ -325,6 +370,17 @@ class Health {
     const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }];
     const { nodes } = await this.ask(DescribeQuorum, 2, { topics });
     return nodes[0]!.listeners[0]!.port;
+  }
+
+  /** What coordinators have been told, and must not forget. */
+  async inventory(): Promise<object> {
+    const typesFilter = ['consumer', 'share', 'streams'];
+    const { groups } = await this.ask(ListGroups, 5, { statesFilter: [], typesFilter });
+    const { transactionStates } = await this.ask(ListTransactions, 2, { stateFilters: [], producerIdFilters: [] });
+    return {
+      groups: groups.map(({ groupId, groupType }) => `${groupType} ${groupId}`).sort(),
+      transactions: transactionStates.map(({ transactionalId, producerId }) => `${producerId} ${transactionalId}`).sort(),
+    };
   }
 
   /** Looks for the topic, writes a record and reads it back. */
