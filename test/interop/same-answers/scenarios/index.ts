@@ -1,5 +1,6 @@
 import { clusterScenarios } from './cluster.ts';
 import { configScenarios } from './configs.ts';
+import { consumerGroupScenarios } from './consumer-groups.ts';
 import { fetchScenarios } from './fetch.ts';
 import { framing } from './framing.ts';
 import { groupScenarios } from './groups.ts';
@@ -8,8 +9,11 @@ import { metadataScenarios } from './metadata.ts';
 import { produceScenarios } from './produce.ts';
 import type { Scenario } from './scenario.ts';
 import { securityScenarios } from './security.ts';
+import { shareGroupScenarios } from './share-groups.ts';
+import { streamsGroupScenarios } from './streams-groups.ts';
 import { telemetryScenarios } from './telemetry.ts';
 import { topicScenarios } from './topics.ts';
+import { transactionScenarios } from './transactions.ts';
 
 export const scenarios: readonly Scenario[] = [
   ...framing,
@@ -22,5 +26,9 @@ export const scenarios: readonly Scenario[] = [
   ...clusterScenarios,
   ...securityScenarios,
   ...telemetryScenarios,
+  ...transactionScenarios,
+  ...consumerGroupScenarios,
+  ...streamsGroupScenarios,
+  ...shareGroupScenarios,
   ...largeScenarios,
 ];
