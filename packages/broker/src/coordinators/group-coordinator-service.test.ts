@@ -463,3 +463,61 @@ function throughWire<T>(
   codec.write(writer, message as never, version);
   return codec.read(new Reader(writer.bytes()), version);
 }
+
+const txnCommitRequest = (offset: number, { producerId = 9, producerEpoch = 1 } = {}) => ({
+  transactionalId: 'a',
+  groupId: 'g',
+  producerId,
+  producerEpoch,
+  generationId: -1,
+  memberId: '',
+  groupInstanceId: null,
+  topics: [
+    {
+      name: 't',
+      partitions: [{ partitionIndex: 0, committedOffset: offset, committedLeaderEpoch: -1, committedMetadata: '' }],
+    },
+  ],
+});
+
+const marker = { producerId: 9, producerEpoch: 1, isCommit: true, coordinatorEpoch: 0, transactionVersion: 0 };
+
+test('offsets of a transaction are a batch of its producer, behind what was decided before, and count with its marker', async () => {
+  const all = await started();
+  const { world, log, service } = all;
+  const plain = service.offsets.offsetCommit(commitRequest(1), v(7));
+  const transactional = service.offsets.txnOffsetCommit(txnCommitRequest(5), v(4));
+  const answers = await world.runUntil(Promise.all([plain, transactional]));
+  assert.deepEqual(answers.flatMap(codesOf), ['NONE', 'NONE']);
+  assert.deepEqual(
+    log.batches
+      .map((bytes) => new BatchView(bytes))
+      .map(({ producerId, producerEpoch, isTransactional }) => [producerId, producerEpoch, isTransactional]),
+    [
+      [-1, -1, false],
+      [9, 1, true],
+    ],
+  );
+  assert.equal(await fetchedOffset(all), 1);
+  await world.runUntil(service.endTransaction(0, marker));
+  const written = new BatchView(log.batches.at(-1)!);
+  assert.deepEqual([written.isControl, written.producerId, written.baseOffset], [true, 9, 2]);
+  assert.equal(await fetchedOffset(all), 5);
+  // As whoever loads the partition finds it.
+  const again = start();
+  Object.assign(again.log, { batches: log.batches, logEndOffset: log.logEndOffset, highWatermark: log.highWatermark });
+  await again.world.runUntil(again.service.onPartitionElected(0, 1));
+  assert.equal(await fetchedOffset(again), 5);
+});
+
+test('what a transaction could not write waits for no marker', async () => {
+  const all = await started();
+  const { world, log, service } = all;
+  log.appendError = new KafkaError('INVALID_TXN_STATE');
+  const refused = await world.runUntil(service.offsets.txnOffsetCommit(txnCommitRequest(5), v(4)));
+  assert.deepEqual(codesOf(refused), ['INVALID_TXN_STATE']);
+  await assert.rejects(world.runUntil(service.endTransaction(0, marker)), { name: 'INVALID_TXN_STATE' });
+  log.appendError = null;
+  await world.runUntil(service.endTransaction(0, marker));
+  assert.equal(await fetchedOffset(all, true), -1);
+});

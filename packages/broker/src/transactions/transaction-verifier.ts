@@ -66,9 +66,14 @@ export class TransactionVerifier {
       return verified.filter(({ isAdded }) => !isAdded).map(({ topic, partition }) => ({ topic, partition, error }));
     } catch (cause) {
       if (!(cause instanceof KafkaError)) throw cause;
-      // Producers know the error of a partition, not that of the coordinator.
-      const error = cause.name === 'PRODUCER_FENCED' ? 'INVALID_PRODUCER_EPOCH' : cause.name;
+      const error = producerErrors.get(cause.name) ?? cause.name;
       return [...partitions].flatMap(([topic, indexes]) => [...indexes].map((partition) => ({ topic, partition, error })));
     }
   }
 }
+
+/** Producers know what a partition says of them, and that a coordinator is out of reach, not where it went. */
+const producerErrors: ReadonlyMap<ErrorName, ErrorName> = new Map([
+  ['PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'],
+  ['NOT_COORDINATOR', 'COORDINATOR_NOT_AVAILABLE'],
+]);
