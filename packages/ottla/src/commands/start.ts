@@ -141,6 +141,7 @@ const developmentDefaults = {
   'share.coordinator.state.topic.min.isr': '1',
   // A lone developer's consumer should not wait three seconds for others to join.
   'group.initial.rebalance.delay.ms': '0',
+  'group.streams.initial.rebalance.delay.ms': '0',
 };
 
 function withPort(listeners: string | undefined, port: number): string {
