@@ -91,6 +91,9 @@ test('internal topics are created for a group, which then gets its tasks, and go
     error: 'NONE',
     status: ['Internal topics are missing: words, counts-changelog'],
   });
+  for (const state of ['NotReady', 'not_ready']) {
+    assert.equal((await client.ask(ListGroups, { statesFilter: [state], typesFilter: [] })).groups.length, 1);
+  }
   await node.advance(1_000);
   assert.deepEqual(await client.topicNames(), ['__consumer_offsets', 'counts-changelog', 'text', 'words']);
   const configs = await client.ask(DescribeConfigs, {

@@ -141,7 +141,8 @@ export class GroupCoordinatorService {
 
   /** The groups of the partitions led here: a client asks every broker. Unknown states and types match nothing. */
   listGroups(request: ListGroupsRequest, _context: GroupRequestContext): Promise<Writable<ListGroupsResponse>> {
-    const states = new Set(request.statesFilter.map((state) => state.toLowerCase().trim()));
+    // One state has two words, which clients write as one and Kafka with an underscore between.
+    const states = new Set(request.statesFilter.map((state) => state.toLowerCase().trim().replace('_', '')));
     const types = new Set(request.typesFilter.map((type) => type.toLowerCase().trim()));
     return this.#partitions.answer<Writable<ListGroupsResponse>>(
       () => ({ groups: this.#runtime.readAll((coordinator) => coordinator.list({ states, types })).flat() }),

@@ -38,7 +38,8 @@ export class StreamsGroups implements GroupProtocol<StreamsRecord> {
     const { memberEpoch } = request;
     if (memberEpoch === LEAVING || memberEpoch === LEAVING_STATIC) return turn.outcome(this.#leave(request, turn));
     const group = memberEpoch === 0 ? this.#groupToJoin(request.groupId, turn) : this.#group(request.groupId);
-    return turn.outcome(heartbeatOfMember({ state: this.#state, group, turn }, request, client));
+    const config = this.#state.configOf(request.groupId);
+    return turn.outcome(heartbeatOfMember({ state: this.#state, group, config, turn }, request, client));
   }
 
   describe(groupId: string): DescribedGroup {

@@ -2,6 +2,7 @@
  * The heartbeat of a member that is there, or joins (KIP-1071): what it says of itself is kept, the topology is laid over the topics, the
  * group's epoch grows if any of that has changed, a target assignment is made for the epoch, and the member goes a step towards it.
  */
+import type { GroupConfig } from '@ottla/metadata';
 import {
   KafkaError,
   type StreamsGroupHeartbeatRequest,
@@ -49,14 +50,20 @@ export type StreamsHeartbeat = {
 };
 
 /** One operation on one group. */
-export type StreamsTurn = { readonly state: GroupState; readonly group: StreamsGroup; readonly turn: Turn };
+export type StreamsTurn = {
+  readonly state: GroupState;
+  readonly group: StreamsGroup;
+  /** In force for the group. */
+  readonly config: GroupConfig;
+  readonly turn: Turn;
+};
 
 export function heartbeatOfMember(
   on: StreamsTurn,
   request: StreamsGroupHeartbeatRequest,
   client: StreamsClient,
 ): StreamsHeartbeat {
-  const { state, group, turn } = on;
+  const { group, config, turn } = on;
   const { groupId } = group;
   const isJoining = request.memberEpoch === 0;
   const member = isJoining
@@ -76,9 +83,7 @@ export function heartbeatOfMember(
   const { configured, metadataHash } = configuredFor(on, topology);
   if (configured.problem === null) checkTasksExist(configured, request);
 
-  const configs: AssignmentConfigs = new Map([
-    [STANDBY_REPLICAS, String(state.configOf(groupId)['streams.num.standby.replicas'])],
-  ]);
+  const configs: AssignmentConfigs = new Map([[STANDBY_REPLICAS, String(config['streams.num.standby.replicas'])]]);
   const epoch = growEpoch(on, {
     isDescribedAnew,
     metadataHash,
@@ -221,16 +226,16 @@ function growEpoch(
 }
 
 /** Whoever begins a group is seldom alone: those who come soon after it are waited for. */
-function delayFirstRebalance({ state, group, turn }: StreamsTurn): void {
+function delayFirstRebalance({ state, group, config, turn }: StreamsTurn): void {
   const { groupId } = group;
-  const delayMs = state.configOf(groupId)['streams.initial.rebalance.delay.ms'];
+  const delayMs = config['streams.initial.rebalance.delay.ms'];
   if (!group.isEmpty || delayMs <= 0 || state.deadlines.has(streamsDelayKey(groupId))) return;
   state.deadlines.set(streamsDelayKey(groupId), turn.moment.monotonicMs + delayMs, { type: 'StreamsRebalanceDelayed', groupId });
 }
 
 /** What the member is to have: by a new assignment, if the group's epoch has outgrown the last one and it is time. */
 function targetFor(
-  { state, group, turn }: StreamsTurn,
+  { state, group, config, turn }: StreamsTurn,
   member: StreamsMember,
   configured: ConfiguredTopology,
   configs: AssignmentConfigs,
@@ -245,7 +250,7 @@ function targetFor(
   }
   const last = { assignmentEpoch, target: group.targets.get(member.memberId) ?? NO_TASKS };
   if (assignmentEpoch >= epoch) return last;
-  if (!group.mayAssign(state.configOf(groupId)['streams.assignment.interval.ms'], turn.moment.wallMs)) {
+  if (!group.mayAssign(config['streams.assignment.interval.ms'], turn.moment.wallMs)) {
     const statusDetail = 'Assignment delayed due to the configured assignment interval.';
     status.push({ statusCode: STATUS.ASSIGNMENT_DELAYED, statusDetail });
     return last;
@@ -268,14 +273,14 @@ function noteStep({ state, group, turn }: StreamsTurn, member: StreamsMember): v
   }
 }
 
-function extendSession({ state, group, turn }: StreamsTurn, { memberId }: StreamsMember): void {
+function extendSession({ state, group, config, turn }: StreamsTurn, { memberId }: StreamsMember): void {
   const { groupId } = group;
-  const endMs = turn.moment.monotonicMs + state.configOf(groupId)['streams.session.timeout.ms'];
+  const endMs = turn.moment.monotonicMs + config['streams.session.timeout.ms'];
   state.deadlines.set(sessionKey(groupId, memberId), endMs, { type: 'SessionExpired', groupId, memberId });
 }
 
 function answer(
-  { state, group }: StreamsTurn,
+  { state, group, config }: StreamsTurn,
   request: StreamsGroupHeartbeatRequest,
   before: StreamsMember,
   member: StreamsMember,
@@ -298,7 +303,7 @@ function answer(
   return {
     memberId,
     memberEpoch,
-    heartbeatIntervalMs: state.configOf(groupId)['streams.heartbeat.interval.ms'],
+    heartbeatIntervalMs: config['streams.heartbeat.interval.ms'],
     status,
     ...((hasOtherTasks || isUnaware) && {
       activeTasks: taskIdsOf(assigned.active),
