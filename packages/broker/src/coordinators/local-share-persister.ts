@@ -22,7 +22,7 @@ import { askEachSharePartition, type ShareStateResponse } from './share-partitio
 
 export type LocalSharePersisterOptions = {
   readonly coordinator: ShareCoordinatorService;
-  /** Resolves when `__share_group_state` exists; undefined when it does already. Rejects when it cannot be created. */
+  /** Resolves when `__share_group_state` exists; undefined when it does already. Rejects when it cannot be created, and says why in the log. */
   readonly ensureTopic: () => Promise<unknown> | undefined;
   readonly timers: Timers;
 };
@@ -105,14 +105,23 @@ export class LocalSharePersister implements SharePersister {
     ask: () => Promise<ShareStateResponse<Result>>,
   ): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
-      const creation = this.#options.ensureTopic();
-      // Whether it was created shows in the answer.
-      if (creation !== undefined) await creation.catch(() => undefined);
+      const hasTopic = await this.#hasTopic();
       const { results } = await ask();
       const result = results[0]!.partitions[0]!;
-      if (attempt === MAX_ATTEMPTS || this.#isClosed || !passing.has(result.errorCode)) return result;
+      const isHopeless = attempt === MAX_ATTEMPTS || this.#isClosed || !hasTopic;
+      if (isHopeless || !passing.has(result.errorCode)) return result;
       await sleep(this.#options.timers, Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS));
     }
+  }
+
+  /** Whoever asks comes again: a topic that cannot be created now is not tried over and over meanwhile. */
+  async #hasTopic(): Promise<boolean> {
+    const creation = this.#options.ensureTopic();
+    if (creation === undefined) return true;
+    return creation.then(
+      () => true,
+      () => false,
+    );
   }
 
   #inLine<Result>(key: SharePartitionKey, work: () => Promise<Result>): Promise<Result> {
