@@ -1,5 +1,6 @@
 import {
   errors,
+  KafkaError,
   type OffsetCommitRequest,
   type OffsetCommitResponse,
   type OffsetDeleteRequest,
@@ -51,11 +52,17 @@ export class GroupOffsets {
     const { groupId, memberId, groupInstanceId, generationId } = request;
     const turn = new Turn(moment);
     const committer = { memberId, groupInstanceId, generationIdOrMemberEpoch: generationId, apiVersion, isTransactional: true };
-    const check = validateCommit(groupId, this.#state.groups.get(groupId), committer);
-    // Kafka keeps no topic id with what a transaction commits.
-    const topics = request.topics.map(({ name, partitions }) => ({ name, topicId: ZERO_UUID, partitions }));
-    const commit = { groupId, topics, retentionTimeMs: -1 };
-    return turn.outcome(commitOffsets(turn, commit, this.#state.config, check));
+    try {
+      const check = validateCommit(groupId, this.#state.groups.get(groupId), committer);
+      // Kafka keeps no topic id with what a transaction commits.
+      const topics = request.topics.map(({ name, partitions }) => ({ name, topicId: ZERO_UUID, partitions }));
+      const commit = { groupId, topics, retentionTimeMs: -1 };
+      return turn.outcome(commitOffsets(turn, commit, this.#state.config, check));
+    } catch (error) {
+      // Producers know of generations only.
+      if (!(error instanceof KafkaError) || error.name !== 'STALE_MEMBER_EPOCH') throw error;
+      throw new KafkaError('ILLEGAL_GENERATION', error.message);
+    }
   }
 
   /** The topics asked for carry names, and ids where known. An error of the group is thrown. */

@@ -181,6 +181,20 @@ test('a transactional commit counts from its commit marker on, and until then st
   world.coordinator.assertInvariants();
 });
 
+test('a producer is told of a stale member as of an old generation, the only kind it knows', () => {
+  const world = new GroupWorld();
+  const { memberId, epoch } = world.beat('', 0, { topics: ['t'] });
+  const commit = (generationId: number) => {
+    const partitions = [{ partitionIndex: 0, committedOffset: 1, committedLeaderEpoch: -1, committedMetadata: '' }];
+    const topics = [{ name: 't', partitions }];
+    const producer = { transactionalId: 'x', producerId: 7, producerEpoch: 0 };
+    const request = { ...producer, groupId: 'g', generationId, memberId: memberId!, groupInstanceId: null, topics };
+    return () => world.coordinator.offsets.commitInTransaction(request, { apiVersion: 5 }, world.moment);
+  };
+  assert.equal(commit(epoch!)().response.topics![0]!.partitions![0]!.errorCode, 0);
+  assert.throws(commit(epoch! + 1), (error) => error instanceof KafkaError && error.name === 'ILLEGAL_GENERATION');
+});
+
 test('an open transaction holds back expiry, and a deletion ends it', () => {
   const world = new GroupWorld();
   world.commit({ 't-0': 1 });
