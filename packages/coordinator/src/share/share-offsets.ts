@@ -15,7 +15,15 @@ import type { GroupState } from '../group-state.ts';
 import { type Moment, type Outcome, Turn } from '../outcome.ts';
 import { ShareGroup } from './share-group.ts';
 import type { ShareGroups } from './share-groups.ts';
-import { type PartitionsByTopic, sorted, type TopicPartitions, union, without, withoutTopics } from './share-partitions.ts';
+import {
+  NO_SHARE_PARTITIONS,
+  type PartitionsByTopic,
+  sorted,
+  type TopicPartitions,
+  union,
+  without,
+  withoutTopics,
+} from './share-partitions.ts';
 import { sharePartitionsRecord } from './share-records.ts';
 
 type AlteredTopic = NonNullable<Writable<AlterShareGroupOffsetsResponse>['responses']>[number];
@@ -120,8 +128,8 @@ export class ShareOffsets {
     const group = this.#shareGroups.group(groupId);
     requireEmpty(group);
     const known = group.sharePartitions.get();
-    // Of a group that has never shared anything there is nothing to tell.
-    if (known.initialized.size + known.initializing.size + known.deleting.size === 0) {
+    // Of a group that has never shared anything there is nothing to tell; of one whose offsets were deleted there is.
+    if (known === NO_SHARE_PARTITIONS) {
       return turn.outcome({ responses: [], deleteState: null });
     }
     const doomed = new Map<Uuid, TopicPartitions>();
@@ -234,7 +242,7 @@ const UNKNOWN = {
 };
 
 function requireEmpty(group: ShareGroup): void {
-  if (!group.isEmpty) throw new KafkaError('NON_EMPTY_GROUP', `group ${group.groupId} has members`);
+  if (!group.isEmpty) throw new KafkaError('NON_EMPTY_GROUP', 'The group is not empty.');
 }
 
 function partitionsUpTo(count: number): number[] {

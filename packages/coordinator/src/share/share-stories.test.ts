@@ -167,7 +167,8 @@ test('offsets are set and deleted while the group is empty', () => {
   assert.equal(world.group!.sharePartitions.get().deleting.size, 1);
   assert.equal(world.deleteOffsets('t'), 'NONE');
   assert.equal(world.group!.sharePartitions.get().deleting.size, 0);
-  assert.equal(world.deleteOffsets('t'), 'NONE');
+  assert.equal(world.deleteOffsets('t'), 'UNKNOWN_TOPIC_OR_PARTITION');
+  assert.equal(world.deleteOffsets('nowhere'), 'UNKNOWN_TOPIC_OR_PARTITION');
   assert.equal(world.deleteGroup(), 'NONE');
   assert.equal(world.deleteGroup(), 'GROUP_ID_NOT_FOUND');
   assert.equal(world.reloaded().groups.size, 0);
