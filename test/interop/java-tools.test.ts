@@ -7,7 +7,11 @@ import { againstEachTarget } from './targets/against.ts';
 import { expectTranscript } from './transcript.ts';
 
 const recording = process.env['INTEROP_RECORD'] === '1';
+/** INTEROP_TRANSCRIPTS=groups,topics: only those. */
+const chosen = process.env['INTEROP_TRANSCRIPTS']?.split(',');
 
 for (const file of globSync(join(interopDirectory, 'java-tools', '*.txt')).sort()) {
-  againstEachTarget(basename(file, '.txt'), (bench) => expectTranscript(file, bench, recording));
+  const name = basename(file, '.txt');
+  if (chosen && !chosen.includes(name)) continue;
+  againstEachTarget(name, (bench) => expectTranscript(file, bench, recording));
 }

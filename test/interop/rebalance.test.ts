@@ -1,4 +1,4 @@
-/** Two libraries in one classic group: they agree on an assignor, share the partitions, and take over from one another. */
+/** Two libraries in one group, under either protocol: they share the partitions, and take over from one another. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { LibraryName } from './clients/client.ts';
@@ -7,18 +7,21 @@ import { eventually } from './processes.ts';
 import { againstEachTarget } from './targets/against.ts';
 
 const partitions = 4;
-const pairs: readonly { assignor: string; first: LibraryName; second: LibraryName }[] = [
+type Pair = { protocol?: 'consumer'; assignor: string; first: LibraryName; second: LibraryName };
+const pairs: readonly Pair[] = [
   { assignor: 'range', first: 'kafka-python', second: 'confluent-python' },
   { assignor: 'range', first: 'java', second: 'kcat' },
   { assignor: 'range', first: 'confluent-javascript', second: 'java' },
   { assignor: 'roundrobin', first: 'platformatic', second: 'java' },
   { assignor: 'roundrobin', first: 'confluent-python', second: 'platformatic' },
   { assignor: 'roundrobin', first: 'java', second: 'kafka-python' },
+  { protocol: 'consumer', assignor: 'uniform', first: 'confluent-python', second: 'java' },
+  { protocol: 'consumer', assignor: 'range', first: 'java', second: 'confluent-python' },
 ];
 
 againstEachTarget('rebalancing', (bench) => {
-  for (const { assignor, first, second } of pairs) {
-    test(`${first} and ${second} share a group by ${assignor}`, async () => {
+  for (const { protocol, assignor, first, second } of pairs) {
+    test(`${first} and ${second} share a ${protocol ?? 'classic'} group by ${assignor}`, async () => {
       const name = `${first}-${second}-${assignor}`;
       const topic = await freshTopic(bench.client('java'), `shared-${name}`, partitions);
       const group = `group-${name}`;
@@ -26,7 +29,9 @@ againstEachTarget('rebalancing', (bench) => {
       const assigned = async (library: LibraryName) =>
         (await bench.client(library).call('assignment', { member: name })).map(([, partition]) => partition).sort();
       const join = (library: LibraryName) =>
-        bench.client(library).call('join', { member: name, group, topics: [topic], assignor, clientId: library });
+        bench
+          .client(library)
+          .call('join', { member: name, group, topics: [topic], assignor, clientId: library, ...(protocol ? { protocol } : {}) });
 
       await join(first);
       await eventually(`${first} alone has all`, async () => (await assigned(first)).length === partitions);

@@ -9,6 +9,8 @@
  *   Created topic t.                 what it printed, error output included, log lines left out
  *   [status 1]                       how it ended, unless well
  *   @ produce {"topic": "t", ...}    an operation of the Java client (clients/client.ts); it prints nothing
+ *   @ until describeTransaction {"transactionalId": "t"} => {"state": "CompleteCommit"}    it is repeated until its result is so
+ *   @ hang {"topic": ...}            leaves a hanging transaction (targets/hanging.ts)
  *   % name.json                      a file in the node's directory, <dir>, with the `<` lines that follow
  *   $~ topics --list                 the order of what this one prints does not matter
  *   $? features describe             only the lines that start with `?` are expected, as patterns, in any order
@@ -21,11 +23,13 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
 import type { Client, Operation } from './clients/client.ts';
 import { programCommand } from './kafka/kafka.ts';
 import { toolCommand, toolsAlone } from './kafka/tools.ts';
 import { eventually } from './processes.ts';
 import type { Bench } from './targets/against.ts';
+import { hang } from './targets/hanging.ts';
 import type { TargetNode } from './targets/node.ts';
 
 type Step = { command: string; input: string[]; output: string[] };
@@ -49,8 +53,12 @@ async function perform(step: Step, java: Client, node: TargetNode): Promise<stri
   const [kind, name, ...rest] = step.command.split(' ');
   if (kind === '#') return [];
   if (kind === '@') {
-    const args = JSON.parse(rest.join(' ') || '{}') as { [name: string]: unknown };
-    if (name === 'poll') assert.equal(((await java.call('poll', args as never)) as unknown[]).length, args['count']);
+    const text = rest.join(' ').replaceAll('<dir>', node.directory);
+    const args = name === 'until' ? {} : (JSON.parse(text || '{}') as { [name: string]: unknown });
+    if (name === 'until') await until(java, text);
+    else if (name === 'hang')
+      await hang(node, args['topic'] as string, args['partition'] as number, args['transactionalId'] as string);
+    else if (name === 'poll') assert.equal(((await java.call('poll', args as never)) as unknown[]).length, args['count']);
     else if (name === 'assignment')
       await eventually('an assignment', async () => ((await java.call('assignment', args as never)) as unknown[]).length > 0);
     else if (name === 'partitions') await eventually('partitions', () => java.call('partitions', args as never));
@@ -75,6 +83,16 @@ async function perform(step: Step, java: Client, node: TargetNode): Promise<stri
     .map((line) => withoutWhatVaries(inOneOrder(line), node));
   if (status !== 0) lines.push(`[status ${status}]`);
   return lines;
+}
+
+/** OPERATION {arguments} => what its result must hold, or be */
+async function until(java: Client, what: string): Promise<void> {
+  const [, name, args, expected] = /^(\w+) (\{.*\}) => (.*)$/.exec(what)!;
+  const awaited = JSON.parse(expected!);
+  await eventually(what, async () => {
+    const result = await java.call(name as Operation, JSON.parse(args!));
+    return isDeepStrictEqual(typeof awaited === 'object' ? { ...(result as object), ...awaited } : awaited, result);
+  });
 }
 
 function compare(step: Step, lines: string[]): void {
@@ -155,6 +173,7 @@ function withoutWhatVaries(line: string, node: TargetNode): string {
     .replace(new RegExp(`\\b${node.port}\\b`, 'g'), '<port>')
     .replace(new RegExp(`\\b${node.controllerPort}\\b`, 'g'), '<controller port>')
     .replace(/([\w.-]+)-[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<member of $1>')
+    .replace(/(?<![\w-])[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>')
     .replace(/(TopicId: |"directoryId": ")[\w-]{22}/g, '$1<uuid>')
     .replace(
       /(?<![\w-])(?!4L6g3nShT-eMCtK--X86sw)(?=[\w-]*[A-Z])(?=[\w-]*[a-z])(?=[\w-]*[0-9_-])[A-Za-z0-9_-]{22}(?![\w-])/g,
@@ -162,6 +181,8 @@ function withoutWhatVaries(line: string, node: TargetNode): string {
     )
     .replace(/\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d([.:,]\d{3})?(Z|[+-]\d\d:?\d\d)?/g, '<date>')
     .replace(/\b1[78]\d{11}\b/g, '<time>')
+    .replace(/(<time> +\t)\d+/g, '$1<n>') // how long a transaction has been open
+    .replace(/(\t1600000000000\t)\d+$/, '$1<n>')
     .replace(/\b\d+(\.\d+)? (ms|sec)\b/g, '<n> $2')
     .replace(/ {2,}/g, '  ');
 }

@@ -62,7 +62,7 @@ public class JavaClient {
       message.put("result", operations.get(request.get("op").asText()).run(request.get("args")));
     } catch (Throwable failure) {
       Throwable cause = failure instanceof ExecutionException ? failure.getCause() : failure;
-      int code = Errors.forException(cause).code();
+      int code = codeOf(cause);
       message.put("error", Map.of("code", code, "message", String.valueOf(cause)));
     }
     try {
@@ -76,12 +76,23 @@ public class JavaClient {
     }
   }
 
+  /** Of the first exception on the way to its root that the protocol has a code for. */
+  static int codeOf(Throwable failure) {
+    int code = Errors.UNKNOWN_SERVER_ERROR.code();
+    for (Throwable cause = failure; cause != null && code == Errors.UNKNOWN_SERVER_ERROR.code(); cause = cause.getCause())
+      code = Errors.forException(cause).code();
+    return code;
+  }
+
   static synchronized Admin admin() {
     if (admin == null) admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
     return admin;
   }
 
   static void define() {
+    Transactions.define(operations);
+    ShareMembers.define(operations);
+    Apps.define(operations);
     operations.put("tool", Tools::run);
     operations.put("cluster", args -> {
       DescribeClusterResult cluster = admin().describeCluster();
@@ -122,11 +133,14 @@ public class JavaClient {
     operations.put("transaction", JavaClient::transaction);
     operations.put("read", JavaClient::read);
     operations.put("readAll", JavaClient::readAll);
+    operations.put("values", JavaClient::values);
     operations.put("join", args -> members.put(args.get("member").asText(), new Member(args)) == null);
     operations.put("assignment", args -> member(args).assignment());
     operations.put("poll", args -> member(args).take(args.get("count").asInt(), args.path("timeoutMs").asLong(60000)));
     operations.put("commit", args -> member(args).commit());
-    operations.put("leave", args -> members.remove(args.get("member").asText()).leave());
+    operations.put("leave", args -> members.remove(args.get("member").asText()).leave(args.path("how").asText("DEFAULT")));
+    operations.put("events", args -> member(args).takeEvents());
+    operations.put("membership", args -> member(args).membership());
     operations.put("committed", args -> {
       OffsetAndMetadata found = admin().listConsumerGroupOffsets(group(args)).partitionsToOffsetAndMetadata().get().get(place(args));
       return found == null ? null : found.offset();
@@ -137,6 +151,17 @@ public class JavaClient {
       Set<String> names = new TreeSet<>();
       for (GroupListing listing : admin().listGroups().all().get()) names.add(listing.groupId());
       return names;
+    });
+    operations.put("groupType", args -> {
+      for (GroupListing listing : admin().listGroups().all().get())
+        if (listing.groupId().equals(args.get("group").asText()))
+          return Map.of("type", listing.type().map(Object::toString).orElse(""), "protocol", listing.protocol(), "state", listing.groupState().map(Object::toString).orElse(""));
+      return null;
+    });
+    operations.put("setGroupConfig", args -> {
+      ConfigResource resource = new ConfigResource(ConfigResource.Type.GROUP, group(args));
+      ConfigEntry entry = new ConfigEntry(args.get("name").asText(), args.get("value").asText());
+      return admin().incrementalAlterConfigs(Map.of(resource, List.of(new AlterConfigOp(entry, AlterConfigOp.OpType.SET)))).all().get();
     });
     operations.put("describeGroup", args -> {
       ConsumerGroupDescription found = admin().describeConsumerGroups(List.of(group(args))).all().get().get(group(args));
@@ -226,6 +251,25 @@ public class JavaClient {
     }
   }
 
+  /** The values up to where each partition ends for that isolation level, in their order. */
+  static Object values(JsonNode args) {
+    Map<String, Object> configs = Map.of("bootstrap.servers", bootstrap, "enable.auto.commit", false, "isolation.level", args.get("isolation").asText());
+    try (var consumer = new KafkaConsumer<>(configs, new StringDeserializer(), new StringDeserializer())) {
+      List<TopicPartition> places = new ArrayList<>();
+      consumer.partitionsFor(topic(args)).forEach(info -> places.add(new TopicPartition(topic(args), info.partition())));
+      places.sort(Comparator.comparing(TopicPartition::partition));
+      Map<TopicPartition, List<String>> found = new LinkedHashMap<>();
+      places.forEach(place -> found.put(place, new ArrayList<>()));
+      consumer.assign(places);
+      consumer.seekToBeginning(places);
+      Map<TopicPartition, Long> ends = consumer.endOffsets(places);
+      while (places.stream().anyMatch(place -> consumer.position(place) < ends.get(place)))
+        for (var record : consumer.poll(Duration.ofMillis(200)))
+          found.get(new TopicPartition(record.topic(), record.partition())).add(record.value());
+      return found.values();
+    }
+  }
+
   static Object read(JsonNode args) {
     Map<String, Object> configs = Map.of("bootstrap.servers", bootstrap, "enable.auto.commit", false, "auto.offset.reset", "earliest");
     try (var consumer = new KafkaConsumer<>(configs, new StringDeserializer(), new StringDeserializer())) {
@@ -267,80 +311,137 @@ public class JavaClient {
   static String string(JsonNode node) { return node == null || node.isNull() ? null : node.asText(); }
   static byte[] bytes(JsonNode node) { return node == null || node.isNull() ? null : node.asText().getBytes(StandardCharsets.UTF_8); }
 
-  /** A member of a classic group, polled by a thread of its own. */
+  /** A member of a group of consumers under either protocol, polled by a thread of its own. */
   static class Member {
+    static final Map<String, String> assignors = Map.of(
+      "range", "RangeAssignor", "roundrobin", "RoundRobinAssignor", "sticky", "StickyAssignor", "cooperative-sticky", "CooperativeStickyAssignor");
+
     final KafkaConsumer<String, String> consumer;
     final List<Object> records = new ArrayList<>();
-    final Queue<CompletableFuture<Void>> commits = new ConcurrentLinkedQueue<>();
+    final List<String> events = new ArrayList<>();
+    final Queue<FutureTask<?>> wishes = new ConcurrentLinkedQueue<>();
     final Thread thread;
     volatile Set<TopicPartition> assigned = Set.of();
-    volatile boolean leaving;
+    volatile CloseOptions farewell;
     Throwable failure;
 
     Member(JsonNode args) {
-      String assignor = args.path("assignor").asText("range").equals("roundrobin") ? "RoundRobinAssignor" : "RangeAssignor";
       Map<String, Object> configs = new HashMap<>();
       configs.put("bootstrap.servers", bootstrap);
       configs.put("group.id", group(args));
       configs.put("client.id", args.path("clientId").asText("java"));
       configs.put("enable.auto.commit", false);
       configs.put("auto.offset.reset", "earliest");
-      configs.put("partition.assignment.strategy", "org.apache.kafka.clients.consumer." + assignor);
-      configs.put("session.timeout.ms", 10000);
-      configs.put("heartbeat.interval.ms", 500);
+      configs.put("group.protocol", args.path("protocol").asText("classic"));
+      if (configs.get("group.protocol").equals("classic")) {
+        List<String> classes = new ArrayList<>();
+        for (String name : args.path("assignor").asText("range").split(",")) classes.add("org.apache.kafka.clients.consumer." + assignors.get(name));
+        configs.put("partition.assignment.strategy", classes);
+        configs.put("session.timeout.ms", 10000);
+        configs.put("heartbeat.interval.ms", 500);
+      } else if (args.has("assignor")) configs.put("group.remote.assignor", args.get("assignor").asText());
       if (args.has("instanceId")) configs.put("group.instance.id", args.get("instanceId").asText());
+      args.path("configs").properties().forEach(entry -> configs.put(entry.getKey(), entry.getValue().asText()));
       consumer = new KafkaConsumer<>(configs, new StringDeserializer(), new StringDeserializer());
+      ConsumerRebalanceListener listener = new ConsumerRebalanceListener() {
+        @Override
+        public void onPartitionsAssigned(Collection<TopicPartition> partitions) { note("assigned", partitions); }
+
+        @Override
+        public void onPartitionsRevoked(Collection<TopicPartition> partitions) { note("revoked", partitions); }
+
+        @Override
+        public void onPartitionsLost(Collection<TopicPartition> partitions) { note("lost", partitions); }
+      };
       List<String> topics = new ArrayList<>();
-      args.get("topics").forEach(topic -> topics.add(topic.asText()));
-      consumer.subscribe(topics);
+      args.path("topics").forEach(topic -> topics.add(topic.asText()));
+      if (args.has("pattern")) consumer.subscribe(new SubscriptionPattern(args.get("pattern").asText()), listener);
+      else consumer.subscribe(topics, listener);
       thread = new Thread(this::poll);
       thread.setDaemon(true);
       thread.start();
     }
 
     void poll() {
-      try (consumer) {
-        while (!leaving) {
+      try {
+        while (farewell == null) {
           var polled = consumer.poll(Duration.ofMillis(100));
           assigned = Set.copyOf(consumer.assignment());
           synchronized (this) {
             for (var record : polled) records.add(plain(record));
             notifyAll();
           }
-          for (CompletableFuture<Void> wish; (wish = commits.poll()) != null; wish.complete(null)) consumer.commitSync();
+          for (FutureTask<?> wish; (wish = wishes.poll()) != null; wish.run());
         }
       } catch (Throwable thrown) {
         synchronized (this) {
           failure = thrown;
           notifyAll();
         }
+      } finally {
+        consumer.close(farewell == null ? CloseOptions.timeout(Duration.ofSeconds(30)) : farewell);
       }
+    }
+
+    /** What was given and taken, empty changes left out. */
+    synchronized void note(String what, Collection<TopicPartition> partitions) {
+      if (partitions.isEmpty()) return;
+      TreeSet<String> names = new TreeSet<>();
+      partitions.forEach(partition -> names.add(partition.toString()));
+      events.add(what + " " + String.join(" ", names));
+    }
+
+    synchronized Object takeEvents() {
+      List<String> taken = List.copyOf(events);
+      events.clear();
+      return taken;
     }
 
     synchronized Object take(int count, long timeoutMs) throws Exception {
       long deadline = System.currentTimeMillis() + timeoutMs;
       while (records.size() < count && failure == null && System.currentTimeMillis() < deadline) wait(50);
-      if (failure != null) throw new ExecutionException(failure);
+      throwFailure();
       List<Object> head = records.subList(0, Math.min(count, records.size()));
       List<Object> taken = new ArrayList<>(head);
       head.clear();
       return taken;
     }
 
-    Object commit() throws Exception {
-      CompletableFuture<Void> done = new CompletableFuture<>();
-      commits.add(done);
-      return done.get(60, TimeUnit.SECONDS);
+    synchronized void throwFailure() throws ExecutionException {
+      if (failure != null) throw new ExecutionException(failure);
     }
 
-    Object assignment() {
+    /** Done by the thread that polls, the only one that may touch the consumer. */
+    <T> T ask(Callable<T> wish) throws Exception {
+      throwFailure();
+      FutureTask<T> task = new FutureTask<>(wish);
+      wishes.add(task);
+      return task.get(60, TimeUnit.SECONDS);
+    }
+
+    Object commit() throws Exception {
+      return ask(() -> {
+        consumer.commitSync();
+        return null;
+      });
+    }
+
+    /** memberId, and the generation or the member epoch. */
+    Object membership() throws Exception {
+      ConsumerGroupMetadata metadata = ask(consumer::groupMetadata);
+      return Map.of("memberId", metadata.memberId(), "generation", metadata.generationId());
+    }
+
+    Object assignment() throws Exception {
+      throwFailure();
       List<Object> found = new ArrayList<>();
       assigned.stream().sorted(Comparator.comparing(TopicPartition::toString)).forEach(p -> found.add(List.of(p.topic(), p.partition())));
       return found;
     }
 
-    Object leave() throws Exception {
-      leaving = true;
+    /** How: DEFAULT (a static member of a classic group stays), LEAVE_GROUP or REMAIN_IN_GROUP. */
+    Object leave(String how) throws Exception {
+      farewell = CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.valueOf(how));
       thread.join(60000);
       return null;
     }

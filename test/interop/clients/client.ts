@@ -15,50 +15,160 @@ export type ReadRecord = Required<Record> & { offset: number };
 /** Where to begin reading: an offset, the first record, or the first one that is not older than a timestamp. */
 export type Start = number | 'earliest' | { timestamp: number };
 
-export type Operations = {
-  cluster: {
-    args: object;
-    result: { clusterId: string; controllerId: number; brokers: { id: number; host: string; port: number }[] };
-  };
-  createTopic: { args: { topic: string; partitions: number; configs?: { [name: string]: string } }; result: unknown };
-  deleteTopic: { args: { topic: string }; result: unknown };
-  topics: { args: object; result: string[] };
-  partitions: { args: { topic: string }; result: number };
-  addPartitions: { args: { topic: string; total: number }; result: unknown };
-  topicConfig: { args: { topic: string; name: string }; result: { value: string; isDefault: boolean } };
-  setTopicConfig: { args: { topic: string; name: string; value: string }; result: unknown };
-  offsets: { args: { topic: string }; result: { earliest: number[]; latest: number[] } };
-  deleteRecords: { args: { topic: string; partition: number; before: number }; result: unknown };
-  produce: {
-    args: { topic: string; records: Record[]; codec?: Codec; acks?: '0' | '1' | 'all'; idempotent?: boolean };
+export type Isolation = 'read_committed' | 'read_uncommitted';
+export type Place = { topic: string; partition: number };
+
+/** How to be a member of a group of consumers. What only Java has: several assignors, patterns, instances and configs. */
+export type Joining = {
+  member: string;
+  group: string;
+  topics: string[];
+  pattern?: string;
+  protocol?: 'classic' | 'consumer';
+  assignor?: string;
+  clientId?: string;
+  instanceId?: string;
+  configs?: { [name: string]: string };
+};
+
+/** Producers with a transactional.id, step by step. */
+type TransactionOperations = {
+  openProducer: { args: { producer: string; transactionalId: string; timeoutMs?: number }; result: unknown };
+  beginTransaction: { args: { producer: string }; result: unknown };
+  /** Done when all are acknowledged. */
+  send: { args: { producer: string; topic: string; records: (Record & { partition: number })[] }; result: unknown };
+  /** In the name of a group, or as one of its members, now or in an earlier generation. */
+  sendOffsets: {
+    args: { producer: string; group?: string; member?: string; generation?: number; offsets: (Place & { offset: number })[] };
     result: unknown;
   };
-  /** Only the Java client has it. The producer stays, and so does a transaction that has no end. */
-  transaction: {
+  commitTransaction: { args: { producer: string }; result: unknown };
+  abortTransaction: { args: { producer: string }; result: unknown };
+  closeProducer: { args: { producer: string }; result: unknown };
+  describeTransaction: {
+    args: { transactionalId: string };
+    result: { state: string; producerId: number; producerEpoch: number; timeoutMs: number; partitions: string[] };
+  };
+};
+
+export type Acknowledgement = [topic: string, partition: number, offset: number, type: 'ACCEPT' | 'RELEASE' | 'REJECT' | 'RENEW'];
+export type SharedRecord = [topic: string, partition: number, offset: number, value: string, deliveryCount: number];
+
+/** Members of share groups, which only the Java client knows. */
+type ShareOperations = {
+  shareJoin: {
     args: {
-      transactionalId: string;
-      records: (Record & { topic: string; partition: number })[];
-      end: 'commit' | 'abort' | 'none';
-      group?: string;
-      offsets?: { topic: string; partition: number; offset: number }[];
+      member: string;
+      group: string;
+      topics: string[];
+      clientId?: string;
+      mode?: 'explicit' | 'implicit';
+      configs?: { [name: string]: string };
     };
     result: unknown;
   };
-  read: { args: { topic: string; partition: number; start: Start; count: number }; result: ReadRecord[] };
-  /** Only the Java client has it. A line for each record. */
-  readAll: { args: { topic: string; partition: number; isolation: 'read_committed' | 'read_uncommitted' }; result: string[] };
-  join: { args: { member: string; group: string; topics: string[]; assignor?: string; clientId?: string }; result: unknown };
-  assignment: { args: { member: string }; result: [topic: string, partition: number][] };
-  poll: { args: { member: string; count: number; timeoutMs?: number }; result: ReadRecord[] };
-  commit: { args: { member: string }; result: unknown };
-  leave: { args: { member: string }; result: unknown };
-  committed: { args: { group: string; topic: string; partition: number }; result: number | null };
-  setGroupOffset: { args: { group: string; topic: string; partition: number; offset: number }; result: unknown };
-  groups: { args: object; result: string[] };
-  describeGroup: { args: { group: string }; result: { state: string; members: number } };
-  deleteGroup: { args: { group: string }; result: unknown };
-  tool: { args: { class: string; args: string[]; stdin?: string }; result: { status: number; stdout: string; stderr: string } };
+  /** The first that come, or none in that time. */
+  sharePoll: { args: { member: string; timeoutMs?: number }; result: SharedRecord[] };
+  acknowledge: { args: { member: string; acknowledgements: Acknowledgement[] }; result: unknown };
+  /** An error code for each partition. */
+  shareCommit: { args: { member: string }; result: { [partition: string]: number } };
+  shareLeave: { args: { member: string }; result: unknown };
+  shareGroup: { args: { group: string }; result: { state: string; members: string[] } };
+  /** "START, lag LAG" of each partition; the start follows when something is acknowledged after those before it. */
+  shareOffsets: { args: { group: string }; result: { [partition: string]: string } };
 };
+
+/** Programs that run by themselves, in Java. */
+type AppOperations = {
+  startLoop: {
+    args: {
+      app: string;
+      group: string;
+      protocol: 'classic' | 'consumer';
+      instanceId?: string;
+      transactionalId: string;
+      in: string;
+      out: string;
+      seed: number;
+    };
+    result: unknown;
+  };
+  loop: { args: { app: string }; result: LoopState };
+  stopLoop: { args: { app: string }; result: LoopState };
+  startStreams: {
+    args: {
+      app: string;
+      application: string;
+      protocol: 'classic' | 'streams';
+      guarantee: 'at_least_once' | 'exactly_once_v2';
+      in: string;
+      out: string;
+      directory: string;
+      threads?: number;
+      standbys?: number;
+      configs?: { [name: string]: string };
+    };
+    result: unknown;
+  };
+  streamsState: { args: { app: string }; result: string };
+  streamsTasks: { args: { app: string }; result: { active: string[]; standby: string[] } };
+  stopStreams: { args: { app: string; how?: 'LEAVE_GROUP' | 'REMAIN_IN_GROUP' }; result: unknown };
+};
+type LoopState = { committed: number; aborted: number; ended: string | null };
+
+export type Operations = TransactionOperations &
+  ShareOperations &
+  AppOperations & {
+    cluster: {
+      args: object;
+      result: { clusterId: string; controllerId: number; brokers: { id: number; host: string; port: number }[] };
+    };
+    createTopic: { args: { topic: string; partitions: number; configs?: { [name: string]: string } }; result: unknown };
+    deleteTopic: { args: { topic: string }; result: unknown };
+    topics: { args: object; result: string[] };
+    partitions: { args: { topic: string }; result: number };
+    addPartitions: { args: { topic: string; total: number }; result: unknown };
+    topicConfig: { args: { topic: string; name: string }; result: { value: string; isDefault: boolean } };
+    setTopicConfig: { args: { topic: string; name: string; value: string }; result: unknown };
+    offsets: { args: { topic: string }; result: { earliest: number[]; latest: number[] } };
+    deleteRecords: { args: { topic: string; partition: number; before: number }; result: unknown };
+    produce: {
+      args: { topic: string; records: Record[]; codec?: Codec; acks?: '0' | '1' | 'all'; idempotent?: boolean };
+      result: unknown;
+    };
+    /** Only the Java client has it. The producer stays, and so does a transaction that has no end. */
+    transaction: {
+      args: {
+        transactionalId: string;
+        records: (Record & { topic: string; partition: number })[];
+        end: 'commit' | 'abort' | 'none';
+        group?: string;
+        offsets?: { topic: string; partition: number; offset: number }[];
+      };
+      result: unknown;
+    };
+    read: { args: { topic: string; partition: number; start: Start; count: number }; result: ReadRecord[] };
+    /** Only the Java client has it. A line for each record. */
+    readAll: { args: { topic: string; partition: number; isolation: Isolation }; result: string[] };
+    /** The values of each partition, up to where it ends for that isolation level. */
+    values: { args: { topic: string; isolation: Isolation }; result: string[][] };
+    join: { args: Joining; result: unknown };
+    assignment: { args: { member: string }; result: [topic: string, partition: number][] };
+    /** What was assigned, revoked and lost since the last time. */
+    events: { args: { member: string }; result: string[] };
+    membership: { args: { member: string }; result: { memberId: string; generation: number } };
+    poll: { args: { member: string; count: number; timeoutMs?: number }; result: ReadRecord[] };
+    commit: { args: { member: string }; result: unknown };
+    leave: { args: { member: string; how?: 'DEFAULT' | 'LEAVE_GROUP' | 'REMAIN_IN_GROUP' }; result: unknown };
+    committed: { args: { group: string; topic: string; partition: number }; result: number | null };
+    setGroupOffset: { args: { group: string; topic: string; partition: number; offset: number }; result: unknown };
+    groups: { args: object; result: string[] };
+    describeGroup: { args: { group: string }; result: { state: string; members: number } };
+    deleteGroup: { args: { group: string }; result: unknown };
+    groupType: { args: { group: string }; result: { type: string; protocol: string; state: string } | null };
+    setGroupConfig: { args: { group: string; name: string; value: string }; result: unknown };
+    tool: { args: { class: string; args: string[]; stdin?: string }; result: { status: number; stdout: string; stderr: string } };
+  };
 export type Operation = keyof Operations;
 
 /** An error that a client reported. `code` is Kafka's error code where the client kept it. */
@@ -161,6 +271,8 @@ export class WorkerClient implements Client {
     timeoutMs = 120_000,
   ): Promise<Operations[Name]['result']> {
     const id = ++this.#lastId;
+    const status = howItEnded(this.#child);
+    if (status !== null) return Promise.reject(new Error(`${this.#library}: it ended with ${status}\n${this.#complaints}`));
     return new Promise((resolve, reject) => {
       const late = setTimeout(() => {
         this.#waiting.delete(id);
@@ -182,6 +294,20 @@ export class WorkerClient implements Client {
       });
       this.#child.stdin!.write(`${JSON.stringify({ id, op: name, args })}\n`);
     });
+  }
+
+  /** Halts the process until it is resumed: nobody hears of it, and it does not know. */
+  pause(): void {
+    this.#child.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#child.kill('SIGCONT');
+  }
+
+  /** It says goodbye to nobody. */
+  kill(): Promise<void> {
+    return end(this.#child, 'SIGKILL', 5000);
   }
 
   async close(): Promise<void> {

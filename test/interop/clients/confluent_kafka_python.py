@@ -2,7 +2,15 @@
 
 import sys
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition, ConsumerGroupTopicPartitions
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
@@ -118,19 +126,44 @@ def read(topic, partition, start, count):
         consumer.close()
 
 
-def join(group, topics, assignor="range", clientId="confluent-kafka"):
-    consumer = Consumer(
-        {
-            "bootstrap.servers": BOOTSTRAP,
-            "group.id": group,
-            "client.id": clientId,
-            "auto.offset.reset": "earliest",
-            "enable.auto.commit": False,
-            "partition.assignment.strategy": assignor,
-            "session.timeout.ms": 10000,
-            "heartbeat.interval.ms": 500,
-        }
-    )
+def values(topic, isolation):
+    configs = {"bootstrap.servers": BOOTSTRAP, "group.id": "unused", "enable.auto.commit": False}
+    consumer = Consumer({**configs, "isolation.level": isolation, "enable.partition.eof": True})
+    try:
+        count = len(consumer.list_topics(topic, 60).topics[topic].partitions)
+        found, ended = [[] for _ in range(count)], set()
+        consumer.assign([TopicPartition(topic, p, OFFSET_BEGINNING) for p in range(count)])
+        while len(ended) < count:
+            for m in consumer.consume(500, 1):
+                if not m.error():
+                    found[m.partition()].append(text(m.value()))
+                elif m.error().code() == KafkaError._PARTITION_EOF:
+                    ended.add(m.partition())
+                else:
+                    raise KafkaException(m.error())
+        return found
+    finally:
+        consumer.close()
+
+
+def join(group, topics, assignor=None, clientId="confluent-kafka", protocol="classic", instanceId=None):
+    configs = {
+        "bootstrap.servers": BOOTSTRAP,
+        "group.id": group,
+        "client.id": clientId,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "group.protocol": protocol,
+    }
+    if protocol == "classic":
+        configs["partition.assignment.strategy"] = assignor or "range"
+        configs["session.timeout.ms"] = 10000
+        configs["heartbeat.interval.ms"] = 500
+    elif assignor:
+        configs["group.remote.assignor"] = assignor
+    if instanceId:
+        configs["group.instance.id"] = instanceId
+    consumer = Consumer(configs)
     consumer.subscribe(topics)
 
     def poll():
@@ -145,6 +178,42 @@ def join(group, topics, assignor="range", clientId="confluent-kafka"):
         return [[p.topic, p.partition] for p in consumer.assignment()]
 
     return GroupMember(poll, commit, assignment, consumer.close)
+
+
+producers = {}
+
+
+def open_producer(producer, transactionalId, timeoutMs=600000):
+    opened = Producer(
+        {"bootstrap.servers": BOOTSTRAP, "transactional.id": transactionalId, "transaction.timeout.ms": timeoutMs, "linger.ms": 0}
+    )
+    opened.init_transactions(60)
+    producers[producer] = opened
+
+
+def send(producer, topic, records):
+    failures = []
+    for r in records:
+        producers[producer].produce(
+            topic,
+            partition=r["partition"],
+            key=data(r.get("key")),
+            value=data(r.get("value")),
+            on_delivery=lambda error, _: error and failures.append(error),
+        )
+    if producers[producer].flush(60) > 0:
+        raise TimeoutError("flush")
+    if failures:
+        raise KafkaException(failures[0])
+
+
+def send_offsets(producer, offsets, group):
+    places = [TopicPartition(o["topic"], o["partition"], o["offset"]) for o in offsets]
+    member = Consumer({"bootstrap.servers": BOOTSTRAP, "group.id": group})  # of nobody: it knows no generation
+    try:
+        producers[producer].send_offsets_to_transaction(places, member.consumer_group_metadata(), 60)
+    finally:
+        member.close()
 
 
 def committed(group, topic, partition):
@@ -184,6 +253,14 @@ serve(
         and None,
         "produce": produce,
         "read": read,
+        "values": values,
+        "openProducer": open_producer,
+        "beginTransaction": lambda producer: producers[producer].begin_transaction(),
+        "send": send,
+        "sendOffsets": send_offsets,
+        "commitTransaction": lambda producer: producers[producer].commit_transaction(60),
+        "abortTransaction": lambda producer: producers[producer].abort_transaction(60),
+        "closeProducer": lambda producer: producers.pop(producer) and None,
         "committed": committed,
         "setGroupOffset": set_group_offset,
         "groups": lambda: sorted(g.group_id for g in admin.list_consumer_groups().result(60).valid),

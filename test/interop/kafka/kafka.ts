@@ -9,6 +9,7 @@
  */
 import { createHash } from 'node:crypto';
 import {
+  copyFileSync,
   existsSync,
   globSync,
   mkdirSync,
@@ -66,7 +67,8 @@ export function programCommand(mainClass: string, args: readonly string[], archi
 }
 
 export function installKafka(): void {
-  if (existsSync(libs)) return;
+  const list = join(libs, 'pom.xml');
+  if (existsSync(list) && readFileSync(list, 'utf8') === readFileSync(pom, 'utf8')) return;
   console.error(`interop: fetching Apache Kafka ${kafkaRelease} with Maven`);
   mkdirSync(home, { recursive: true });
   const partial = mkdtempSync(join(home, 'fetching-'));
@@ -82,7 +84,10 @@ appender.console.layout.type=PatternLayout
 appender.console.layout.pattern=[%d] %p %m (%c)%n
 `,
   );
+  copyFileSync(pom, join(partial, 'pom.xml'));
+  rmSync(libs, { recursive: true, force: true });
   renameSync(partial, libs);
+  for (const kind of ['server', 'client'] as const) rmSync(archiveFile(kind), { force: true });
 }
 
 export function compileJavaClient(): void {

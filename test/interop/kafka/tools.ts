@@ -11,6 +11,7 @@ const tools: {
   configs: ['kafka.admin.ConfigCommand', '--bootstrap-server'],
   'console-consumer': ['org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server'],
   'console-producer': ['org.apache.kafka.tools.ConsoleProducer', '--bootstrap-server'],
+  'console-share-consumer': ['org.apache.kafka.tools.consumer.ConsoleShareConsumer', '--bootstrap-server'],
   'consumer-groups': ['org.apache.kafka.tools.consumer.group.ConsumerGroupCommand', '--bootstrap-server'],
   'consumer-perf-test': ['org.apache.kafka.tools.ConsumerPerformance', '--bootstrap-server'],
   'delete-records': ['org.apache.kafka.tools.DeleteRecordsCommand', '--bootstrap-server'],
@@ -24,13 +25,16 @@ const tools: {
   'metadata-shell': ['org.apache.kafka.shell.MetadataShell', 'none'],
   'producer-perf-test': ['org.apache.kafka.tools.ProducerPerformance', 'none'],
   'reassign-partitions': ['org.apache.kafka.tools.reassign.ReassignPartitionsCommand', '--bootstrap-server'],
+  'share-groups': ['org.apache.kafka.tools.consumer.group.ShareGroupCommand', '--bootstrap-server'],
+  'streams-groups': ['org.apache.kafka.tools.streams.StreamsGroupCommand', '--bootstrap-server'],
   topics: ['org.apache.kafka.tools.TopicCommand', '--bootstrap-server'],
+  transactions: ['org.apache.kafka.tools.TransactionsCommand', '--bootstrap-server'],
   'verifiable-consumer': ['org.apache.kafka.tools.VerifiableConsumer', '--bootstrap-server'],
   'verifiable-producer': ['org.apache.kafka.tools.VerifiableProducer', '--bootstrap-server'],
 };
 
 /** Tools that otherwise give up after five seconds, which a slow machine may need. */
-const patient: readonly string[] = ['consumer-groups'];
+const patient: readonly string[] = ['consumer-groups', 'share-groups', 'streams-groups'];
 
 /** Tools that do their last work in a shutdown hook of the JVM, and so need one to themselves. */
 export const toolsAlone: readonly string[] = ['verifiable-producer'];

@@ -11,11 +11,12 @@ export type Bench = {
   forget(library: LibraryName): Promise<void>;
 };
 
-/** Declares the same tests against each target, each with a fresh node. */
+/** Declares the same tests against each target, each with a fresh node, formatted with those levels of features. */
 export function againstEachTarget(
   subject: string,
   declare: (bench: Bench) => void,
   properties: Readonly<Record<string, string>> = {},
+  features: Readonly<Record<string, number>> = {},
 ): void {
   for (const target of targets) {
     describe(`${subject} against ${target}`, () => {
@@ -23,7 +24,7 @@ export function againstEachTarget(
       const clients = new Map<LibraryName, Client>();
 
       before(async () => {
-        node = await TargetNode.create(target, properties);
+        node = await TargetNode.create(target, properties, features);
       });
       after(async () => {
         for (const client of clients.values()) await client.close();

@@ -44,10 +44,14 @@ export class TargetNode {
   }
 
   /** Formats a fresh data directory, starts a node on it and waits until it answers. */
-  static async create(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
+  static async create(
+    target: TargetName,
+    properties: Readonly<Record<string, string>> = {},
+    features: Readonly<Record<string, number>> = {},
+  ): Promise<TargetNode> {
     for (let attempts = 5; ; attempts--) {
       try {
-        return await TargetNode.#createOnce(target, properties);
+        return await TargetNode.#createOnce(target, properties, features);
       } catch (error) {
         // Somebody else may have taken a port between our choice and the node's use of it.
         if (attempts === 1 || !/EADDRINUSE|Address already in use/.test(String(error))) throw error;
@@ -55,8 +59,12 @@ export class TargetNode {
     }
   }
 
-  static async #createOnce(target: TargetName, properties: Readonly<Record<string, string>>): Promise<TargetNode> {
-    const node = await TargetNode.format(target, properties);
+  static async #createOnce(
+    target: TargetName,
+    properties: Readonly<Record<string, string>>,
+    features: Readonly<Record<string, number>>,
+  ): Promise<TargetNode> {
+    const node = await TargetNode.format(target, properties, features);
     try {
       await node.start();
     } catch (error) {
@@ -82,14 +90,20 @@ export class TargetNode {
   }
 
   /** Formats a fresh data directory for a node that is not started yet. */
-  static async format(target: TargetName, properties: Readonly<Record<string, string>> = {}): Promise<TargetNode> {
+  static async format(
+    target: TargetName,
+    properties: Readonly<Record<string, string>> = {},
+    features: Readonly<Record<string, number>> = {},
+  ): Promise<TargetNode> {
     const directory = mkdtempSync(join(tmpdir(), `ottla-interop-${target}-`));
     const node = new TargetNode(target, properties, directory, await freePort(), await freePort());
     try {
       mkdirSync(node.dataDirectory);
       node.#configure();
-      if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', node.#formatArguments));
-      else run(process.execPath, [ottla, 'storage', ...node.#formatArguments]);
+      const args = ['format', '--cluster-id', clusterId, '--standalone', '--config', node.propertiesFile];
+      for (const [name, level] of Object.entries(features)) args.push('--feature', `${name}=${level}`);
+      if (target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', args));
+      else run(process.execPath, [ottla, 'storage', ...args]);
     } catch (error) {
       await node.destroy();
       throw error;
@@ -174,10 +188,6 @@ export class TargetNode {
 
   get #logFile(): string {
     return join(this.directory, 'server.log');
-  }
-
-  get #formatArguments(): string[] {
-    return ['format', '--cluster-id', clusterId, '--standalone', '--config', this.propertiesFile];
   }
 
   #configure(): void {
