@@ -120,6 +120,22 @@ test('a marker that cannot be written is sent until it is, however long that tak
   assert.equal(await coordinator.state(), 'CompleteCommit');
 });
 
+test('who waits for a transaction to be complete hears of it at once, and waits no longer than asked for', async () => {
+  const { coordinator, producer } = await begun();
+  const { destination, world, service } = coordinator;
+  destination.refusals.set('y', 'NOT_LEADER_OR_FOLLOWER');
+  await coordinator.end(producer);
+  const heard: string[] = [];
+  void service.untilComplete('a', 30).then(() => heard.push('the hasty'));
+  void service.untilComplete('a', 60_000).then(() => heard.push('the patient'));
+  await world.advance(50);
+  assert.deepEqual(heard, ['the hasty']);
+  destination.refusals.clear();
+  await world.advance(2_000);
+  assert.equal(await coordinator.state(), 'CompleteCommit');
+  assert.deepEqual(heard, ['the hasty', 'the patient']);
+});
+
 test('a partition that was deleted needs no marker', async () => {
   const { coordinator, producer } = await begun();
   coordinator.destination.refusals.set('y', 'UNKNOWN_TOPIC_OR_PARTITION');

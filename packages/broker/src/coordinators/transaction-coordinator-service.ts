@@ -44,6 +44,8 @@ export class TransactionCoordinatorService {
   readonly #runtime: CoordinatorRuntime<TransactionCoordinator>;
   #config: TransactionServiceConfig;
   #isActive = true;
+  /** Per transactional id, who waits until its transaction is complete. */
+  readonly #waiting = new Map<string, Set<() => void>>();
 
   constructor(options: TransactionCoordinatorServiceOptions) {
     this.#options = options;
@@ -131,6 +133,22 @@ export class TransactionCoordinatorService {
     );
   }
 
+  /** Resolves when a transaction of this id is complete, or so much time is over: for who was told CONCURRENT_TRANSACTIONS and asks again. */
+  untilComplete(transactionalId: string, atMostMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const waiting = this.#waiting.get(transactionalId) ?? new Set();
+      this.#waiting.set(transactionalId, waiting);
+      const wake = (): void => {
+        timer.cancel();
+        waiting.delete(wake);
+        if (waiting.size === 0) this.#waiting.delete(transactionalId);
+        resolve();
+      };
+      const timer = this.#options.runtime.timers.after(atMostMs, wake);
+      waiting.add(wake);
+    });
+  }
+
   /** Rejects with TRANSACTIONAL_ID_NOT_FOUND, INVALID_REQUEST. */
   describe(transactionalId: string): Promise<Transaction> {
     return this.#answer(() =>
@@ -201,6 +219,7 @@ export class TransactionCoordinatorService {
     while (!isOver()) {
       try {
         await this.#runtime.write(from.partition, (machine, moment) => machine.complete(prepared, moment));
+        for (const wake of [...(this.#waiting.get(prepared.transactionalId) ?? [])]) wake();
         return;
       } catch (error) {
         if (!(error instanceof KafkaError)) throw error;

@@ -114,8 +114,7 @@ async function admit(
         refusals.set(partitionKey(topic, partition), refusalOf(error, support === 'add'));
       return { ...admission, refusals };
     }
-    const backoffMs = config.get('add.partitions.to.txn.retry.backoff.ms');
-    await new Promise<void>((resolve) => void runtime.timers.after(backoffMs, resolve));
+    await verifier.untilComplete(transactionalId, config.get('add.partitions.to.txn.retry.backoff.ms'));
   }
 }
 

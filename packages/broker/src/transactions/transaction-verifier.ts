@@ -16,7 +16,7 @@ export function supportOfOffsetCommit(apiVersion: number): TransactionSupport {
 }
 
 /** The coordinator of a transactional id, wherever it is. Both reject with what it says of the transaction as a whole. */
-export type TransactionCoordinators = Pick<TransactionCoordinatorService, 'addPartitions' | 'verifyPartitions'>;
+export type TransactionCoordinators = Pick<TransactionCoordinatorService, 'addPartitions' | 'verifyPartitions' | 'untilComplete'>;
 
 /**
  * Asks the coordinator whether partitions are part of a transaction, or adds them, before the first batch of it is written: so that nothing is
@@ -47,6 +47,11 @@ export class TransactionVerifier {
       });
     this.#rows.set(producerId, settled);
     return result;
+  }
+
+  /** For who was told CONCURRENT_TRANSACTIONS: until it is worth asking again, and not longer than that. */
+  untilComplete(transactionalId: string, atMostMs: number): Promise<void> {
+    return this.#coordinators.untilComplete(transactionalId, atMostMs);
   }
 
   /** The partitions that are not part of the transaction, and why. */
