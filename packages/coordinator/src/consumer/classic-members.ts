@@ -17,7 +17,7 @@ import type { GroupState } from '../group-state.ts';
 import type { Continuation, MemberProtocol, Token, Turn } from '../outcome.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
 import type { ConsumerGroups } from './consumer-groups.ts';
-import { type ConsumerMember, memberStates, topicNames, withMetadata } from './consumer-member.ts';
+import { type ConsumerMember, isReconciledTo, memberStates, topicNames, withMetadata } from './consumer-member.ts';
 import { lastTarget, type MemberUpdate, recordMember, stepTowards, updateEpoch, updateTarget } from './member-update.ts';
 import { classicAssignment, classicGroupOf, classicOwned, mayDowngrade, takeOverClassicGroup } from './migration.ts';
 import { partitionsByTopic } from './partition-epochs.ts';
@@ -195,12 +195,12 @@ export class ClassicMembers {
   ): ConsumerMember {
     const { group, after } = update;
     const { memberId } = after;
-    const rebalances = group.assignmentEpoch < groupEpoch;
-    const member = rebalances
+    const isStale = group.assignmentEpoch < groupEpoch;
+    const member = isStale
       ? after
       : stepTowards(update, { ...lastTarget(update), hasSubscriptionChanged, owned }, this.#state, turn);
-    const targetIdOf = (id: string): string => (id === memberId ? replaced.memberId : id);
-    const classic = classicGroupOf(group, group.membersWith(member), this.#state.topics, turn, targetIdOf);
+    const members = group.membersWith(member);
+    const classic = classicGroupOf(group, members, this.#state.topics, turn);
     if (classic === null) {
       throw new KafkaError(
         'GROUP_ID_NOT_FOUND',
@@ -208,6 +208,8 @@ export class ClassicMembers {
       );
     }
     turn.records.push(...group.tombstonesWith({ replacedId: replaced.memberId, memberId }));
+    // Who waits for a partition gets it in a rebalance only.
+    const rebalances = isStale || members.some((each) => !isReconciledTo(each, group.assignmentEpoch));
     takeOverClassicGroup(classic, { rebalances }, this.#state, turn);
     return member;
   }

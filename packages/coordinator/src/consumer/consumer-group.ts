@@ -15,7 +15,7 @@ import {
   progressFromRecord,
 } from './consumer-member.ts';
 import { type ConsumerRecord, groupTombstone, memberTombstone, regexTombstone } from './consumer-records.ts';
-import { NO_PARTITIONS, type PartitionEpochs, partitionsIn } from './partition-epochs.ts';
+import { heldBy, NO_PARTITIONS, type PartitionEpochs, partitionsIn } from './partition-epochs.ts';
 import type { ResolvedRegex } from './subscription-regexes.ts';
 
 export type DescribedConsumerGroup = NonNullable<Writable<ConsumerGroupDescribeResponse>['groups']>[number];
@@ -232,10 +232,6 @@ export class ConsumerGroup extends ModernGroup<ConsumerMember, Assignment> {
   }
 
   #describeMember(member: ConsumerMember, topics: GroupTopics): DescribedMember {
-    const held = new Map<Uuid, number[]>();
-    for (const { topicId, partition } of [...partitionsIn(member.assigned), ...partitionsIn(member.revoking)]) {
-      held.set(topicId, [...(held.get(topicId) ?? []), partition]);
-    }
     return {
       memberId: member.memberId,
       instanceId: member.instanceId,
@@ -245,7 +241,7 @@ export class ConsumerGroup extends ModernGroup<ConsumerMember, Assignment> {
       clientHost: member.clientHost,
       subscribedTopicNames: [...member.subscribedTopicNames],
       subscribedTopicRegex: member.subscribedTopicRegex,
-      assignment: describeAssignment(held, topics),
+      assignment: describeAssignment(heldBy(member), topics),
       targetAssignment: describeAssignment(this.targets.get(member.memberId, 'committed') ?? new Map(), topics),
       memberType: member.classic === null ? 1 : 0,
     };

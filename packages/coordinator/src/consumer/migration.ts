@@ -19,8 +19,7 @@ import {
   targetEpochRecord,
   targetRecord,
 } from './consumer-records.ts';
-import { atEpoch } from './partition-epochs.ts';
-import { NO_ASSIGNMENT } from './target-assignment.ts';
+import { atEpoch, heldBy } from './partition-epochs.ts';
 
 /** Throws GROUP_ID_NOT_FOUND: to the consumer protocol, a classic group that stays one does not exist. */
 export function requireUpgradable(group: ClassicGroup, { consumer }: GroupCoordinatorConfig): void {
@@ -61,13 +60,17 @@ export function mayDowngrade(left: readonly ConsumerMember[], { consumer, maxSiz
   return left.length > 0 && consumer.mayDowngrade && left.length <= maxSize && left.every(({ classic }) => classic !== null);
 }
 
-/** The members that are left as a classic group, each with what it was to have. Null: what they said of themselves cannot be read. */
+/**
+ * The members that are left as a classic group. Null: what they said of themselves cannot be read.
+ *
+ * Each has what it holds, where Kafka notes down what it was to have: a member that has yet to give something up would have it while the
+ * group says that it is free, and gives it to the next consumer that turns the group around again.
+ */
 export function classicGroupOf(
   group: ConsumerGroup,
   left: readonly ConsumerMember[],
   topics: GroupTopics,
   turn: Turn,
-  targetIdOf: (memberId: string) => string = (memberId) => memberId,
 ): ClassicGroup | null {
   const classic = new ClassicGroup(group.groupId, turn.moment.wallMs);
   classic.generationId = group.groupEpoch;
@@ -91,9 +94,9 @@ export function classicGroupOf(
   }
   try {
     classic.settle(turn.moment.wallMs);
-    for (const member of classic.members.values()) {
-      const target = group.targets.get(targetIdOf(member.memberId)) ?? NO_ASSIGNMENT;
-      member.assignment = classicAssignment(target, metadataOf(member, classic.protocolName), topics);
+    for (const member of left) {
+      const joined = classic.members.get(member.memberId)!;
+      joined.assignment = classicAssignment(heldBy(member), metadataOf(joined, classic.protocolName), topics);
     }
   } catch (error) {
     if (error instanceof KafkaError) return null;

@@ -43,6 +43,15 @@ export function* partitionsIn(assigned: PartitionEpochs): Generator<{ topicId: U
   for (const [topicId, epochs] of assigned) for (const [partition, epoch] of epochs) yield { topicId, partition, epoch };
 }
 
+/** All that a member has: what it is to keep, and what it has yet to give up. */
+export function heldBy({ assigned, revoking }: { readonly assigned: PartitionEpochs; readonly revoking: PartitionEpochs }): Assignment {
+  const held = new Map<Uuid, number[]>();
+  for (const partitions of [assigned, revoking]) {
+    for (const { topicId, partition } of partitionsIn(partitions)) held.set(topicId, [...(held.get(topicId) ?? []), partition]);
+  }
+  return held;
+}
+
 export function putPartition(draft: Draft, topicId: Uuid, partition: number, epoch: number): void {
   let epochs = draft.get(topicId);
   if (epochs === undefined) draft.set(topicId, (epochs = new Map()));
