@@ -44,7 +44,13 @@ export function* partitionsIn(assigned: PartitionEpochs): Generator<{ topicId: U
 }
 
 /** All that a member has: what it is to keep, and what it has yet to give up. */
-export function heldBy({ assigned, revoking }: { readonly assigned: PartitionEpochs; readonly revoking: PartitionEpochs }): Assignment {
+export function heldBy({
+  assigned,
+  revoking,
+}: {
+  readonly assigned: PartitionEpochs;
+  readonly revoking: PartitionEpochs;
+}): Assignment {
   const held = new Map<Uuid, number[]>();
   for (const partitions of [assigned, revoking]) {
     for (const { topicId, partition } of partitionsIn(partitions)) held.set(topicId, [...(held.get(topicId) ?? []), partition]);
