@@ -30,7 +30,7 @@ export class TestProducer {
   producerId = -1;
   producerEpoch = -1;
   timeoutMs = 60_000;
-  readonly #client: TestClient;
+  #client: TestClient;
   readonly #sequences = new Map<string, number>();
 
   constructor(client: TestClient, transactionalId: string, version: TransactionVersion = 2) {
@@ -44,6 +44,11 @@ export class TestProducer {
     const error = await producer.init();
     if (error !== 'NONE') throw new Error(`the producer ${transactionalId} cannot begin: ${error}`);
     return producer;
+  }
+
+  /** After its connection was lost, it goes on where it was. */
+  reconnect(client: TestClient): void {
+    this.#client = client;
   }
 
   /** Of InitProducerId, once nothing is in its way any more. */
