@@ -14,7 +14,7 @@ export { stickyAssignor } from './assignors/sticky-assignor.ts';
 export { ClientClosedError } from './client-closed-error.ts';
 export type { ClientConfig } from './client-config.ts';
 export type { Node, PartitionMetadata, TopicMetadata } from './cluster/metadata-cache.ts';
-export { Consumer, type ConsumerRecord, type RebalanceListener } from './consumer/consumer.ts';
+export { Consumer, type ConsumerGroupMetadata, type ConsumerRecord, type RebalanceListener } from './consumer/consumer.ts';
 export { type ConsumerConfig, type Deserializer, jsonDeserializer, stringDeserializer } from './consumer/consumer-config.ts';
 export { type Content, Producer, type ProducerRecord, type RecordMetadata, type SentRange } from './producer/producer.ts';
 export type { Acks, ProducerConfig } from './producer/producer-config.ts';

@@ -28,6 +28,7 @@ export class Cluster {
   /** The topics that a refresh asks for. */
   readonly #interest = new Set<string>();
   readonly #coordinators = new Map<string, Node>();
+  readonly #transactionCoordinators = new Map<string, Node>();
   #refreshing: Promise<void> | undefined;
 
   constructor(config: CompleteClientConfig, options: ClusterOptions) {
@@ -140,14 +141,27 @@ export class Cluster {
   }
 
   /** A connection to the group's coordinator. Call `forgetCoordinator` when it says it is not. */
-  async coordinatorOf(groupId: string, purpose: Purpose = 'default'): Promise<BrokerConnection> {
-    const known = this.#coordinators.get(groupId);
-    const node = known ?? (await this.#findCoordinator(groupId));
-    this.#coordinators.set(groupId, node);
+  coordinatorOf(groupId: string, purpose: Purpose = 'default'): Promise<BrokerConnection> {
+    return this.#coordinator(this.#coordinators, 'group', groupId, purpose);
+  }
+
+  /** As `coordinatorOf`, for a transactional id. */
+  transactionCoordinatorOf(transactionalId: string): Promise<BrokerConnection> {
+    return this.#coordinator(this.#transactionCoordinators, 'transaction', transactionalId, 'default');
+  }
+
+  async #coordinator(
+    known: Map<string, Node>,
+    keyType: keyof typeof keyTypes,
+    key: string,
+    purpose: Purpose,
+  ): Promise<BrokerConnection> {
+    const node = known.get(key) ?? (await this.#findCoordinator(keyType, key));
+    known.set(key, node);
     try {
       return await this.#connections.get(node, purpose);
     } catch (error) {
-      this.forgetCoordinator(groupId);
+      known.delete(key);
       throw error;
     }
   }
@@ -161,13 +175,15 @@ export class Cluster {
     this.#coordinators.delete(groupId);
   }
 
-  async #findCoordinator(groupId: string): Promise<Node> {
+  forgetTransactionCoordinator(transactionalId: string): void {
+    this.#transactionCoordinators.delete(transactionalId);
+  }
+
+  async #findCoordinator(type: keyof typeof keyTypes, key: string): Promise<Node> {
     const connection = await this.anyConnection();
+    const keyType = keyTypes[type];
     const isBatched = connection.versionFor(FindCoordinator) >= 4;
-    const response = await connection.send(
-      FindCoordinator,
-      isBatched ? { keyType: 0, coordinatorKeys: [groupId] } : { keyType: 0, key: groupId },
-    );
+    const response = await connection.send(FindCoordinator, isBatched ? { keyType, coordinatorKeys: [key] } : { keyType, key });
     const answer = isBatched ? response.coordinators[0]! : response;
     const error = errorOfCode(answer.errorCode, answer.errorMessage);
     if (error) throw error;
@@ -205,6 +221,9 @@ export class Cluster {
     await this.#connections.close(graceMs);
   }
 }
+
+/** As FindCoordinator numbers them. */
+const keyTypes = { group: 0, transaction: 1 } as const;
 
 export function isRetriableError(error: unknown): boolean {
   return error instanceof KafkaError && error.retriable;

@@ -37,6 +37,14 @@ export type RebalanceListener = {
   readonly onLost?: (partitions: readonly TopicPartition[]) => void | Promise<void>;
 };
 
+/** Who reads, for `producer.sendOffsetsToTransaction`: a coordinator takes offsets of present members only (KIP-447). */
+export type ConsumerGroupMetadata = {
+  readonly groupId: string;
+  readonly memberId: string;
+  readonly generationId: number;
+  readonly groupInstanceId: string | null;
+};
+
 /** A wait looks around at least this often: for commits that are due, and metadata that has changed. */
 const longestWaitMs = 1000;
 
@@ -453,6 +461,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       if (error instanceof ClientClosedError) return;
       this.#cluster.runtime.logger.warn('auto-commit failed', { groupId: this.#config.groupId, error: (error as Error).message });
     }
+  }
+
+  /** As of now: ask again for each transaction. Throws INVALID_GROUP_ID without a `groupId`. */
+  get groupMetadata(): ConsumerGroupMetadata {
+    this.#requireGroup('send its offsets to a transaction');
+    return { groupId: this.#config.groupId, ...this.#membership.membership };
   }
 
   /** Commits (with auto-commit), leaves the group, disconnects. At any moment: polls under way come back empty. */

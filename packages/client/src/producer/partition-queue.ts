@@ -56,14 +56,14 @@ export class PartitionQueue {
   }
 
   #stamp(batch: ProducerBatch, identity: ProducerIdentity): void {
-    if (this.#hasGap) this.#startOver();
+    if (this.#hasGap) this.#raiseEpoch();
     this.#identity ??= identity;
     batch.stamp({ ...this.#identity, baseSequence: this.#nextSequence });
     this.#nextSequence = sequenceAfter(this.#nextSequence, batch.count);
   }
 
   /** Only while nothing is in flight. */
-  #startOver(): void {
+  #raiseEpoch(): void {
     this.#hasGap = false;
     this.#nextSequence = 0;
     if (this.#identity === undefined) return;
@@ -71,6 +71,13 @@ export class PartitionQueue {
     // Kafka's clients raise the epoch by themselves too, for just the partition that needs it.
     this.#identity = producerEpoch < 0x7fff ? { producerId, producerEpoch: producerEpoch + 1 } : undefined;
     if (this.#identity === undefined) this.retiredProducerId = producerId;
+  }
+
+  /** The producer has another id or epoch. Only while the queue is empty. */
+  startOver(): void {
+    this.#identity = undefined;
+    this.#nextSequence = 0;
+    this.#hasGap = false;
   }
 
   succeeded(batch: ProducerBatch): void {
@@ -125,7 +132,7 @@ export class PartitionQueue {
   /** What comes after a gap was never accepted, and never will be under its old number. */
   #renumberAfterGap(): void {
     if (!this.#hasGap || this.inFlight.size > 0 || this.retries.length === 0) return;
-    this.#startOver();
+    this.#raiseEpoch();
     for (const batch of this.retries) {
       if (this.#identity === undefined) batch.stamp({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
       else this.#stamp(batch, this.#identity);

@@ -25,6 +25,10 @@ export type ProducerConfig = ClientConfig & {
   /** How long `send` may wait for metadata and for memory. */
   readonly maxBlockMs?: number;
   readonly maxRequestSize?: number;
+  /** Records and offsets are sent in transactions, and one producer at a time has this id. Needs `initTransactions`. */
+  readonly transactionalId?: string;
+  /** A transaction that is open for longer is aborted by the coordinator. */
+  readonly transactionTimeoutMs?: number;
 };
 
 const defaults = {
@@ -37,6 +41,8 @@ const defaults = {
   bufferMemory: 33_554_432,
   maxBlockMs: 60_000,
   maxRequestSize: 1_048_576,
+  transactionalId: '',
+  transactionTimeoutMs: 60_000,
 } as const satisfies Partial<ProducerConfig>;
 
 const rules: OptionRules<ProducerConfig> = {
@@ -52,12 +58,16 @@ const rules: OptionRules<ProducerConfig> = {
   bufferMemory: fromZeroToLong,
   maxBlockMs: fromZero,
   maxRequestSize: fromZero,
+  transactionalId: 'text',
+  transactionTimeoutMs: fromOne,
 };
 
 export type CompleteProducerConfig = Required<Omit<ProducerConfig, 'compressionLevel' | 'acks'>> & {
   readonly compressionLevel?: number;
   /** As in the protocol. */
   readonly acks: -1 | 0 | 1;
+  /** '' for none. */
+  readonly transactionalId: string;
 };
 
 /** Throws INVALID_CONFIG for options that do not exist, for values they cannot have, and for those that do not go together. */
@@ -72,6 +82,8 @@ export function completeProducerConfig(config: ProducerConfig): CompleteProducer
   if (enableIdempotence && !isCompatible) {
     throw new KafkaError('INVALID_CONFIG', 'enableIdempotence needs acks "all" and at most 5 maxInFlightRequestsPerConnection');
   }
+  if (complete.transactionalId !== '' && !enableIdempotence)
+    throw new KafkaError('INVALID_CONFIG', 'transactionalId needs enableIdempotence');
   if (complete.deliveryTimeoutMs < complete.lingerMs + complete.requestTimeoutMs) {
     throw new KafkaError('INVALID_CONFIG', 'deliveryTimeoutMs must be at least lingerMs + requestTimeoutMs');
   }

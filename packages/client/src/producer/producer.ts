@@ -1,12 +1,15 @@
 import { KafkaError, recordBytesAtMost } from '@ottla/protocol';
+import type { OffsetToCommit } from '../admin/group-offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import type { TopicMetadata } from '../cluster/metadata-cache.ts';
+import type { ConsumerGroupMetadata } from '../consumer/consumer.ts';
 import { type RecordInBytes, recordInBytes } from './prepared-record.ts';
 import { type CompleteProducerConfig, completeProducerConfig, type ProducerConfig } from './producer-config.ts';
 import { type Appended, RecordAccumulator } from './record-accumulator.ts';
 import { Sender } from './sender.ts';
 import { StickyPartitioner } from './sticky-partitioner.ts';
+import { Transactions } from './transactions.ts';
 
 /** Bytes as they are, or text to be sent as UTF-8. */
 export type Content = Uint8Array | string;
@@ -54,6 +57,8 @@ export class Producer {
   readonly #accumulator: RecordAccumulator;
   readonly #sender: Sender;
   readonly #partitioner: StickyPartitioner;
+  /** With a `transactionalId`. */
+  readonly #transactions: Transactions | undefined;
   /** Records that wait, in order, for their topic's metadata or for memory. */
   readonly #lanes = new Map<string, Waiting[]>();
   #closing: Promise<void> | undefined;
@@ -63,7 +68,14 @@ export class Producer {
     this.#config = completeProducerConfig(config);
     this.#cluster = new Cluster(this.#config, { client: 'producer', createsTopics: true });
     this.#accumulator = new RecordAccumulator(this.#cluster, this.#config);
-    this.#sender = new Sender(this.#cluster, this.#config, this.#accumulator);
+    if (this.#config.transactionalId !== '') {
+      this.#transactions = new Transactions(this.#cluster, this.#config, {
+        wake: () => this.#sender.wake(),
+        failUnsent: (error) => this.#failUnsent(error),
+        startOver: () => this.#accumulator.startOver(),
+      });
+    }
+    this.#sender = new Sender(this.#cluster, this.#config, { accumulator: this.#accumulator, transactions: this.#transactions });
     this.#partitioner = new StickyPartitioner(this.#cluster.runtime.random, {
       batchSize: this.#config.batchSize,
       queueLength: (topic, partition) => this.#accumulator.queueLength(topic, partition),
@@ -73,6 +85,72 @@ export class Producer {
   /** Optional: finds out at once whether there is a broker. Rejects with NETWORK_EXCEPTION. */
   connect(): Promise<void> {
     return this.#cluster.connect();
+  }
+
+  /**
+   * Takes the transactional id over: what another producer left open under it is aborted, and that producer is fenced. Once, before the
+   * first transaction. Rejects with INVALID_TRANSACTION_TIMEOUT, REQUEST_TIMED_OUT (KIP-98).
+   */
+  async initTransactions(): Promise<void> {
+    await this.#requireTransactions('initTransactions').init();
+  }
+
+  /** From here on all that is sent is seen by read_committed consumers when it is committed, all of it or nothing. */
+  beginTransaction(): void {
+    this.#requireTransactions('beginTransaction').begin();
+  }
+
+  /**
+   * The consumer's group goes on from these offsets if the transaction commits: give it the `consumer.groupMetadata` of who read. Rejects
+   * with ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID when that one is no member any more: then abort (KIP-447).
+   */
+  sendOffsetsToTransaction(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
+    return this.#requireTransactions('sendOffsetsToTransaction').sendOffsets(offsets, group);
+  }
+
+  /**
+   * Delivers what was sent and commits it. Rejects with what a record failed with: then abort; with PRODUCER_FENCED when another producer has
+   * the transactional id: then close; with REQUEST_TIMED_OUT after `maxBlockMs`: then commit again.
+   */
+  commitTransaction(): Promise<void> {
+    return this.#requireTransactions('commitTransaction').commit(() => this.#flush());
+  }
+
+  /** What was sent will never be seen by read_committed consumers. Sends that were not answered yet reject with TRANSACTION_ABORTABLE. */
+  abortTransaction(): Promise<void> {
+    return this.#requireTransactions('abortTransaction').abort(() => this.#flush());
+  }
+
+  /** Begins a transaction, runs `work`, and commits; aborts and rejects with what `work` or the commit rejected with. */
+  async transaction<Result>(work: () => Result | Promise<Result>): Promise<Result> {
+    this.beginTransaction();
+    try {
+      const result = await work();
+      await this.commitTransaction();
+      return result;
+    } catch (error) {
+      // A producer that was fenced, or lost its cluster, has nothing left to abort: why is what matters.
+      await this.abortTransaction().catch(() => {});
+      throw error;
+    }
+  }
+
+  #requireTransactions(call: string): Transactions {
+    this.#assertOpen();
+    if (this.#transactions) return this.#transactions;
+    throw new KafkaError('INVALID_CONFIG', `${call} needs a producer with a transactionalId`);
+  }
+
+  #failUnsent(error: Error): void {
+    // Those that wait for their place in a batch never get one.
+    for (const lane of this.#lanes.values()) {
+      for (const waiting of lane) {
+        waiting.givenUp = error;
+        waiting.appended.reject(error);
+      }
+    }
+    this.#lanes.clear();
+    this.#sender.failUnsent(error);
   }
 
   /** Resolves when the record is as safe as `acks` asks for. Records of one partition stay in the order of the calls. */
@@ -164,6 +242,7 @@ export class Producer {
 
   #prepare(record: ProducerRecord): PreparedRecord {
     this.#assertOpen();
+    this.#transactions?.requireOpen('send');
     const prepared = recordInBytes(record, this.#cluster.runtime.clock.nowMs());
     const bytes = recordBytesAtMost(prepared.key, prepared.value, prepared.headers);
     const limit = Math.min(this.#config.maxRequestSize, this.#config.bufferMemory);
@@ -195,7 +274,7 @@ export class Producer {
 
   #appendLater(record: PreparedRecord): Promise<Appended> {
     const deadlineMs = this.#cluster.runtime.clock.monotonicMs() + this.#config.maxBlockMs;
-    const waiting: Waiting = { record, deadlineMs, appended: Promise.withResolvers() };
+    const waiting: Waiting = { record, deadlineMs, appended: Promise.withResolvers(), givenUp: undefined };
     const lane = this.#lanes.get(record.topic);
     if (lane) lane.push(waiting);
     else {
@@ -210,12 +289,14 @@ export class Producer {
   async #serve(topicName: string, lane: Waiting[]): Promise<void> {
     let at = 0;
     while (at < lane.length) {
-      const { record, deadlineMs, appended } = lane[at]!;
+      const waiting = lane[at]!;
+      const { record, deadlineMs, appended } = waiting;
       try {
         // What is taken now would never be sent.
         this.#cluster.assertOpen();
         const remainingMs = deadlineMs - this.#cluster.runtime.clock.monotonicMs();
         const topic = this.#cluster.metadata.topic(topicName) ?? (await this.#cluster.topic(topicName, remainingMs));
+        if (waiting.givenUp) throw waiting.givenUp;
         const place = this.#appendIfPossible(topic, record);
         if (!place) {
           await this.#waitForRoom(topic, record, remainingMs);
@@ -232,7 +313,8 @@ export class Producer {
         at = 0;
       }
     }
-    this.#lanes.delete(topicName);
+    // Another lane may have taken its place when this one was given up.
+    if (this.#lanes.get(topicName) === lane) this.#lanes.delete(topicName);
   }
 
   async #waitForRoom(topic: TopicMetadata, { partition, bytes }: PreparedRecord, remainingMs: number): Promise<void> {
@@ -265,4 +347,6 @@ type Waiting = {
   readonly record: PreparedRecord;
   readonly deadlineMs: number;
   readonly appended: PromiseWithResolvers<Appended>;
+  /** Why its transaction is to be aborted. */
+  givenUp: Error | undefined;
 };

@@ -25,13 +25,22 @@ export class RecordAccumulator {
   constructor(cluster: Cluster, config: CompleteProducerConfig) {
     this.#cluster = cluster;
     this.#config = config;
-    this.#batchOptions = { codec: config.compressionType, level: config.compressionLevel };
+    this.#batchOptions = {
+      codec: config.compressionType,
+      level: config.compressionLevel,
+      isTransactional: config.transactionalId !== '',
+    };
     this.#memoryFreed = new Signal(cluster.runtime.timers);
   }
 
   /** Partitions with batches that are not done. */
   busyQueues(): PartitionQueue[] {
     return [...this.#busy];
+  }
+
+  /** The producer has another id or epoch: sequences begin at 0. Nothing is on its way. */
+  startOver(): void {
+    for (const queue of this.#queues.values()) queue.startOver();
   }
 
   queueLength(topic: string, partition: number): number {

@@ -7,6 +7,7 @@ import { isSequenceError, type PartitionQueue, type ProducerIdentity } from './p
 import type { ProducerBatch } from './producer-batch.ts';
 import type { CompleteProducerConfig } from './producer-config.ts';
 import type { RecordAccumulator } from './record-accumulator.ts';
+import type { Transactions } from './transactions.ts';
 
 /** From here on topics travel by id. */
 const firstVersionWithIds = 13;
@@ -16,6 +17,7 @@ export class Sender {
   readonly #cluster: Cluster;
   readonly #config: CompleteProducerConfig;
   readonly #accumulator: RecordAccumulator;
+  readonly #transactions: Transactions | undefined;
   readonly #inFlightOf = new Map<number, number>();
   readonly #connecting = new Set<number>();
   #identity: ProducerIdentity | undefined;
@@ -28,8 +30,13 @@ export class Sender {
   #timerAtMs = Number.POSITIVE_INFINITY;
   #isStopped = false;
 
-  constructor(cluster: Cluster, config: CompleteProducerConfig, accumulator: RecordAccumulator) {
+  constructor(
+    cluster: Cluster,
+    config: CompleteProducerConfig,
+    { accumulator, transactions }: { accumulator: RecordAccumulator; transactions: Transactions | undefined },
+  ) {
     this.#cluster = cluster;
+    this.#transactions = transactions;
     this.#config = config;
     this.#accumulator = accumulator;
   }
@@ -72,7 +79,7 @@ export class Sender {
   #drain(): void {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
     this.#expire(nowMs);
-    if (this.#config.enableIdempotence && !this.#identity) {
+    if (this.#config.enableIdempotence && !this.#transactions && !this.#identity) {
       this.#prepareIdentity(nowMs);
       return;
     }
@@ -105,6 +112,7 @@ export class Sender {
         continue;
       }
       if (!this.#isBuilt(queue, batch)) continue;
+      if (this.#transactions && !this.#transactions.admits(queue)) continue;
       const request = requests.get(leaderId);
       if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch }], bytes: batch.estimatedBytes });
       else if (request.bytes + batch.estimatedBytes <= this.#config.maxRequestSize) {
@@ -127,7 +135,7 @@ export class Sender {
   }
 
   #send(leaderId: number, connection: BrokerConnection, queued: readonly QueuedBatch[]): void {
-    const identity = this.#config.enableIdempotence ? this.#identity : undefined;
+    const identity = this.#transactions ? this.#transactions.identity : this.#identity;
     for (const { queue, batch } of queued) {
       queue.sent(batch, identity);
       if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
@@ -148,9 +156,10 @@ export class Sender {
     const { metadata } = this.#cluster;
     const topicIds = new Map(queued.map(({ batch: { topic } }) => [topic, metadata.topic(topic)?.topicId ?? ZERO_UUID]));
     const haveIds = ![...topicIds.values()].includes(ZERO_UUID);
-    const version = connection.versionFor(Produce, haveIds ? {} : { max: firstVersionWithIds - 1 });
+    const newest = this.#transactions?.newestProduceVersion ?? (haveIds ? undefined : firstVersionWithIds - 1);
+    const version = connection.versionFor(Produce, newest === undefined ? {} : { max: newest });
     const request = {
-      transactionalId: null,
+      transactionalId: this.#transactions ? this.#config.transactionalId : null,
       acks,
       timeoutMs,
       topicData: [...groupByTopic(queued.map(({ batch }) => batch))].map(([name, batches]) => ({
@@ -197,27 +206,31 @@ export class Sender {
       return;
     }
     batch.lastError = error;
-    if (!this.#mayPass(batch, error)) this.#giveUp(queue, batch, error);
+    if (!this.#mayPass(queue, batch, error)) this.#giveUp(queue, batch, error);
     else if (nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
       this.#giveUp(queue, batch, this.#undelivered(batch, error instanceof KafkaError ? error.name : 'REQUEST_TIMED_OUT'));
     } else {
       batch.failures++;
       batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
       this.wakeAt(batch.retryAtMs);
-      if (isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
+      if (!this.#transactions && isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
       else queue.postponed(batch);
     }
   }
 
-  #mayPass(batch: ProducerBatch, error: Error): boolean {
+  #mayPass(queue: PartitionQueue, batch: ProducerBatch, error: Error): boolean {
     if (this.#cluster.closed) return false;
-    return isRetriableError(error) || (batch.isSequenced && isSequenceError(error));
+    if (isRetriableError(error)) return true;
+    if (!batch.isSequenced || !isSequenceError(error)) return false;
+    // A transaction cannot go on under another epoch: only a batch that waits for an earlier one is tried again.
+    return !this.#transactions || (error.name === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && queue.isBehindAnother(batch));
   }
 
   #giveUp(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {
     queue.gaveUp(batch);
     this.#accumulator.release(batch, queue);
     batch.fail(error);
+    this.#transactions?.batchFailed(error);
   }
 
   /** Batches in flight are bounded by the request's own timeout. */
@@ -243,7 +256,14 @@ export class Sender {
     });
   }
 
-  /** Fails everything that has not left, when the producer can never send it. */
+  /** Fails what has not left, or came back to leave again. */
+  failUnsent(error: Error): void {
+    for (const queue of this.#accumulator.busyQueues()) {
+      for (const batch of [...queue.retries, ...queue.waiting]) this.#giveUp(queue, batch, error);
+    }
+  }
+
+  /** Fails everything that was not answered yet, when the producer can never send it. */
   failAll(error: Error): void {
     for (const queue of this.#accumulator.busyQueues()) {
       for (const batch of [...queue.retries, ...queue.waiting, ...queue.inFlight]) this.#giveUp(queue, batch, error);

@@ -1,0 +1,180 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startKafka } from '@ottla/testing';
+import type { IsolationLevel } from '../admin/offsets.ts';
+import { ClientClosedError } from '../client-closed-error.ts';
+import { Consumer } from '../consumer/consumer.ts';
+import { stringDeserializer } from '../consumer/consumer-config.ts';
+import { SimulatedKafka } from '../testing/simulated-kafka.ts';
+import { Producer } from './producer.ts';
+
+async function valuesOf(bootstrapServers: string, topic: string, isolationLevel: IsolationLevel): Promise<(string | null)[]> {
+  await using consumer = new Consumer({
+    bootstrapServers,
+    isolationLevel,
+    autoOffsetReset: 'earliest',
+    valueDeserializer: stringDeserializer,
+  });
+  consumer.assign([{ topic, partition: 0 }]);
+  const values: (string | null)[] = [];
+  // The last value of each test's log is committed, so that it can be waited for.
+  while (values.at(-1) !== 'last') for (const { value } of await consumer.poll({ timeoutMs: 5000 })) values.push(value);
+  return values;
+}
+
+test('what is committed is seen by all, what is aborted only by who reads uncommitted', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  await producer.initTransactions();
+  producer.beginTransaction();
+  await producer.send({ topic: 'log', value: 'kept' });
+  await producer.commitTransaction();
+  producer.beginTransaction();
+  await producer.send({ topic: 'log', value: 'dropped' });
+  await producer.abortTransaction();
+  await producer.transaction(() => producer.send({ topic: 'log', value: 'last' }));
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['kept', 'last']);
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_uncommitted'), ['kept', 'dropped', 'last']);
+});
+
+test('an abort rejects the sends that were not answered yet, and the next transaction is not touched by it', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer', lingerMs: 60_000 });
+  await producer.initTransactions();
+  producer.beginTransaction();
+  const sent = producer.send({ topic: 'log', value: 'dropped' });
+  const rejected = assert.rejects(sent, { name: 'TRANSACTION_ABORTABLE' });
+  await producer.abortTransaction();
+  await rejected;
+  await producer.transaction(() => void producer.send({ topic: 'log', value: 'last' }));
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_uncommitted'), ['last']);
+});
+
+test('work that fails aborts its transaction and rejects with its reason', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  await producer.initTransactions();
+  const work = producer.transaction(async () => {
+    await producer.send({ topic: 'log', value: 'dropped' });
+    throw new Error('changed my mind');
+  });
+  await assert.rejects(work, /changed my mind/);
+  await producer.transaction(() => producer.send({ topic: 'log', value: 'last' }));
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['last']);
+});
+
+test('a record that fails makes its transaction fail, and only that one', async () => {
+  await using kafka = await startKafka({ topics: [{ name: 'log', partitions: 1, configs: { 'max.message.bytes': '500' } }] });
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  await producer.initTransactions();
+  producer.beginTransaction();
+  await assert.rejects(producer.send({ topic: 'log', value: 'x'.repeat(1000) }), { name: 'MESSAGE_TOO_LARGE' });
+  await assert.rejects(producer.send({ topic: 'log', value: 'late' }), { name: 'MESSAGE_TOO_LARGE' });
+  await assert.rejects(producer.commitTransaction(), { name: 'MESSAGE_TOO_LARGE' });
+  await producer.abortTransaction();
+  await producer.transaction(() => producer.send({ topic: 'log', value: 'last' }));
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['last']);
+});
+
+test('a producer whose id another one took over is told so, and its transaction is aborted', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using zombie = new Producer({ ...kafka, transactionalId: 'writer' });
+  await zombie.initTransactions();
+  zombie.beginTransaction();
+  await zombie.send({ topic: 'log', value: 'dropped' });
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  await producer.initTransactions();
+  await assert.rejects(zombie.commitTransaction(), { name: 'PRODUCER_FENCED' });
+  await assert.rejects(zombie.send({ topic: 'log', value: 'late' }), { name: 'PRODUCER_FENCED' });
+  await assert.rejects(zombie.abortTransaction(), { name: 'PRODUCER_FENCED' });
+  await producer.transaction(() => producer.send({ topic: 'log', value: 'last' }));
+  assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['last']);
+});
+
+test('calls out of their order are refused, and say what is missing', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using plain = new Producer(kafka);
+  assert.throws(() => plain.beginTransaction(), /beginTransaction needs a producer with a transactionalId/);
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  assert.throws(() => producer.beginTransaction(), /call initTransactions before the first beginTransaction/);
+  await producer.initTransactions();
+  await assert.rejects(producer.initTransactions(), { name: 'INVALID_TXN_STATE' });
+  await assert.rejects(producer.send({ topic: 'log', value: 'x' }), /send needs a transaction: call beginTransaction first/);
+  await assert.rejects(producer.commitTransaction(), { name: 'INVALID_TXN_STATE' });
+  await assert.rejects(producer.abortTransaction(), { name: 'INVALID_TXN_STATE' });
+  producer.beginTransaction();
+  assert.throws(() => producer.beginTransaction(), { name: 'INVALID_TXN_STATE' });
+  await producer.commitTransaction();
+  producer.beginTransaction();
+  await producer.abortTransaction();
+  assert.throws(() => new Producer({ ...kafka, transactionalId: 'x', enableIdempotence: false }), { name: 'INVALID_CONFIG' });
+  await using hasty = new Producer({ ...kafka, transactionalId: 'hasty', transactionTimeoutMs: 2_000_000_000 });
+  await assert.rejects(hasty.initTransactions(), { name: 'INVALID_TRANSACTION_TIMEOUT' });
+  await producer.close();
+  assert.throws(() => producer.beginTransaction(), ClientClosedError);
+});
+
+for (let seed = 1; seed <= 10; seed++) {
+  test(`read, change, write is done exactly once, whatever breaks: seed ${seed}`, async () => {
+    const settings = { 'transaction.state.log.num.partitions': '2' };
+    const simulation = await SimulatedKafka.start(seed, { topics: ['in', 'out'], settings });
+    const { world } = simulation;
+    const inputs = Array.from({ length: 60 }, (_, index) => `input ${index}`);
+    const feeder = simulation.producer();
+    await simulation.run(feeder.sendAll(inputs.map((value) => ({ topic: 'in', value }))));
+    await simulation.run(feeder.close());
+
+    let isDone = false;
+    const worker = async (): Promise<void> => {
+      while (!isDone) {
+        // The same transactional id each time, as a program that is started again would have.
+        const producer = simulation.producer({ transactionalId: 'worker', maxBlockMs: 300_000 });
+        const consumer = simulation.consumer({
+          groupId: 'workers',
+          isolationLevel: 'read_committed',
+          enableAutoCommit: false,
+          maxPollRecords: 7,
+          sessionTimeoutMs: 10_000,
+        });
+        try {
+          await producer.initTransactions();
+          consumer.subscribe(['in']);
+          while (!isDone) {
+            const records = await consumer.poll({ timeoutMs: 1000 });
+            const last = records.at(-1);
+            if (!last) continue;
+            await producer.transaction(async () => {
+              for (const { value } of records) producer.send({ topic: 'out', value }).catch(() => {});
+              const next = { topic: 'in', partition: 0, offset: last.offset + 1 };
+              await producer.sendOffsetsToTransaction([next], consumer.groupMetadata);
+            });
+          }
+        } catch {
+          // Begins anew from what was committed.
+        } finally {
+          await Promise.allSettled([consumer.close(), producer.close({ timeoutMs: 1000 })]);
+        }
+      }
+    };
+    const working = worker();
+    for (let fault = 0; fault < 6; fault++) {
+      await world.advance(200 + 150 * ((seed * 7 + fault * 13) % 11));
+      if ((seed + fault) % 3 === 0) await simulation.restart(500);
+      else simulation.cutConnections();
+    }
+    const reader = simulation.consumer({ isolationLevel: 'read_committed' });
+    reader.assign([{ topic: 'out', partition: 0 }]);
+    const outputs: string[] = [];
+    const readOutputs = async (): Promise<void> => {
+      for (const { value } of await simulation.run(reader.poll({ timeoutMs: 30_000 })))
+        outputs.push(Buffer.from(value!).toString());
+    };
+    while (outputs.length < inputs.length) await readOutputs();
+    // Whatever comes twice would come by then.
+    await readOutputs();
+    isDone = true;
+    await simulation.run(working);
+    await simulation.run(reader.close());
+    assert.deepEqual(outputs, inputs);
+  });
+}

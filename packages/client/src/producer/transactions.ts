@@ -1,0 +1,340 @@
+import type { BrokerConnection } from '@ottla/network';
+import {
+  AddOffsetsToTxn,
+  AddPartitionsToTxn,
+  EndTxn,
+  errorOfCode,
+  InitProducerId,
+  KafkaError,
+  TxnOffsetCommit,
+} from '@ottla/protocol';
+import type { OffsetToCommit } from '../admin/group-offsets.ts';
+import { type Cluster, isRetriableError } from '../cluster/cluster.ts';
+import type { ConsumerGroupMetadata } from '../consumer/consumer.ts';
+import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts';
+import type { ProducerIdentity } from './partition-queue.ts';
+import type { CompleteProducerConfig } from './producer-config.ts';
+
+type State = 'uninitialized' | 'ready' | 'open' | 'committing' | 'aborting' | 'abortable' | 'fatal';
+
+/** How a producer's transactions reach its batches. */
+export type TransactionEvents = {
+  /** Something that was held back may leave now. */
+  readonly wake: () => void;
+  /** What has not left will not: the transaction is to be aborted. */
+  readonly failUnsent: (error: Error) => void;
+  /** The producer has another id or epoch: sequences begin at 0. Nothing is on its way. */
+  readonly startOver: () => void;
+};
+
+/** The last versions of clients that add partitions and offsets to a transaction by themselves. */
+const newestBeforeV2 = { produce: 11, addPartitionsToTxn: 3, txnOffsetCommit: 4, endTxn: 4 } as const;
+
+/** Somebody else has the transactional id now, or nobody may have it: this producer is of no more use. */
+const endsProducer: ReadonlySet<KafkaError['name']> = new Set([
+  'PRODUCER_FENCED',
+  'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
+  'INVALID_PRODUCER_ID_MAPPING',
+  'UNSUPPORTED_VERSION',
+]);
+
+/**
+ * One transaction after another, by the rules of KIP-98, and of KIP-890 where the cluster has transaction.version 2: there partition leaders
+ * add partitions by themselves, and the epoch rises at each end, so that nothing of an earlier transaction can come late.
+ *
+ *   uninitialized ─init─► ready ─begin─► open ─► committing ─► ready
+ *                                         │ └──► aborting ──► ready
+ *                                         └─a failure─► abortable ─► aborting          any ─fenced─► fatal
+ */
+export class Transactions {
+  readonly #cluster: Cluster;
+  readonly #config: CompleteProducerConfig;
+  readonly #transactionalId: string;
+  readonly #events: TransactionEvents;
+  #state: State = 'uninitialized';
+  #identity: ProducerIdentity | undefined;
+  /** transaction.version 2 (KIP-890). */
+  #isV2 = false;
+  /** Why the transaction must be aborted, or the producer is of no more use. */
+  #failure: Error | undefined;
+  /** In the transaction. With V2 those that something was sent to. */
+  readonly #partitions = new Set<string>();
+  /** Batches wait until these are in it. */
+  readonly #wanted = new Map<string, TopicPartition>();
+  #adding: Promise<void> | undefined;
+  #hasOffsets = false;
+
+  constructor(cluster: Cluster, config: CompleteProducerConfig, events: TransactionEvents) {
+    this.#cluster = cluster;
+    this.#config = config;
+    this.#transactionalId = config.transactionalId;
+    this.#events = events;
+  }
+
+  get identity(): ProducerIdentity | undefined {
+    return this.#identity;
+  }
+
+  /** The newest Produce version that says what this cluster understands by a transaction. */
+  get newestProduceVersion(): number | undefined {
+    return this.#isV2 ? undefined : newestBeforeV2.produce;
+  }
+
+  /** Takes the transactional id over from whoever had it: their transaction is aborted, and they are fenced. */
+  async init(): Promise<void> {
+    this.#require('initTransactions', 'uninitialized');
+    await this.#initProducerId({ producerId: -1, producerEpoch: -1 });
+    this.#state = 'ready';
+  }
+
+  begin(): void {
+    if (this.#state === 'uninitialized')
+      throw new KafkaError('INVALID_TXN_STATE', 'call initTransactions before the first beginTransaction');
+    this.#require('beginTransaction', 'ready');
+    this.#state = 'open';
+  }
+
+  /** Throws INVALID_TXN_STATE unless a record may be sent now, or what the transaction has failed with. */
+  requireOpen(what: string): void {
+    if (this.#state === 'open') return;
+    if (this.#failure) throw this.#failure;
+    throw new KafkaError('INVALID_TXN_STATE', `${what} needs a transaction: call beginTransaction first`);
+  }
+
+  /** Whether a batch for the partition may leave. If not, `wake` is called when it may. */
+  admits(partition: TopicPartition): boolean {
+    if (this.#state !== 'open' && this.#state !== 'committing') return false;
+    const name = partitionName(partition);
+    if (this.#partitions.has(name)) return true;
+    if (this.#isV2) {
+      this.#partitions.add(name);
+      return true;
+    }
+    this.#wanted.set(name, { topic: partition.topic, partition: partition.partition });
+    this.#adding ??= this.#addPartitions().finally(() => {
+      this.#adding = undefined;
+      this.#events.wake();
+    });
+    return false;
+  }
+
+  /** A batch was given up: what is left of the transaction is not worth keeping. */
+  batchFailed(error: Error): void {
+    this.#fail(error);
+  }
+
+  /** The group goes on from these offsets if, and only if, the transaction commits (KIP-447). */
+  async sendOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
+    this.requireOpen('sendOffsetsToTransaction');
+    if (offsets.length === 0) return;
+    try {
+      if (!this.#isV2) await this.#addOffsets(group.groupId);
+      this.#hasOffsets = true;
+      await this.#commitOffsets(offsets, group);
+    } catch (error) {
+      this.#fail(error as Error);
+      throw error;
+    }
+  }
+
+  /** `flush` resolves when nothing of the transaction is on its way any more. May be called again after REQUEST_TIMED_OUT. */
+  async commit(flush: () => Promise<void>): Promise<void> {
+    if (this.#state !== 'committing') this.requireOpen('commitTransaction');
+    this.#state = 'committing';
+    await flush();
+    // A batch that failed meanwhile has made it abortable.
+    if (this.#isIn('abortable', 'fatal')) throw this.#failure!;
+    await this.#end(true);
+  }
+
+  /** As `commit`. */
+  async abort(flush: () => Promise<void>): Promise<void> {
+    if (this.#isIn('fatal')) throw this.#failure!;
+    if (!this.#isIn('open', 'committing', 'aborting', 'abortable'))
+      throw new KafkaError('INVALID_TXN_STATE', 'there is no transaction to abort');
+    const wasFailure = this.#failure !== undefined;
+    this.#state = 'aborting';
+    this.#events.failUnsent(
+      this.#failure ?? new KafkaError('TRANSACTION_ABORTABLE', 'the transaction was aborted before this was sent'),
+    );
+    await flush();
+    await this.#end(false);
+    // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
+    if (wasFailure && !this.#isV2 && this.#identity) await this.#initProducerId(this.#identity);
+  }
+
+  async #end(committed: boolean): Promise<void> {
+    await this.#adding;
+    // With V2 an abort raises the epoch even of a transaction that the coordinator has not heard of: batches may be on some wire.
+    const isKnown = this.#partitions.size > 0 || this.#hasOffsets;
+    if (isKnown || (this.#isV2 && !committed)) {
+      const { producerId, producerEpoch } = this.#identity!;
+      const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, committed };
+      const next = await this.#atCoordinator(async (connection) => {
+        const version = connection.versionFor(EndTxn, this.#isV2 ? {} : { max: newestBeforeV2.endTxn });
+        const response = await connection.send(EndTxn, request, { version });
+        const error = errorOfCode(response.errorCode);
+        if (error) throw error;
+        return version > newestBeforeV2.endTxn ? response : undefined;
+      });
+      if (next) this.#become(next);
+    }
+    this.#partitions.clear();
+    this.#wanted.clear();
+    this.#hasOffsets = false;
+    this.#failure = undefined;
+    this.#state = 'ready';
+  }
+
+  async #initProducerId(known: ProducerIdentity): Promise<void> {
+    const { transactionTimeoutMs } = this.#config;
+    const identity = await this.#atCoordinator(async (connection) => {
+      this.#isV2 = speaksV2(connection);
+      const response = await connection.send(InitProducerId, {
+        transactionalId: this.#transactionalId,
+        transactionTimeoutMs,
+        ...(connection.versionFor(InitProducerId) >= 3 ? known : {}),
+      });
+      const error = errorOfCode(response.errorCode);
+      if (error) throw error;
+      return response;
+    });
+    this.#become(identity);
+  }
+
+  #become({ producerId, producerEpoch }: ProducerIdentity): void {
+    this.#identity = { producerId, producerEpoch };
+    this.#events.startOver();
+  }
+
+  async #addPartitions(): Promise<void> {
+    const asked = [...this.#wanted];
+    const { producerId, producerEpoch } = this.#identity!;
+    try {
+      await this.#atCoordinator(async (connection) => {
+        const response = await connection.send(
+          AddPartitionsToTxn,
+          {
+            v3AndBelowTransactionalId: this.#transactionalId,
+            v3AndBelowProducerId: producerId,
+            v3AndBelowProducerEpoch: producerEpoch,
+            v3AndBelowTopics: [...groupByTopic(asked.map(([, partition]) => partition))].map(([name, partitions]) => ({
+              name,
+              partitions: partitions.map(({ partition }) => partition),
+            })),
+          },
+          { version: connection.versionFor(AddPartitionsToTxn, { max: newestBeforeV2.addPartitionsToTxn }) },
+        );
+        const results = response.resultsByTopicV3AndBelow.flatMap(({ name: topic, resultsByPartition }) =>
+          resultsByPartition.map(({ partitionIndex: partition, partitionErrorCode }) => ({
+            name: partitionName({ topic, partition }),
+            error: errorOfCode(partitionErrorCode),
+          })),
+        );
+        // Of several errors the one that started it: the others only say that nothing was attempted.
+        const failed =
+          results.find(({ error }) => error && error.name !== 'OPERATION_NOT_ATTEMPTED') ?? results.find(({ error }) => error);
+        if (failed)
+          throw new KafkaError(failed.error!.name, `adding ${failed.name} to the transaction: ${failed.error!.message}`);
+      });
+      for (const [name] of asked) {
+        this.#wanted.delete(name);
+        this.#partitions.add(name);
+      }
+    } catch (error) {
+      this.#fail(error as Error);
+    }
+  }
+
+  async #addOffsets(groupId: string): Promise<void> {
+    const { producerId, producerEpoch } = this.#identity!;
+    await this.#atCoordinator(async (connection) => {
+      const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, groupId };
+      const error = errorOfCode((await connection.send(AddOffsetsToTxn, request)).errorCode);
+      if (error) throw error;
+    });
+  }
+
+  async #commitOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
+    const { groupId, memberId, generationId, groupInstanceId } = group;
+    const { producerId, producerEpoch } = this.#identity!;
+    const topics = [...groupByTopic(offsets)].map(([name, all]) => ({
+      name,
+      partitions: all.map(({ partition, offset, leaderEpoch = -1, metadata = '' }) => ({
+        partitionIndex: partition,
+        committedOffset: offset,
+        committedLeaderEpoch: leaderEpoch,
+        committedMetadata: metadata,
+      })),
+    }));
+    const { maxBlockMs } = this.#config;
+    await this.#cluster.retry(maxBlockMs, async () => {
+      try {
+        const connection = await this.#cluster.coordinatorOf(groupId);
+        const version = connection.versionFor(TxnOffsetCommit, this.#isV2 ? {} : { max: newestBeforeV2.txnOffsetCommit });
+        const member = version >= 3 ? { memberId, generationId, groupInstanceId } : {};
+        const response = await connection.send(
+          TxnOffsetCommit,
+          { transactionalId: this.#transactionalId, groupId, producerId, producerEpoch, ...member, topics },
+          { version },
+        );
+        for (const { name: topic, partitions } of response.topics) {
+          for (const { partitionIndex: partition, errorCode } of partitions) {
+            const error = errorOfCode(errorCode);
+            if (error) throw new KafkaError(error.name, `the offset of ${partitionName({ topic, partition })}: ${error.message}`);
+          }
+        }
+      } catch (error) {
+        if (isRetriableError(error)) this.#cluster.forgetCoordinator(groupId);
+        throw error;
+      }
+    });
+  }
+
+  /** Errors that do not pass have done to the transaction, or to the producer, what they mean. */
+  async #atCoordinator<Result>(send: (connection: BrokerConnection) => Promise<Result>): Promise<Result> {
+    try {
+      return await this.#cluster.retry(this.#config.maxBlockMs, async () => {
+        try {
+          return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
+        } catch (error) {
+          if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
+          throw error;
+        }
+      });
+    } catch (error) {
+      // A call that ran out of time can be made again.
+      if (!isRetriableError(error)) this.#fail(error as Error);
+      throw error;
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#state === 'fatal' || this.#cluster.closed) return;
+    // Before transactions v2 fenced producers hear INVALID_PRODUCER_EPOCH of the coordinator too, which means the same there.
+    const isFatal = error instanceof KafkaError && endsProducer.has(error.name);
+    if (isFatal) {
+      this.#state = 'fatal';
+      this.#failure = error;
+    } else if (this.#state === 'open' || this.#state === 'committing') {
+      this.#state = 'abortable';
+      this.#failure = error;
+    } else return;
+    this.#events.failUnsent(error);
+  }
+
+  #isIn(...states: readonly State[]): boolean {
+    return states.includes(this.#state);
+  }
+
+  #require(call: string, state: State): void {
+    if (this.#state === state) return;
+    if (this.#failure) throw this.#failure;
+    throw new KafkaError('INVALID_TXN_STATE', `${call} was called while the producer is ${this.#state}, not ${state}`);
+  }
+}
+
+function speaksV2(connection: BrokerConnection): boolean {
+  const feature = connection.apiVersions.finalizedFeatures.find(({ name }) => name === 'transaction.version');
+  return (feature?.maxVersionLevel ?? 0) >= 2;
+}
