@@ -42,6 +42,11 @@ export const knownDifferences: readonly KnownDifference[] = [
     reason: 'Kafka does not know what this is, and so it may be secret there',
   },
   {
+    label: /StreamsGroupHeartbeat v0: a an epoch ago/,
+    path: /^(active|standby|warmup)Tasks/,
+    reason: 'a member that names other tasks than it should have is told again: an answer to it may have been lost',
+  },
+  {
     label:
       /StreamsGroupHeartbeat v0: m (has a topology of a bad epoch|a topology of two subtopologies of one name|copartitions that are not there)/,
     path: /^error(Code|Message)$/,
