@@ -15,16 +15,20 @@ export const UNRESOLVED: ResolvedRegex = { topics: new Set(), version: -1, times
 /** Asked for by the coordinator, done by its owner a piece at a time, and given back with `ConsumerGroups.regexesResolved`. */
 export type RegexResolution = { readonly groupId: string; readonly regexes: readonly string[] };
 
+/** A match takes time in proportion to the name and the expression, and is one step. */
+const MAX_PROGRAM_SIZE = 5_000;
+
 /** Throws INVALID_REGULAR_EXPRESSION. */
 export function requireRegex(regex: string): void {
+  const refused = (why: string): KafkaError =>
+    new KafkaError('INVALID_REGULAR_EXPRESSION', `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${why}.`);
+  let size: number;
   try {
-    linearRegex(regex);
+    size = linearRegex(regex).programSize();
   } catch (error) {
-    throw new KafkaError(
-      'INVALID_REGULAR_EXPRESSION',
-      `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${reasonOf(error)}.`,
-    );
+    throw refused(reasonOf(error));
   }
+  if (size > MAX_PROGRAM_SIZE) throw refused(`it takes ${size} instructions, more than ${MAX_PROGRAM_SIZE}`);
 }
 
 /**
@@ -53,7 +57,8 @@ export function* resolveRegexes(
 
 function readable(regex: string): LinearRegex | undefined {
   try {
-    return linearRegex(regex);
+    const pattern = linearRegex(regex);
+    return pattern.programSize() <= MAX_PROGRAM_SIZE ? pattern : undefined;
   } catch {
     return undefined;
   }
