@@ -116,7 +116,7 @@ class Apps {
       taking.put("auto.offset.reset", "earliest");
       taking.put("max.poll.records", 10);
       if (args.get("protocol").asText().equals("classic")) {
-        taking.put("session.timeout.ms", 1000);
+        taking.put("session.timeout.ms", 3000);
         taking.put("heartbeat.interval.ms", 200);
       }
       if (args.has("instanceId")) taking.put("group.instance.id", args.get("instanceId").asText());
@@ -141,7 +141,12 @@ class Apps {
           } catch (CommitFailedException | org.apache.kafka.common.errors.TimeoutException failure) {
             producer.abortTransaction();
             aborted++;
-            rewind(consumer);
+            try {
+              rewind(consumer);
+            } catch (org.apache.kafka.common.KafkaException lost) { // it was missed for too long: it begins anew
+              consumer.unsubscribe();
+              consumer.subscribe(List.of(args.get("in").asText()));
+            }
           }
         }
         ended = "stopped";
