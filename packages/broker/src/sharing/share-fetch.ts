@@ -1,6 +1,6 @@
 import { errorCodeOf, KafkaError } from '@ottla/protocol';
 import type { Timer, Timers } from '@ottla/runtime';
-import type { Release } from '@ottla/storage';
+import type { LogRead, Release } from '@ottla/storage';
 import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { AcquiredRange } from './acquire-records.ts';
 import { ReadBatches } from './batch-bounds.ts';
@@ -193,28 +193,42 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     const { partition } = share;
     if (fetchOffset === undefined || fetchOffset >= partition.endOffsetFor(bound) || left.recordsLeft <= 0)
       return nothingOf(asked);
-    const read = partition.read(fetchOffset, left.maxBytes, bound, left.isFirst);
-    if (read.release) this.#rules.releases.push(read.release);
-    const batches = new ReadBatches(read.records);
-    const aborted =
-      bound === 'lastStableOffset' ? batches.aborted(partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset)) : [];
+    // A long log may lie ahead, of which only few records are to be acquired: no more is read than they are likely to take.
+    for (let maxBytes = Math.min(left.maxBytes, FIRST_READ_BYTES); ; maxBytes = Math.min(left.maxBytes, maxBytes * 4)) {
+      const read = partition.read(fetchOffset, maxBytes, bound, left.isFirst);
+      const batches = new ReadBatches(read.records);
+      const mayBeMore = maxBytes < left.maxBytes && read.records.length >= maxBytes;
+      const covered = (batches.lastOffsets.at(-1) ?? fetchOffset - 1) + 1 - fetchOffset;
+      const acquired = mayBeMore && covered < left.recordsLeft ? [] : this.#acquireRead(share, fetchOffset, read, batches, left);
+      if (acquired.length === 0) {
+        read.release?.();
+        if (mayBeMore && covered < left.recordsLeft + MOST_IN_FLIGHT) continue;
+        return nothingOf(asked);
+      }
+      if (read.release) this.#rules.releases.push(read.release);
+      left.isFirst = false;
+      for (const { firstOffset, lastOffset } of acquired) left.recordsLeft -= lastOffset - firstOffset + 1;
+      const records = batches.between(acquired[0]!.firstOffset, acquired.at(-1)!.lastOffset);
+      return { asked, errorCode: 0, records, acquired };
+    }
+  }
+
+  #acquireRead(share: Share, fetchOffset: number, read: LogRead, batches: ReadBatches, left: { readonly recordsLeft: number }) {
+    const isReadCommitted = boundOf(share) === 'lastStableOffset';
+    const aborted = isReadCommitted
+      ? batches.aborted(share.partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset))
+      : [];
     const { batchSize, isRecordLimit } = this.#rules;
-    const request = {
-      memberId: this.#session.memberId,
-      fetchOffset,
-      batches,
-      maxRecords: left.recordsLeft,
-      batchSize,
-      isRecordLimit,
-    };
-    const acquired = share.acquire(request, aborted);
-    if (acquired.length === 0) return nothingOf(asked);
-    left.isFirst = false;
-    for (const { firstOffset, lastOffset } of acquired) left.recordsLeft -= lastOffset - firstOffset + 1;
-    const records = batches.between(acquired[0]!.firstOffset, acquired.at(-1)!.lastOffset);
-    return { asked, errorCode: 0, records, acquired };
+    const { memberId } = this.#session;
+    const request = { memberId, fetchOffset, batches, maxRecords: left.recordsLeft, batchSize, isRecordLimit };
+    return share.acquire(request, aborted);
   }
 }
+
+/** So many records of a partition may be held at most, and so lie before one that may be acquired. */
+const MOST_IN_FLIGHT = 10_000;
+/** Some hundred small records. */
+const FIRST_READ_BYTES = 64 * 1024;
 
 function boundOf(share: Share): 'highWatermark' | 'lastStableOffset' {
   return share.sharing.isReadCommitted ? 'lastStableOffset' : 'highWatermark';
