@@ -22,8 +22,9 @@ type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']
  * v1 keyType; v4 many keys at once (KIP-699); v6 share partitions (KIP-932)
  */
 export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
-  const find = await finder(request.keyType, context);
-  if (context.apiVersion >= 4) return { coordinators: request.coordinatorKeys.map(find) };
+  const keys = context.apiVersion >= 4 ? request.coordinatorKeys : [request.key];
+  const find = await finder(request.keyType, keys, context);
+  if (context.apiVersion >= 4) return { coordinators: keys.map(find) };
   const { key: _key, ...coordinator } = find(request.key);
   return { ...coordinator, ...(coordinator.errorCode === 0 ? { errorMessage: 'NONE' } : {}) };
 });
@@ -31,6 +32,7 @@ export const findCoordinator = handler(FindCoordinator, async (request, context)
 /** What all keys have in common is found out once: a request may have very many. */
 async function finder(
   keyType: number,
+  keys: readonly string[],
   { broker, connection, apiVersion }: RequestContext,
 ): Promise<(key: string) => Coordinator> {
   try {
@@ -38,7 +40,8 @@ async function finder(
     if (kind === undefined || apiVersion < kind.since)
       throw new KafkaError('INVALID_REQUEST', `there is no coordinator of key type ${keyType} in version ${apiVersion}`);
     const { topic, textOf } = kind;
-    const partitions = await broker.topicCreation.partitionCountOf(topic);
+    // Nobody's coordinator needs no topic.
+    const partitions = keys.some((key) => isKey(kind, key)) ? await broker.topicCreation.partitionCountOf(topic) : 1;
     return (key) =>
       orFailure<Coordinator>(
         () => {
@@ -52,6 +55,13 @@ async function finder(
     const failure = failureOf(error);
     return (key) => ({ key, ...failure, ...NOBODY });
   }
+}
+
+function isKey({ textOf }: Kind, key: string): boolean {
+  return orFailure(
+    () => textOf(key) !== undefined,
+    () => false,
+  );
 }
 
 const noLeader = (key: string): Failure =>
