@@ -302,8 +302,6 @@ export const shareGroupScenarios: readonly Scenario[] = [
       await a.beat('wants nothing', { subscribedTopicNames: [] });
       for (const member of [a, b, a, b]) await member.beat('in turn');
       await describeGroup(probe, 'one wants something', groupId);
-      await a.beat('wants it again', { subscribedTopicNames: ['sh'] });
-      for (const member of [a, b, a, b]) await member.beat('in turn');
       for (const types of [[], ['share'], ['Share'], ['consumer']])
         await probe.askSettled(`types ${types}`, ListGroups, 5, { statesFilter: [], typesFilter: types }, () => false, {
           look: (answer) =>
