@@ -262,12 +262,12 @@ export class ShareGroups implements GroupProtocol<ShareRecord> {
     return { memberId, memberEpoch: LEAVING_EPOCH };
   }
 
+  /** Its deadline stays, in case this cannot be written: without a member it means nothing. */
   #removeMember(group: ShareGroup, { memberId }: ShareMember, turn: Turn): void {
     const { groupId } = group;
     const names = group.subscribedTopicsWith(newShareMember(memberId));
     turn.records.push(...memberTombstones(groupId, memberId));
     turn.records.push(epochRecord(groupId, group.groupEpoch + 1, this.#state.topicHashes.ofGroup(names)));
-    this.#state.deadlines.cancel(sessionKey(groupId, memberId));
   }
 
   onDeadline(deadline: DeadlineOfGroup, turn: Turn): void {

@@ -149,6 +149,17 @@ test('a heartbeat that could not be written has not happened', () => {
   assert.equal(world.beat('one', { topics: ['t'] }).memberEpoch, 2);
 });
 
+test('a member whose leaving could not be written is still expected to be heard of', () => {
+  const world = new ShareWorld();
+  world.createTopic('t');
+  world.beat('one', { topics: ['t'] });
+  world.appendError = new KafkaError('NOT_ENOUGH_REPLICAS');
+  assert.equal(world.beat('one', { memberEpoch: -1 }).error, 'NOT_ENOUGH_REPLICAS');
+  assert.equal(world.group!.isEmpty, false);
+  world.pass(45_000);
+  assert.equal(world.group!.isEmpty, true);
+});
+
 test('offsets are set and deleted while the group is empty', () => {
   const world = settled();
   assert.equal(world.alter('t', 0, 5), 'NON_EMPTY_GROUP');
