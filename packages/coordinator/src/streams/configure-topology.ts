@@ -73,14 +73,15 @@ function configureSubtopologies(
   countOf: CountOf,
   decided: ReadonlyMap<string, number>,
 ): Map<string, ConfiguredSubtopology> {
-  const internalTopic = ({ name, partitions, replicationFactor, topicConfigs }: TopicInfo): InternalTopic => ({
-    name,
-    partitions: partitions === 0 ? decided.get(name)! : partitions,
-    replicationFactor,
-    topicConfigs: inHashMapOrder(topicConfigs.map(({ key }) => key)).map(
-      (key) => topicConfigs.find((config) => config.key === key)!,
-    ),
-  });
+  const internalTopic = ({ name, partitions, replicationFactor, topicConfigs }: TopicInfo): InternalTopic => {
+    const byKey = new Map(topicConfigs.map((config) => [config.key, config]));
+    return {
+      name,
+      partitions: partitions === 0 ? decided.get(name)! : partitions,
+      replicationFactor,
+      topicConfigs: inHashMapOrder(byKey.keys()).map((key) => byKey.get(key)!),
+    };
+  };
   const configured = new Map<string, ConfiguredSubtopology>();
   for (const subtopologyId of [...topology.subtopologies.keys()].sort()) {
     const subtopology = topology.subtopologies.get(subtopologyId)!;

@@ -23,7 +23,9 @@ export function decidePartitionCounts(topology: StreamsTopology, existing: Count
   const countOf: CountOf = (topic) => existing(topic) ?? decided.get(topic);
   enforceCopartitioning(subtopologies, decided, countOf);
   for (const subtopology of subtopologies) {
-    for (const { name } of subtopology.stateChangelogTopics) decided.set(name, taskCountOf(subtopology, countOf));
+    if (subtopology.stateChangelogTopics.length === 0) continue;
+    const taskCount = taskCountOf(subtopology, countOf);
+    for (const { name } of subtopology.stateChangelogTopics) decided.set(name, taskCount);
   }
   return decided;
 }

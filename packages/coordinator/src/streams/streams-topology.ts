@@ -11,6 +11,9 @@ import { inHashMapOrder } from './hash-map-order.ts';
 export type StreamsTopologyValue = NonNullable<GroupRecordOf<'StreamsGroupTopology'>['value']>;
 export type Subtopology = StreamsTopologyValue['subtopologies'][number];
 export type TopicInfo = Subtopology['stateChangelogTopics'][number];
+/** Of subtopologies, their topics and copartition groups together. */
+const MAX_PARTS = 10_000;
+
 type TopologyOfRequest = NonNullable<StreamsGroupHeartbeatRequest['topology']>;
 
 export class StreamsTopology {
@@ -77,6 +80,7 @@ export function topologyValueOf({ epoch, subtopologies }: TopologyOfRequest): St
  * configures the topology, and answers UNKNOWN_SERVER_ERROR.
  */
 export function checkTopology({ subtopologies }: TopologyOfRequest, isInternalTopic: (topic: string) => boolean): void {
+  checkSize(subtopologies);
   const topics = subtopologies.flatMap(
     ({ sourceTopics, repartitionSinkTopics, repartitionSourceTopics, stateChangelogTopics }) => [
       ...sourceTopics,
@@ -107,6 +111,19 @@ export function checkChangelogs({ subtopologies }: TopologyOfRequest): void {
   }
 }
 
+/** Laying a topology over the topics takes time that grows faster than the topology. Real ones have tens of topics. */
+function checkSize(subtopologies: TopologyOfRequest['subtopologies']): void {
+  let parts = subtopologies.length;
+  for (const subtopology of subtopologies) {
+    const { sourceTopics, repartitionSinkTopics, repartitionSourceTopics, stateChangelogTopics, copartitionGroups } = subtopology;
+    for (const { length } of [sourceTopics, repartitionSinkTopics, repartitionSourceTopics, stateChangelogTopics])
+      parts += length;
+    parts += copartitionGroups.length;
+  }
+  if (parts > MAX_PARTS)
+    throw invalid(`the topology has ${parts} subtopologies, topics and copartition groups, more than ${MAX_PARTS}`);
+}
+
 function checkSubtopology(subtopology: TopologyOfRequest['subtopologies'][number]): void {
   const { subtopologyId, sourceTopics, repartitionSourceTopics, stateChangelogTopics, copartitionGroups } = subtopology;
   for (const topics of [repartitionSourceTopics, stateChangelogTopics]) {
@@ -131,8 +148,11 @@ function checkSubtopology(subtopology: TopologyOfRequest['subtopologies'][number
 }
 
 function checkDistinct(names: readonly string[], what: string): void {
-  const repeated = names.find((name, at) => names.indexOf(name) !== at);
-  if (repeated !== undefined) throw invalid(`among the ${what}, ${repeated} is there twice`);
+  const seen = new Set<string>();
+  for (const name of names) {
+    if (seen.has(name)) throw invalid(`among the ${what}, ${name} is there twice`);
+    seen.add(name);
+  }
 }
 
 function topicInfo({ name, partitions, replicationFactor, topicConfigs }: TopicInfo): TopicInfo {
