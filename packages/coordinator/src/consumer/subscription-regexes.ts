@@ -1,6 +1,6 @@
 import { KafkaError } from '@ottla/protocol';
 import type { GroupTopics } from '../group-topics.ts';
-import { type LinearRegex, linearRegex } from '../linear-regex.ts';
+import { abridged, type LinearRegex, linearRegex } from '../linear-regex.ts';
 
 /** The topics that a regular expression of a group stood for. */
 export type ResolvedRegex = {
@@ -21,7 +21,10 @@ const MAX_PROGRAM_SIZE = 5_000;
 /** Throws INVALID_REGULAR_EXPRESSION. */
 export function requireRegex(regex: string): void {
   const refused = (why: string): KafkaError =>
-    new KafkaError('INVALID_REGULAR_EXPRESSION', `SubscribedTopicRegex \`${regex}\` is not a valid regular expression: ${why}.`);
+    new KafkaError(
+      'INVALID_REGULAR_EXPRESSION',
+      `SubscribedTopicRegex \`${abridged(regex)}\` is not a valid regular expression: ${why}.`,
+    );
   let size: number;
   try {
     size = linearRegex(regex).programSize();

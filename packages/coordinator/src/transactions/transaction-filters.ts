@@ -1,5 +1,5 @@
 import { KafkaError } from '@ottla/protocol';
-import { type LinearRegex, linearRegex } from '../linear-regex.ts';
+import { abridged, type LinearRegex, linearRegex } from '../linear-regex.ts';
 import type { Transaction, TransactionStatus } from './transaction.ts';
 
 /** What ListTransactions asks for; what is empty, null or below zero lets everything through. */
@@ -32,7 +32,7 @@ function compile(pattern: string): LinearRegex {
   const refused = (reason: string): KafkaError =>
     new KafkaError(
       'INVALID_REGULAR_EXPRESSION',
-      `Transaction ID pattern \`${pattern}\` is not a valid regular expression: ${reason}.`,
+      `Transaction ID pattern \`${abridged(pattern)}\` is not a valid regular expression: ${reason}.`,
     );
   let compiled: LinearRegex;
   try {
