@@ -1,5 +1,4 @@
 import { KafkaError, ShareFetch, type ShareFetchRequest, type ShareFetchResponse, type Writable } from '@ottla/protocol';
-import type { Timers } from '@ottla/runtime';
 import { type Acknowledged, type AskedAcknowledgements, acknowledgeShared } from '../sharing/acknowledge-shared.ts';
 import { type ShareMember, shareMember } from '../sharing/member-request.ts';
 import { fetchShared, type SharedRecords } from '../sharing/share-fetch.ts';
@@ -34,8 +33,7 @@ function answer(request: ShareFetchRequest, context: RequestContext): Promise<An
   try {
     session = sessionOf(request, member, context);
   } catch (error) {
-    if (error instanceof KafkaError && error.name === 'SHARE_SESSION_LIMIT_REACHED')
-      return failLater(error, request, broker.runtime.timers);
+    if (error instanceof KafkaError && error.name === 'SHARE_SESSION_LIMIT_REACHED') return failLater(error, request, context);
     throw error;
   }
   requireAcquireMode(request, apiVersion);
@@ -51,8 +49,17 @@ function requireAcquireMode({ shareAcquireMode }: ShareFetchRequest, apiVersion:
 }
 
 /** Whoever finds no room for a session waits before he is told, so that he does not ask all the time. */
-function failLater(error: KafkaError, { maxWaitMs }: ShareFetchRequest, timers: Timers): Promise<never> {
-  return new Promise((_, reject) => timers.after(Math.max(0, maxWaitMs), () => reject(error)));
+function failLater(error: KafkaError, { maxWaitMs }: ShareFetchRequest, { broker, connection }: RequestContext): Promise<never> {
+  return new Promise((_, reject) => {
+    let stopHearing: (() => void) | undefined;
+    const fail = (): void => {
+      timer.cancel();
+      stopHearing?.();
+      reject(error);
+    };
+    const timer = broker.runtime.timers.after(Math.max(0, maxWaitMs), fail);
+    stopHearing = connection.onClosed(fail);
+  });
 }
 
 async function finish(

@@ -49,8 +49,10 @@ export function fetchShared(
   const fetch = new ShareFetching(around, session, asked, rules);
   if (rules.maxWaitMs <= 0 && !fetch.isLoading) return fetch.acquire();
   if (fetch.isReady()) return fetch.acquire();
-  return new Promise((resolve) => fetch.wait(resolve));
+  return new Promise((resolve, reject) => fetch.wait({ resolve, reject }));
 }
+
+type Waiting = { readonly resolve: (records: SharedRecords[]) => void; readonly reject: (error: unknown) => void };
 
 /**
  * One fetch. While it waits it has a place among the watchers of each partition and each share, and looks again, once in a turn, when one of
@@ -63,7 +65,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
   readonly #rules: ShareFetchRules;
   /** Each share that was opened, also if it closes meanwhile: then that is told, and the next fetch opens another. */
   readonly #shares = new Map<SharedPartitionName, Share>();
-  #resolve: ((records: SharedRecords[]) => void) | undefined;
+  #waiting: Waiting | undefined;
   #timer: Timer | undefined;
   #stopHearing: (() => void) | undefined;
   #looksSoon = false;
@@ -121,14 +123,15 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     return share.partition.bytesToRead(offset, this.#rules.maxBytes, bound);
   }
 
-  wait(resolve: (records: SharedRecords[]) => void): void {
-    this.#resolve = resolve;
+  wait(waiting: Waiting): void {
+    this.#waiting = waiting;
     this.#timer = this.#around.timers.after(this.#rules.maxWaitMs, () => this.#end());
-    this.#stopHearing = this.#around.connection.onClosed(() => this.#end());
     for (const share of this.#shares.values()) {
       share.watch(this);
       share.partition.watch(this);
     }
+    // Last, as it calls back at once if the connection is gone already.
+    this.#stopHearing = this.#around.connection.onClosed(() => this.#end());
   }
 
   partitionChanged(): void {
@@ -141,7 +144,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
 
   /** When the turn's appends and acknowledgements are done with: one look for all of them. */
   #lookSoon(): void {
-    if (this.#looksSoon || !this.#resolve) return;
+    if (this.#looksSoon || !this.#waiting) return;
     this.#looksSoon = true;
     Promise.resolve().then(() => {
       this.#looksSoon = false;
@@ -150,16 +153,21 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
   }
 
   #end(): void {
-    const resolve = this.#resolve;
-    if (!resolve) return;
-    this.#resolve = undefined;
+    const waiting = this.#waiting;
+    if (!waiting) return;
+    this.#waiting = undefined;
     this.#timer?.cancel();
     this.#stopHearing?.();
     for (const share of this.#shares.values()) {
       share.unwatch(this);
       share.partition.unwatch(this);
     }
-    resolve(this.acquire());
+    // Nobody above would catch what it throws: this is called by timers, and by whoever changed a partition.
+    try {
+      waiting.resolve(this.acquire());
+    } catch (error) {
+      waiting.reject(error);
+    }
   }
 
   /** A session that is over acquires nothing: nobody would release it. */
@@ -215,13 +223,18 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
 
   #acquireRead(share: Share, fetchOffset: number, read: LogRead, batches: ReadBatches, left: { readonly recordsLeft: number }) {
     const isReadCommitted = boundOf(share) === 'lastStableOffset';
-    const aborted = isReadCommitted
-      ? batches.aborted(share.partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset))
-      : [];
     const { batchSize, isRecordLimit } = this.#rules;
     const { memberId } = this.#session;
     const request = { memberId, fetchOffset, batches, maxRecords: left.recordsLeft, batchSize, isRecordLimit };
-    return share.acquire(request, aborted);
+    try {
+      const aborted = isReadCommitted
+        ? batches.aborted(share.partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset))
+        : [];
+      return share.acquire(request, aborted);
+    } catch (error) {
+      read.release?.();
+      throw error;
+    }
   }
 }
 

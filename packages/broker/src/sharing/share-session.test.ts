@@ -97,6 +97,14 @@ test('there are no more sessions, and no more partitions in them, than there may
   assert.equal(sessions.size, 2, 'who begins anew takes no second place');
 });
 
+test('a group whose last member begins anew and finds no room is empty', () => {
+  const { sessions, told, fetch } = world({ maxPartitions: 2 });
+  fetch('a', 0, [0]);
+  assert.throws(() => fetch('a', 0, [0, 1, 2]), fails('SHARE_SESSION_LIMIT_REACHED'));
+  assert.equal(sessions.size, 0);
+  assert.deepEqual(told, ['g is empty']);
+});
+
 test('a session ends with its connection; one that was opened again on another one does not', () => {
   const { told, wire, fetch } = world();
   fetch('a', 0);

@@ -138,15 +138,21 @@ export class ShareSessions {
   close(session: ShareSession): void {
     if (!session.isOpen) return;
     this.#forget(session);
-    if (this.#membersOfGroup.has(session.groupId)) return;
-    this.#end.onGroupEmpty(session.groupId);
+    this.#tellIfEmpty(session.groupId);
+  }
+
+  #tellIfEmpty(groupId: string): void {
+    if (!this.#membersOfGroup.has(groupId)) this.#end.onGroupEmpty(groupId);
   }
 
   #open(groupId: string, memberId: string, partitions: readonly SharedPartitionName[], connection: Connection): ShareSession {
     const key = sessionKey(groupId, memberId);
     const before = this.#sessions.get(key);
     if (before) this.#forget(before);
-    if (this.#sessions.size >= this.#slots() || this.#partitions + partitions.length > this.#maxPartitions) throw tooMany();
+    if (this.#sessions.size >= this.#slots() || this.#partitions + partitions.length > this.#maxPartitions) {
+      if (before) this.#tellIfEmpty(groupId);
+      throw tooMany();
+    }
     const session = new ShareSession(groupId, memberId);
     session.update(partitions, []);
     this.#sessions.set(key, session);
