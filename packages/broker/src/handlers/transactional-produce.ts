@@ -46,11 +46,12 @@ export function produceInTransaction(
   return verifier
     .inOrder(producer.producerId, async () => {
       const answer = append(kept, await admit(kept, transactionalId, producer, context));
-      // It comes between turns.
+      // It comes between turns, and is finished before another append to the same partitions can speak for this one. What comes behind it
+      // need not wait until it is committed.
       produceTurn.commit();
-      return answer;
+      return { finished: answer.finish() };
     })
-    .then((answer) => answer.finish());
+    .then(({ finished }) => finished);
 }
 
 type Looked = {
