@@ -88,6 +88,13 @@ export class DeadLetterTopic implements DeadLetterQueue {
   }
 }
 
+type Content = Partial<Pick<DecodedRecord, 'key' | 'value'>>;
+
+/** Of a batch with one record, at most, besides key, value and headers. */
+const BATCH_OVERHEAD_BYTES = 61 + 26;
+/** The lengths of a header's key and value, at most. */
+const HEADER_OVERHEAD_BYTES = 10;
+
 /** Letters on their way, in batches as large as their partition takes them. */
 class Mail {
   readonly #partition: Partition;
@@ -102,9 +109,12 @@ class Mail {
     this.#append = append;
   }
 
-  add(headers: RecordHeader[], { key, value }: Partial<Pick<DecodedRecord, 'key' | 'value'>> = {}): void {
+  add(headers: RecordHeader[], content: Content = {}): void {
     const { maxMessageBytes, segmentBytes } = this.#partition.log.config;
-    const hasRoom = this.#batch.hasRoomFor(key ?? null, value ?? null, headers, Math.min(maxMessageBytes, segmentBytes));
+    const maxBytes = Math.min(maxMessageBytes, segmentBytes);
+    // What the topic does not take would be tried for ever, and everything before it written again each time.
+    const { key, value } = fitsAlone(headers, content, maxBytes) ? content : {};
+    const hasRoom = this.#batch.hasRoomFor(key ?? null, value ?? null, headers, maxBytes);
     if (!hasRoom) this.send();
     this.#batch.append(this.#nowMs, key ?? null, value ?? null, headers);
   }
@@ -114,6 +124,12 @@ class Mail {
     this.endOffset = this.#append(this.#batch.build()).lastOffset + 1;
     this.#batch = new BatchBuilder();
   }
+}
+
+function fitsAlone(headers: readonly RecordHeader[], { key, value }: Content, maxBytes: number): boolean {
+  let bytes = BATCH_OVERHEAD_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const header of headers) bytes += HEADER_OVERHEAD_BYTES + header.key.length + (header.value?.length ?? 0);
+  return bytes <= maxBytes;
 }
 
 function headersFor(groupId: string, { topic, index }: Partition, { deliveryCount, cause }: DeadLetters) {

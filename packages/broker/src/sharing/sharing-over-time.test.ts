@@ -314,6 +314,17 @@ describe('dead letters', () => {
     assert.deepEqual(await client.fetch('dlq.t'), ['a']);
   });
 
+  test('come without content where their topic does not take it, and are written once', async () => {
+    const { node, client, member } = await started(office);
+    await client.createTopic('dlq.t', { 'errors.deadletterqueue.group.enable': 'true', 'max.message.bytes': '1000' });
+    await client.produce('t', ['a', 'b'.repeat(2000)]);
+    await member.fetch();
+    assert.equal(await member.acknowledge(all(0, 1, REJECT, REJECT)), 'NONE');
+    await node.advance(31_000);
+    assert.deepEqual((await member.fetch()).records, []);
+    assert.equal(await client.offset('dlq.t', -1), 2);
+  });
+
   test('make their topic where the cluster allows it', async () => {
     const { client, member } = await started(office);
     await client.configure({ type: 4, name: '' }, { 'errors.deadletterqueue.auto.create.topics.enable': 'true' });
