@@ -154,7 +154,9 @@ export class GroupCoordinatorService {
     const byPartition = new Map<number, string[]>();
     for (const groupId of new Set(request.groupsNames)) {
       const partition = this.#partitions.count === undefined ? 0 : this.#partitions.of(groupId);
-      byPartition.set(partition, [...(byPartition.get(partition) ?? []), groupId]);
+      const others = byPartition.get(partition);
+      if (others === undefined) byPartition.set(partition, [groupId]);
+      else others.push(groupId);
     }
     const results = [...byPartition].map(([partition, groupIds]) =>
       this.#partitions.answer<NonNullable<Writable<DeleteGroupsResponse>['results']>>(

@@ -71,13 +71,22 @@ export function failedCommit(accepted: readonly CommitTopic[], errorCode: number
 
 /** One answer per topic: its refused partitions and its accepted ones came apart. */
 export function mergeTopics(refused: readonly CommittedTopic[], answered: readonly CommittedTopic[]): CommittedTopic[] {
-  const merged = new Map<string, CommittedTopic>();
-  for (const topic of [...refused, ...answered]) {
-    const key = topic.name || (topic.topicId ?? '');
-    const known = merged.get(key);
-    merged.set(key, known ? { ...known, partitions: [...(known.partitions ?? []), ...(topic.partitions ?? [])] } : topic);
+  return merged([...refused, ...answered], ({ name, topicId }) => name || (topicId ?? ''));
+}
+
+/** The first topic of each key, with the partitions of all of them. A request may name a topic very often. */
+function merged<Partition, Topic extends { partitions?: readonly Partition[] | undefined }>(
+  topics: readonly Topic[],
+  keyOf: (topic: Topic) => string,
+): (Topic & { partitions: Partition[] })[] {
+  const byKey = new Map<string, Topic & { partitions: Partition[] }>();
+  for (const topic of topics) {
+    const key = keyOf(topic);
+    const known = byKey.get(key);
+    if (known === undefined) byKey.set(key, { ...topic, partitions: [...(topic.partitions ?? [])] });
+    else for (const partition of topic.partitions ?? []) known.partitions.push(partition);
   }
-  return [...merged.values()];
+  return [...byKey.values()];
 }
 
 /** The groups asked for: before v8 there is one, in fields of its own. */
@@ -147,13 +156,7 @@ export function resolveDelete(
 }
 
 export function mergeDeleted(refused: readonly DeletedTopic[], answered: readonly DeletedTopic[]): DeletedTopic[] {
-  const merged = new Map<string, DeletedTopic>();
-  for (const topic of [...refused, ...answered]) {
-    const known = merged.get(topic.name ?? '');
-    const partitions = [...(known?.partitions ?? []), ...(topic.partitions ?? [])];
-    merged.set(topic.name ?? '', { ...topic, partitions });
-  }
-  return [...merged.values()];
+  return merged([...refused, ...answered], ({ name = '' }) => name);
 }
 
 function hasPartition(topics: GroupTopics, name: string, partition: number): boolean {

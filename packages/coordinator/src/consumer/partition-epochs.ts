@@ -53,7 +53,11 @@ export function heldBy({
 }): Assignment {
   const held = new Map<Uuid, number[]>();
   for (const partitions of [assigned, revoking]) {
-    for (const { topicId, partition } of partitionsIn(partitions)) held.set(topicId, [...(held.get(topicId) ?? []), partition]);
+    for (const { topicId, partition } of partitionsIn(partitions)) {
+      const others = held.get(topicId);
+      if (others === undefined) held.set(topicId, [partition]);
+      else others.push(partition);
+    }
   }
   return held;
 }
