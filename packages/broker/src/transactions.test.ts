@@ -7,9 +7,11 @@ import {
   Fetch,
   FindCoordinator,
   InitProducerId,
+  ListOffsets,
   ListTransactions,
   OffsetFetch,
   Produce,
+  partitionForGroup,
   UpdateFeatures,
   WriteTxnMarkers,
 } from '@ottla/protocol';
@@ -231,6 +233,30 @@ test('a hanging transaction is seen in its partition, and ended by an administra
   );
   assert.deepEqual(await openSince(), [[77, -1]]);
   assert.deepEqual(await client.fetchCommitted('orders'), []);
+  await node.stop();
+});
+
+test('a transaction ends that names partitions which coordinators keep their own state in', async () => {
+  const { node, client } = await started({ 'transaction.state.log.num.partitions': '4' });
+  const producer = await TestProducer.begin(client, 'a', 1);
+  const own = partitionForGroup('a', 4);
+  const logEnd = async (): Promise<number> => {
+    const partitions = [{ partitionIndex: own, timestamp: -1, currentLeaderEpoch: -1 }];
+    const { topics } = await client.ask(ListOffsets, { replicaId: -1, topics: [{ name: '__transaction_state', partitions }] });
+    return topics[0]!.partitions[0]!.offset;
+  };
+  assert.equal(await producer.addPartition('__transaction_state', own), 'NONE');
+  const before = await logEnd();
+  assert.equal(await producer.commit(), 'NONE');
+  await node.advance(1_000);
+  assert.equal(await stateOf(client, 'a'), 'CompleteCommit');
+  // What was decided, and that it is done: no marker is between the coordinator's records.
+  assert.equal(await logEnd(), before + 2);
+  const topics = [{ name: '__transaction_state', partitionIndexes: [own] }];
+  const marker = { producerId: 77, producerEpoch: 0, transactionResult: true, coordinatorEpoch: 0, topics };
+  const { markers } = await client.ask(WriteTxnMarkers, { markers: [marker] });
+  assert.equal(errorName(markers[0]!.topics[0]!.partitions[0]!.errorCode), 'INVALID_TOPIC_EXCEPTION');
+  assert.equal(await logEnd(), before + 2);
   await node.stop();
 });
 

@@ -70,6 +70,8 @@ export class MarkerSender {
         await destination.write(topic, index, marker);
         return true;
       } catch (error) {
+        // Nothing can have been written there, so nothing has to be ended.
+        if (error instanceof KafkaError && error.name === 'INVALID_TOPIC_EXCEPTION') return true;
         if (error instanceof KafkaError && finalErrors.has(error.name)) {
           runtime.logger.info('a transaction marker was refused for good', {
             topic,

@@ -1,6 +1,6 @@
 import { buildControlBatch, KafkaError } from '@ottla/protocol';
 import type { Clock } from '@ottla/runtime';
-import { OFFSETS_TOPIC } from '../internal-topics.ts';
+import { isInternalTopic, OFFSETS_TOPIC } from '../internal-topics.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { TransactionMarker } from './transaction-marker.ts';
 
@@ -29,7 +29,7 @@ export class MarkerWriter implements MarkerDestination {
 
   /**
    * Resolves when the marker is committed. Rejects with INVALID_PRODUCER_EPOCH, TRANSACTION_COORDINATOR_FENCED, UNKNOWN_TOPIC_OR_PARTITION,
-   * NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR.
+   * NOT_LEADER_OR_FOLLOWER, NOT_ENOUGH_REPLICAS, KAFKA_STORAGE_ERROR, INVALID_TOPIC_EXCEPTION.
    */
   async write(topic: string, index: number, marker: TransactionMarker): Promise<void> {
     const { partitions, clock, minInsyncReplicas } = this.#options;
@@ -39,6 +39,8 @@ export class MarkerWriter implements MarkerDestination {
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index} on this broker`);
     }
     if (topic === OFFSETS_TOPIC) return this.#endInGroups(index, marker);
+    // Their coordinators write alone, and never in a transaction: a marker would come between their records, and have them load again.
+    if (isInternalTopic(topic)) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `nothing in ${topic} is written in transactions`);
     const { producerId, producerEpoch, isCommit, coordinatorEpoch, transactionVersion } = marker;
     const batch = buildControlBatch({
       records: [{ type: isCommit ? 'commit' : 'abort', coordinatorEpoch }],
