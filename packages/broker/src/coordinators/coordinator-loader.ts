@@ -5,7 +5,7 @@ import type { CoordinatorMachine, RecordCodec } from './coordinator-machine.ts';
 
 /**
  * Replays a partition from its start to its end, a piece at a time: in between, the broker does its other work. Returns the number
- * of records; stops early once `isCancelled`.
+ * of records; stops early once `isCancelled`. Rejects with CORRUPT_MESSAGE, and what reading and decoding throws.
  */
 export async function loadMachine<Record>(
   machine: Pick<CoordinatorMachine<Record, never>, 'replay' | 'replayTransactionEnd' | 'skipTo' | 'commitTo'>,
@@ -22,6 +22,8 @@ export async function loadMachine<Record>(
     for (const batch of batchesOf(bytes)) {
       // A read may begin with the batch that `offset` is in the middle of.
       if (batch.nextOffset <= offset) continue;
+      // After a clean stop nobody has looked: a flipped bit would be the committed offset of some group.
+      batch.ensureCrc();
       records += replayBatch(batch, offset);
       offset = batch.nextOffset;
       isAdvancing = true;

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { defaultGroupCoordinatorConfig, MemoryGroupTopics } from '@ottla/coordinator';
 import {
   BatchView,
+  batchHeaderBytes,
   buildBatch,
   buildControlBatch,
   errorName,
@@ -142,6 +143,21 @@ test('a log of many batches is loaded in steps, and the members wait no longer t
   assert.equal((await service.listGroups({ statesFilter: [], typesFilter: [] }, v(5))).errorCode, 14);
   await world.runUntil(loading);
   assert.equal(await fetchedOffset({ world, service, log }), 499);
+});
+
+test('a flipped bit makes the groups of its partition unavailable: they are neither empty nor elsewhere', async () => {
+  const first = await started();
+  await first.world.runUntil(first.service.offsets.offsetCommit(commitRequest(7), v(8)));
+  const written = Buffer.concat(first.log.batches);
+  for (let at = batchHeaderBytes; at < written.length; at++) {
+    const { world, log, service } = start();
+    const flipped = Buffer.from(written);
+    flipped[at]! ^= 1;
+    log.append(flipped);
+    await world.runUntil(service.onPartitionElected(0, 0));
+    const { errorCode } = await world.runUntil(service.offsets.offsetFetch(fetchRequest(null), v(7)));
+    assert.equal(errorName(errorCode!), 'NOT_COORDINATOR', `byte ${at}`);
+  }
 });
 
 test('the records of one turn are one batch, written as a coordinator writes', async () => {
