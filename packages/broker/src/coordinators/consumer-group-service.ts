@@ -1,4 +1,4 @@
-import { type GroupCoordinator, type RegexResolution, resolveRegexes } from '@ottla/coordinator';
+import { type GroupCoordinator, type RegexResolution, type ResolvedRegex, resolveRegexes } from '@ottla/coordinator';
 import {
   type ConsumerGroupDescribeRequest,
   type ConsumerGroupDescribeResponse,
@@ -25,6 +25,9 @@ const MATCHES_PER_LOOK = 64;
 export class ConsumerGroupService {
   readonly #partitions: GroupPartitions;
   readonly #runtime: Pick<Runtime, 'clock' | 'timers' | 'random' | 'logger'>;
+
+  /** Regular expressions are resolved a group after the other: together they would take a step each in every turn of the event loop. */
+  #line: Promise<unknown> = Promise.resolve();
 
   constructor(partitions: GroupPartitions, runtime: Pick<Runtime, 'clock' | 'timers' | 'random' | 'logger'>) {
     this.#partitions = partitions;
@@ -68,8 +71,16 @@ export class ConsumerGroupService {
   /** Does what the coordinator of a partition left to be done about regular expressions, out of the way of its requests. */
   resolveRegexes(partition: number, groups: GroupCoordinator): void {
     for (let wanted = groups.consumer.regexes.take(); wanted !== undefined; wanted = groups.consumer.regexes.take()) {
-      const { groupId } = wanted;
-      this.#resolve(partition, wanted).catch((error: unknown) => {
+      const { groupId, regexes } = wanted;
+      const found = this.#line.then(() => this.#match(regexes));
+      // What is written then is committed while the next group's are looked at.
+      this.#line = found.catch(() => undefined);
+      const written = found.then((resolved) =>
+        this.#partitions.coordinators.write(partition, (coordinator, moment) =>
+          coordinator.consumer.regexes.resolved(groupId, resolved, moment),
+        ),
+      );
+      written.catch((error: unknown) => {
         groups.consumer.regexes.failed(groupId);
         // The partition went to another broker, which does it itself.
         if (error instanceof KafkaError && error.name === 'NOT_COORDINATOR') return;
@@ -78,7 +89,7 @@ export class ConsumerGroupService {
     }
   }
 
-  async #resolve(partition: number, { groupId, regexes }: RegexResolution): Promise<void> {
+  async #match(regexes: RegexResolution['regexes']): Promise<ReadonlyMap<string, ResolvedRegex>> {
     const { clock, timers } = this.#runtime;
     const pause = (): Promise<void> => new Promise((resolve) => void timers.soon(resolve));
     await pause();
@@ -88,11 +99,7 @@ export class ConsumerGroupService {
       do {
         for (let matches = 0; matches < MATCHES_PER_LOOK; matches++) {
           const step = steps.next();
-          if (step.done !== true) continue;
-          await this.#partitions.coordinators.write(partition, (groups, moment) =>
-            groups.consumer.regexes.resolved(groupId, step.value, moment),
-          );
-          return;
+          if (step.done === true) return step.value;
         }
       } while (clock.monotonicMs() < untilMs);
       await pause();
