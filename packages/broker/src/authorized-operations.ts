@@ -26,6 +26,17 @@ export const clusterOperations = bitsOf([
 export const topicOperations = bitsOf([READ, WRITE, CREATE, DELETE, ALTER, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 export const groupOperations = bitsOf([READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS, ALTER_CONFIGS]);
 
+/** Of a group that is described: who does not ask is told nothing, nor is anybody of a group that cannot be described. */
+export function withGroupOperations<Group extends { readonly errorCode?: number | undefined }>(
+  groups: readonly Group[],
+  { includeAuthorizedOperations }: { readonly includeAuthorizedOperations: boolean },
+): (Group & { authorizedOperations: number })[] {
+  return groups.map((group) => ({
+    ...group,
+    authorizedOperations: includeAuthorizedOperations && !group.errorCode ? groupOperations : OPERATIONS_NOT_ASKED,
+  }));
+}
+
 function bitsOf(operations: readonly number[]): number {
   return operations.reduce((bits, operation) => bits | (1 << operation), 0);
 }

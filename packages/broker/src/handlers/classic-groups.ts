@@ -1,5 +1,5 @@
 import { DescribeGroups, Heartbeat, JoinGroup, LeaveGroup, SyncGroup } from '@ottla/protocol';
-import { groupOperations, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts';
+import { withGroupOperations } from '../authorized-operations.ts';
 import { whoAsks } from './groups.ts';
 import { type Handler, handler } from './handler.ts';
 
@@ -11,11 +11,6 @@ export const classicGroupHandlers = [
   handler(LeaveGroup, (request, context) => context.broker.groups.classic.leaveGroup(request, whoAsks(context))),
   handler(DescribeGroups, async (request, context) => {
     const described = await context.broker.groups.classic.describeGroups(request, whoAsks(context));
-    const operationsOf = ({ errorCode = 0 }: { errorCode?: number | undefined }): number =>
-      request.includeAuthorizedOperations && errorCode === 0 ? groupOperations : OPERATIONS_NOT_ASKED;
-    return {
-      ...described,
-      groups: described.groups?.map((group) => ({ ...group, authorizedOperations: operationsOf(group) })),
-    };
+    return { ...described, groups: withGroupOperations(described.groups ?? [], request) };
   }),
 ] as unknown as Handler[];

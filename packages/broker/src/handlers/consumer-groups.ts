@@ -1,6 +1,6 @@
 import { groupVersionFeature } from '@ottla/metadata';
 import { ConsumerGroupDescribe, ConsumerGroupHeartbeat, KafkaError } from '@ottla/protocol';
-import { groupOperations, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts';
+import { withGroupOperations } from '../authorized-operations.ts';
 import { whoAsks } from './groups.ts';
 import { type Handler, handler, type RequestContext } from './handler.ts';
 
@@ -15,9 +15,7 @@ export const consumerGroupHandlers = [
     async (request, context) => {
       requireEnabled(context);
       const { groups } = await context.broker.groups.consumer.describe(request);
-      const operationsOf = ({ errorCode = 0 }: { errorCode?: number | undefined }): number =>
-        request.includeAuthorizedOperations && errorCode === 0 ? groupOperations : OPERATIONS_NOT_ASKED;
-      return { groups: groups?.map((group) => ({ ...group, authorizedOperations: operationsOf(group) })) };
+      return { groups: withGroupOperations(groups ?? [], request) };
     },
     ({ errorCode }, { groupIds }) => ({ groups: groupIds.map((groupId) => ({ groupId, errorCode })) }),
   ),

@@ -6,7 +6,7 @@ import {
   ShareGroupDescribe,
   ShareGroupHeartbeat,
 } from '@ottla/protocol';
-import { groupOperations, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts';
+import { withGroupOperations } from '../authorized-operations.ts';
 import { isGroupProtocolEnabled } from '../coordinators/group-protocols.ts';
 import { whoAsks } from './groups.ts';
 import { type Handler, handler, type RequestContext } from './handler.ts';
@@ -22,9 +22,7 @@ export const shareGroupHandlers = [
     async (request, context) => {
       requireEnabled(context);
       const { groups } = await context.broker.groups.share.describe(request);
-      const operationsOf = ({ errorCode = 0 }: { errorCode?: number | undefined }): number =>
-        request.includeAuthorizedOperations && errorCode === 0 ? groupOperations : OPERATIONS_NOT_ASKED;
-      return { groups: groups?.map((group) => ({ ...group, authorizedOperations: operationsOf(group) })) };
+      return { groups: withGroupOperations(groups ?? [], request) };
     },
     ({ errorCode }, { groupIds }) => ({ groups: groupIds.map((groupId) => ({ groupId, errorCode })) }),
   ),

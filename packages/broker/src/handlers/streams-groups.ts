@@ -1,5 +1,5 @@
 import { StreamsGroupDescribe, StreamsGroupHeartbeat } from '@ottla/protocol';
-import { groupOperations, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts';
+import { withGroupOperations } from '../authorized-operations.ts';
 import { whoAsks } from './groups.ts';
 import { type Handler, handler } from './handler.ts';
 
@@ -8,8 +8,6 @@ export const streamsGroupHandlers = [
   handler(StreamsGroupHeartbeat, (request, context) => context.broker.groups.streams.heartbeat(request, whoAsks(context))),
   handler(StreamsGroupDescribe, async (request, context) => {
     const { groups = [] } = await context.broker.groups.streams.describe(request);
-    const operationsOf = (errorCode: number): number =>
-      request.includeAuthorizedOperations && errorCode === 0 ? groupOperations : OPERATIONS_NOT_ASKED;
-    return { groups: groups.map((group) => ({ ...group, authorizedOperations: operationsOf(group.errorCode ?? 0) })) };
+    return { groups: withGroupOperations(groups, request) };
   }),
 ] as unknown as Handler[];
