@@ -10,8 +10,6 @@ export type GroupDeadline =
   | { readonly type: 'SessionExpired'; readonly groupId: string; readonly memberId: string }
   /** A member has not given up what it was asked to at this epoch, within its rebalance timeout. */
   | { readonly type: 'RevocationExpired'; readonly groupId: string; readonly memberId: string; readonly memberEpoch: number }
-  /** A target assignment that was put off may be computed now. */
-  | { readonly type: 'AssignmentDue'; readonly groupId: string }
   /** A classic member of a consumer group has not rejoined, or not synced, since it was told to. */
   | { readonly type: 'RejoinExpired'; readonly groupId: string; readonly memberId: string }
   | { readonly type: 'ResyncExpired'; readonly groupId: string; readonly memberId: string }
@@ -33,7 +31,6 @@ export const revocationKey = (groupId: string, memberId: string): string => `rev
 export const rejoinKey = (groupId: string, memberId: string): string => `rejoin ${groupId.length} ${groupId} ${memberId}`;
 export const resyncKey = (groupId: string, memberId: string): string => `resync ${groupId.length} ${groupId} ${memberId}`;
 export const streamsDelayKey = (groupId: string): string => `streams delay ${groupId}`;
-export const assignmentKey = (groupId: string): string => `assignment ${groupId}`;
 
 export function memberDeadlineKey({ type, groupId, memberId }: MemberDeadline): string {
   switch (type) {
