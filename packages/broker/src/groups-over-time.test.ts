@@ -154,14 +154,19 @@ test('who waits in a rebalance when the node stops is told to look for another c
 });
 
 test('one line tells that the coordinators are loaded, however many partitions they have', async () => {
-  const { node } = await started({ settings: { 'offsets.topic.num.partitions': '50' } });
+  const { node, client } = await started({ settings: { 'offsets.topic.num.partitions': '50' } });
+  const topics = [{ name: 'orders', partitions: [{ partitionIndex: 0, committedOffset: 1, committedMetadata: '' }] }];
+  for (let group = 0; group < 20; group++) {
+    const { topics: answered } = await client.ask(OffsetCommit, { groupId: `of ${group}`, topics }, 8);
+    assert.equal(answered[0]!.partitions[0]!.errorCode, 0);
+  }
   node.logs.lines.length = 0;
   await node.restart();
   await node.advance(1_000);
   const loaded = node.logs.lines.filter(({ message }) => message === 'coordinators loaded');
   assert.deepEqual(
-    loaded.map(({ level, fields }) => [level, fields['partitions']]),
-    [['info', 50]],
+    loaded.map(({ level, fields }) => [level, fields['partitions'], fields['records']]),
+    [['info', 50, 20]],
   );
   await node.stop();
 });

@@ -144,15 +144,16 @@ export class CoordinatorRuntime<
     const round = this.#round;
     round.partitions++;
     round.pending++;
-    round.records += await coordinated.load();
+    // Others of the round are added to it meanwhile.
+    const records = await coordinated.load();
+    round.records += records;
     if (--round.pending > 0) return;
     this.#round = undefined;
-    const { partitions, records, startedMs } = round;
     runtime.logger.info('coordinators loaded', {
       topic,
-      partitions,
-      records,
-      ms: Math.round(runtime.clock.monotonicMs() - startedMs),
+      partitions: round.partitions,
+      records: round.records,
+      ms: Math.round(runtime.clock.monotonicMs() - round.startedMs),
     });
   }
 
