@@ -23,6 +23,7 @@ import {
 import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import { whoAsks } from './groups.ts';
 import { type Failure, failureOf, type Handler, handler, type RequestContext } from './handler.ts';
+import { inSteps } from './in-steps.ts';
 
 type AddedTransaction = AddPartitionsToTxnRequest['transactions'][number];
 type TopicResults = NonNullable<Writable<AddPartitionsToTxnResponse>['resultsByTopicV3AndBelow']>;
@@ -51,11 +52,12 @@ export const addPartitionsToTxn = handler(
       };
       return { resultsByTopicV3AndBelow: await addOne(transaction, context) };
     }
-    const resultsByTransaction = request.transactions.map(async (transaction) => ({
+    const { timers } = context.broker.runtime;
+    const resultsByTransaction = await inSteps(request.transactions, timers, async (transaction) => ({
       transactionalId: transaction.transactionalId,
       topicResults: await addOne(transaction, context),
     }));
-    return { resultsByTransaction: await Promise.all(resultsByTransaction) };
+    return { resultsByTransaction };
   },
   ({ errorCode }, request, { apiVersion }) =>
     apiVersion < FIRST_VERSION_BETWEEN_BROKERS
@@ -205,7 +207,7 @@ const writeTxnMarkers = handler(
         return topics.flatMap(({ name, partitionIndexes }) => {
           const ofTopic = ofProducer.get(name) ?? new Map<number, number>();
           ofProducer.set(name, ofTopic);
-          return partitionIndexes.map(async (index) => {
+          return [...new Set(partitionIndexes)].map((index) => async () => {
             ofTopic.set(index, 0);
             try {
               await broker.markers.write(name, index, marker);
@@ -222,7 +224,7 @@ const writeTxnMarkers = handler(
         });
       },
     );
-    await Promise.all(writes);
+    await inSteps(writes, broker.runtime.timers, (write) => write());
     const answered = [...byProducer].filter(([, topics]) => topics.size > 0);
     return { markers: answered.map(([producerId, topics]): MarkersOfProducer => ({ producerId, topics: topicsOf(topics) })) };
   },
@@ -248,7 +250,7 @@ function topicsOf(topics: ReadonlyMap<string, ReadonlyMap<number, number>>): Non
 const describeTransactions = handler(
   DescribeTransactions,
   async (request, { broker }): Promise<Writable<DescribeTransactionsResponse>> => {
-    const described = request.transactionalIds.map(async (transactionalId): Promise<DescribedTransaction> => {
+    const describe = async (transactionalId: string): Promise<DescribedTransaction> => {
       try {
         const { status, timeoutMs, startMs, producerId, producerEpoch, partitions } =
           await broker.transactions.describe(transactionalId);
@@ -266,8 +268,8 @@ const describeTransactions = handler(
         if (!(error instanceof KafkaError)) throw error;
         return { errorCode: error.code, transactionalId };
       }
-    });
-    return { transactionStates: await Promise.all(described) };
+    };
+    return { transactionStates: await inSteps(request.transactionalIds, broker.runtime.timers, describe) };
   },
 );
 
