@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import { test } from 'node:test';
+import { BrokerConnection } from '@ottla/network';
+import { errorName, FindCoordinator, ShareGroupHeartbeat } from '@ottla/protocol';
+import { nodeRuntime, silentLogger } from '@ottla/runtime';
 import { type Kafka, startKafka } from '@ottla/testing';
 
 const bin = join(import.meta.dirname, '../bin/ottla.js');
@@ -36,6 +39,34 @@ async function succeed(kafka: Kafka, commandLine: string | readonly string[], in
   assert.equal(status, 0, stderr);
   return stdout;
 }
+
+test('a group of another kind is told from one that is not there', async () => {
+  await using kafka = await startKafka({ topics: ['work'] });
+  const [host, port] = kafka.bootstrapServers.split(':');
+  const { network, timers, clock } = nodeRuntime({ logger: silentLogger });
+  const connection = await BrokerConnection.connect({
+    network,
+    timers,
+    clock,
+    address: { host: host!, port: Number(port) },
+    clientId: 'test',
+  });
+  const heartbeat = { groupId: 'jobs', memberId: 'AAAAAAAAAAAAAAAAAAAAAQ', memberEpoch: 0, subscribedTopicNames: ['work'] };
+  let errorCode: number;
+  do {
+    await connection.send(FindCoordinator, { keyType: 0, coordinatorKeys: ['jobs'] });
+    ({ errorCode } = await connection.send(ShareGroupHeartbeat, heartbeat));
+  } while (errorName(errorCode) === 'COORDINATOR_LOAD_IN_PROGRESS' || errorName(errorCode) === 'NOT_COORDINATOR');
+  await connection.close();
+  assert.equal(errorName(errorCode), 'NONE');
+  const stderr = "ottla: jobs is a share group, and no group of consumers: Kafka's kafka-share-groups.sh looks after it\n";
+  assert.deepEqual(await ottla(kafka, 'groups describe jobs'), { status: 1, stdout: '', stderr });
+  assert.deepEqual(await ottla(kafka, 'groups reset-offsets jobs --topic work --to-earliest --execute'), {
+    status: 1,
+    stdout: '',
+    stderr,
+  });
+});
 
 test('topics are created, listed, described, grown and deleted', async () => {
   await using kafka = await startKafka();

@@ -90,11 +90,18 @@ async function describeExisting(admin: Admin, groupIds: readonly string[]): Prom
     return await admin.describeConsumerGroups(groupIds);
   } catch (error) {
     if (!(error instanceof ItemsError) || error.name !== 'GROUP_ID_NOT_FOUND') throw error;
+    const other = (await admin.listConsumerGroups()).find(({ groupId }) => error.failures.has(groupId));
+    if (other) throw new KafkaError(error.name, ofAnotherKind(other));
     throw new KafkaError(
       error.name,
       `there is no group ${[...error.failures.keys()].join(', ')}: "ottla groups list" shows those there are`,
     );
   }
+}
+
+/** Groups that have no committed offsets, or other members: Kafka has a tool for each kind. */
+function ofAnotherKind({ groupId, type }: { readonly groupId: string; readonly type: string }): string {
+  return `${groupId} is a ${type} group, and no group of consumers: Kafka's kafka-${type}-groups.sh looks after it`;
 }
 
 type Progress = TopicPartition & {
@@ -289,6 +296,8 @@ async function changesOf(
 
 async function requireNoMembers(admin: Admin, groupId: string): Promise<void> {
   const group = (await admin.listConsumerGroups()).find((one) => one.groupId === groupId);
+  if (group && (group.type === 'share' || group.type === 'streams'))
+    throw new KafkaError('GROUP_ID_NOT_FOUND', ofAnotherKind(group));
   if (!group || group.state === 'Empty' || group.state === 'Dead') return;
   throw new KafkaError('NON_EMPTY_GROUP', `group ${groupId} is ${group.state}, it has members: stop its consumers first`);
 }
