@@ -2,7 +2,6 @@ import {
   type BrokerConfig,
   BrokerConfigSchema,
   Controller,
-  configResource,
   defaultFeatureLevels,
   featureLevelRecord,
   logDirectories,
@@ -27,17 +26,14 @@ import {
 } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import { BrokerLoggers } from './broker-loggers.ts';
-import type { BrokerParts, ClientMetrics } from './broker-parts.ts';
+import type { BrokerParts } from './broker-parts.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
-import { committedTopics } from './coordinators/committed-topics.ts';
-import { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
-import { isGroupProtocolEnabled } from './coordinators/group-protocols.ts';
-import { groupServiceConfig } from './coordinators/group-service-config.ts';
+import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
-import { shareCoordinatorConfig } from './coordinators/share-coordinator-config.ts';
-import { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
+import { groupCoordinators, shareCoordinator } from './coordinators/node-coordinators.ts';
+import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import { onDirectoryFailures } from './directory-failures.ts';
 import { FetchSessionCache } from './fetching/fetch-session.ts';
@@ -49,7 +45,6 @@ import { newInternalTopic, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC 
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
-import { coordinatedPartition } from './replication/coordinated-partition.ts';
 import { DirectoryAssignments } from './replication/directory-assignments.ts';
 import { Partitions } from './replication/partitions.ts';
 import { ReplicaMoves } from './replication/replica-moves.ts';
@@ -58,16 +53,10 @@ import { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
 import { DeadLetterTopic } from './sharing/dead-letter-topic.ts';
 import { groupSharing } from './sharing/group-sharing.ts';
-import type { SharePersister } from './sharing/share-persister.ts';
 import { Sharing } from './sharing/sharing.ts';
-import { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
-import { clientMetricsLine } from './telemetry/client-metrics-line.ts';
-import { ClientMetricsManager } from './telemetry/client-metrics-manager.ts';
-import { clientMetricsSubscriptions } from './telemetry/client-metrics-subscriptions.ts';
+import { openClientMetrics } from './telemetry/client-metrics-parts.ts';
 import { type CreateTopic, TopicCreation } from './topic-creation.ts';
 import { transactionParts } from './transactions/transaction-parts.ts';
-import type { TransactionVerifier } from './transactions/transaction-verifier.ts';
-import { verifyOffsetCommit } from './transactions/verify-offset-commit.ts';
 
 export type ServerOptions = {
   readonly runtime: Runtime;
@@ -589,70 +578,6 @@ async function activateController({
   return active;
 }
 
-type GroupParts = {
-  readonly runtime: Runtime;
-  readonly settings: BrokerSettings;
-  readonly metadata: ClusterMetadata;
-  readonly partitions: Partitions;
-  readonly createTopic: CreateTopic;
-  readonly sharePersister: SharePersister;
-  readonly verifier: TransactionVerifier;
-};
-
-function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
-  const { runtime, settings, metadata, partitions, createTopic, sharePersister, verifier } = parts;
-  const groups = new GroupCoordinatorService({
-    runtime,
-    config: groupServiceConfig((name) => settings.get(name)),
-    partitionCount: () => metadata.partitionCount(OFFSETS_TOPIC),
-    log: (index) =>
-      coordinatedPartition(partitions.leader(OFFSETS_TOPIC, index), () => settings.topic(OFFSETS_TOPIC)['min.insync.replicas']),
-    topics: committedTopics(metadata),
-    configOf: (groupId) => settings.group(groupId),
-    isEnabled: (protocol) => isGroupProtocolEnabled(protocol, settings, metadata),
-    createTopic,
-    share: {
-      persister: sharePersister,
-      latestOffset: (topic, index) => partitions.leader(topic, index).highWatermark,
-    },
-    verifyTransaction: verifyOffsetCommit({
-      partitions,
-      verifier,
-      isVerified: () => settings.get('transaction.partition.verification.enable'),
-    }),
-  });
-  metadata.onChange(({ topics }) => {
-    if (topics.size === 0) return;
-    const changes = [...topics.values()];
-    groups.onTopicsChanged(new Set(changes.map(({ name }) => name)), { hasNew: changes.some(({ created }) => created) });
-  });
-  settings.onChange(() => groups.updateConfig(groupServiceConfig((name) => settings.get(name))));
-  return groups;
-}
-
-function shareCoordinator(
-  runtime: Runtime,
-  settings: BrokerSettings,
-  metadata: ClusterMetadata,
-  partitions: Partitions,
-): ShareCoordinatorService {
-  return new ShareCoordinatorService({
-    runtime,
-    config: shareCoordinatorConfig((name) => settings.get(name)),
-    partitionCount: () => metadata.partitionCount(SHARE_STATE_TOPIC),
-    log: (index) =>
-      coordinatedPartition(
-        partitions.leader(SHARE_STATE_TOPIC, index),
-        () => settings.topic(SHARE_STATE_TOPIC)['min.insync.replicas'],
-      ),
-    deleteRecordsBefore: (index, offset) => void partitions.leader(SHARE_STATE_TOPIC, index).deleteRecordsBefore(offset),
-    hasPartition: (topicId, index) => {
-      const name = metadata.topicName(topicId);
-      return name !== undefined && metadata.hasPartition(name, index);
-    },
-  });
-}
-
 const registeredFeatures = () =>
   [...supportedFeatures].map(([name, { min, max }]) => ({ name, minSupportedVersion: min, maxSupportedVersion: max }));
 
@@ -792,29 +717,4 @@ function topicCreation(
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),
   });
-}
-
-/** Client metrics (KIP-714) are asked for where they have somewhere to go. Throws IoError when their directory cannot be used. */
-function openClientMetrics(runtime: Runtime, config: BrokerConfig, metadata: ClusterMetadata): ClientMetrics | undefined {
-  const directory = config['ottla.telemetry.directory'];
-  if (!directory) return undefined;
-  const { logger } = runtime;
-  const files = new ClientMetricsFiles({
-    files: runtime.files,
-    logger,
-    directory,
-    maxFileBytes: config['ottla.telemetry.file.bytes'],
-    maxFiles: config['ottla.telemetry.files'],
-  });
-  const manager = new ClientMetricsManager({
-    subscriptions: clientMetricsSubscriptions(metadata.image.configs, logger),
-    telemetryMaxBytes: config['telemetry.max.bytes'],
-    randomUuid: () => randomUuid(runtime.random),
-    receive: (metrics, client) => files.append(clientMetricsLine(metrics, client)),
-  });
-  metadata.onChange(({ configs }, image) => {
-    if ([...configs.values()].some(({ type }) => type === configResource.clientMetrics))
-      manager.updateSubscriptions(clientMetricsSubscriptions(image.configs, logger));
-  });
-  return { manager, files };
 }
