@@ -1,7 +1,7 @@
 import { KafkaError, recordBytesAtMost } from '@ottla/protocol';
 import type { OffsetToCommit } from '../admin/group-offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
-import { Cluster } from '../cluster/cluster.ts';
+import { Cluster, isRetriableError } from '../cluster/cluster.ts';
 import type { TopicMetadata } from '../cluster/metadata-cache.ts';
 import type { ConsumerGroupMetadata } from '../consumer/consumer.ts';
 import { type RecordInBytes, recordInBytes } from './prepared-record.ts';
@@ -121,16 +121,21 @@ export class Producer {
     return this.#requireTransactions('abortTransaction').abort(() => this.#flush());
   }
 
-  /** Begins a transaction, runs `work`, and commits; aborts and rejects with what `work` or the commit rejected with. */
+  /**
+   * Begins a transaction, runs `work`, and commits; aborts and rejects with what `work` or the commit rejected with. Only REQUEST_TIMED_OUT
+   * of the commit aborts nothing, as it may have happened: `commitTransaction` finds out.
+   */
   async transaction<Result>(work: () => Result | Promise<Result>): Promise<Result> {
     this.beginTransaction();
+    let isCommitting = false;
     try {
       const result = await work();
+      isCommitting = true;
       await this.commitTransaction();
       return result;
     } catch (error) {
       // A producer that was fenced, or lost its cluster, has nothing left to abort: why is what matters.
-      await this.abortTransaction().catch(() => {});
+      if (!isCommitting || !isRetriableError(error)) await this.abortTransaction().catch(() => {});
       throw error;
     }
   }

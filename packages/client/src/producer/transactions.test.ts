@@ -114,6 +114,28 @@ test('calls out of their order are refused, and say what is missing', async () =
   assert.throws(() => producer.beginTransaction(), ClientClosedError);
 });
 
+test('a commit that nobody answers may have happened: it can be asked for again, and is done once', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'writer', maxBlockMs: 3000, requestTimeoutMs: 1000 });
+  await simulation.run(producer.initTransactions());
+  const committing = producer.transaction(async () => {
+    await producer.send({ topic: 'log', value: 'last' });
+    // The request arrives, its answer does not.
+    simulation.world.wires.cut('broker', 'client', { oneWay: true });
+  });
+  await assert.rejects(simulation.run(committing), { name: /REQUEST_TIMED_OUT|NETWORK_EXCEPTION/ });
+  simulation.world.wires.heal();
+  await simulation.run(producer.commitTransaction());
+  await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'later' })));
+  const reader = simulation.consumer({ isolationLevel: 'read_committed' });
+  reader.assign([{ topic: 'log', partition: 0 }]);
+  const values: string[] = [];
+  while (values.at(-1) !== 'later')
+    for (const { value } of await simulation.run(reader.poll({ timeoutMs: 1000 }))) values.push(Buffer.from(value!).toString());
+  assert.deepEqual(values, ['last', 'later']);
+  await simulation.run(Promise.all([reader.close(), producer.close(), simulation.kafka.stop()]));
+});
+
 for (let seed = 1; seed <= 10; seed++) {
   test(`read, change, write is done exactly once, whatever breaks: seed ${seed}`, async () => {
     const settings = { 'transaction.state.log.num.partitions': '2' };
