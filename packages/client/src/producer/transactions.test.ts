@@ -98,12 +98,14 @@ test('calls out of their order are refused, and say what is missing', async () =
   await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
   assert.throws(() => producer.beginTransaction(), /call initTransactions before the first beginTransaction/);
   await producer.initTransactions();
-  await assert.rejects(producer.initTransactions(), { name: 'INVALID_TXN_STATE' });
+  const message = 'initTransactions: the producer is ready already: call beginTransaction';
+  await assert.rejects(producer.initTransactions(), { name: 'INVALID_TXN_STATE', message });
   await assert.rejects(producer.send({ topic: 'log', value: 'x' }), /send needs a transaction: call beginTransaction first/);
   await assert.rejects(producer.commitTransaction(), { name: 'INVALID_TXN_STATE' });
   await assert.rejects(producer.abortTransaction(), { name: 'INVALID_TXN_STATE' });
   producer.beginTransaction();
-  assert.throws(() => producer.beginTransaction(), { name: 'INVALID_TXN_STATE' });
+  const isOpen = 'beginTransaction: a transaction is open: commitTransaction or abortTransaction ends it';
+  assert.throws(() => producer.beginTransaction(), { name: 'INVALID_TXN_STATE', message: isOpen });
   await producer.commitTransaction();
   producer.beginTransaction();
   await producer.abortTransaction();

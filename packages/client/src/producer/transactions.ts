@@ -17,6 +17,17 @@ import type { CompleteProducerConfig } from './producer-config.ts';
 
 type State = 'uninitialized' | 'ready' | 'open' | 'committing' | 'aborting' | 'abortable' | 'fatal';
 
+/** Why something cannot be begun, and what to do. */
+const whyNot: Readonly<Record<State, string>> = {
+  uninitialized: 'call initTransactions first',
+  ready: 'the producer is ready already: call beginTransaction',
+  open: 'a transaction is open: commitTransaction or abortTransaction ends it',
+  committing: 'the last transaction is still being committed: await commitTransaction first',
+  aborting: 'the last transaction is still being aborted: await abortTransaction first',
+  abortable: 'the last transaction has failed: abortTransaction ends it',
+  fatal: 'this producer has failed for good: close it',
+};
+
 /** How a producer's transactions reach its batches. */
 export type TransactionEvents = {
   /** Something that was held back may leave now. */
@@ -330,7 +341,7 @@ export class Transactions {
   #require(call: string, state: State): void {
     if (this.#state === state) return;
     if (this.#failure) throw this.#failure;
-    throw new KafkaError('INVALID_TXN_STATE', `${call} was called while the producer is ${this.#state}, not ${state}`);
+    throw new KafkaError('INVALID_TXN_STATE', `${call}: ${whyNot[this.#state]}`);
   }
 }
 
