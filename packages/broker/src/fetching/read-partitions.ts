@@ -119,7 +119,7 @@ function readPartition(
       rules.bound !== 'lastStableOffset'
         ? null
         : asked.fetchOffset < offsets.lastStableOffset
-          ? partition.log.abortedTransactions(asked.fetchOffset, read.upperBoundOffset)
+          ? partition.abortedTransactions(asked.fetchOffset, read.upperBoundOffset)
           : [];
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {

@@ -1,6 +1,6 @@
 import { KafkaError } from '@ottla/protocol';
 import { IoError } from '@ottla/runtime';
-import type { AppendOptions, AppendResult, Log, LogRead } from '@ottla/storage';
+import type { AbortedTransaction, AppendOptions, AppendResult, Log, LogRead } from '@ottla/storage';
 
 /** What the metadata log says about a partition; see PartitionRecord and PartitionChangeRecord. */
 export type PartitionState = {
@@ -210,6 +210,11 @@ export class Partition {
   bytesToRead(startOffset: number, maxBytes: number, bound: ReadBound): number {
     const endOffset = this.endOffsetFor(bound);
     return this.#onDisk(() => this.log.measure({ startOffset, maxBytes, endOffset, minOneBatch: true }));
+  }
+
+  /** Those that have records in [startOffset, endOffset). Throws KAFKA_STORAGE_ERROR. */
+  abortedTransactions(startOffset: number, endOffset: number): AbortedTransaction[] {
+    return this.#onDisk(() => this.log.abortedTransactions(startOffset, endOffset));
   }
 
   /** A failing disk is told to the client as KAFKA_STORAGE_ERROR, and to the log of the broker whole. */

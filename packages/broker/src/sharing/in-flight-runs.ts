@@ -36,7 +36,7 @@ export function lengthOf(range: { readonly firstOffset: number; readonly lastOff
 
 /** Runs in the order of their offsets, none overlapping another. Offsets that the log no longer has may lie between them. */
 export class InFlightRuns {
-  #runs: Run[] = [];
+  readonly #runs: Run[] = [];
 
   get all(): readonly Run[] {
     return this.#runs;
@@ -67,11 +67,6 @@ export class InFlightRuns {
     this.#runs.push(run);
   }
 
-  /** Between two, where a log was loaded with something missing. */
-  insert(index: number, run: Run): void {
-    this.#runs.splice(index, 0, run);
-  }
-
   /** Sees to it that the run at `index` begins at `offset` if it has it. The index of what begins there. */
   splitAt(index: number, offset: number): number {
     const run = this.#runs[index];
@@ -93,10 +88,6 @@ export class InFlightRuns {
   dropBefore(offset: number): void {
     const index = this.splitAt(this.indexFrom(offset), offset);
     if (index > 0) this.#runs.splice(0, index);
-  }
-
-  clear(): void {
-    this.#runs = [];
   }
 
   /** Makes one run of neighbours in and around the range that fare alike. */

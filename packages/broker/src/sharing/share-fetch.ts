@@ -228,7 +228,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     const request = { memberId, fetchOffset, batches, maxRecords: left.recordsLeft, batchSize, isRecordLimit };
     try {
       const aborted = isReadCommitted
-        ? batches.aborted(share.partition.log.abortedTransactions(fetchOffset, read.upperBoundOffset))
+        ? batches.aborted(share.partition.abortedTransactions(fetchOffset, read.upperBoundOffset))
         : [];
       return share.acquire(request, aborted);
     } catch (error) {

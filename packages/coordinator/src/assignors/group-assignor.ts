@@ -31,3 +31,16 @@ export function haveEqualSubscriptions(members: readonly AssignableMember[], top
   const [first, ...others] = members.map(({ subscribedTopicIds }) => subscribedTopicIds);
   return [...topics.keys()].every((topicId) => others.every((subscribed) => subscribed.has(topicId) === first!.has(topicId)));
 }
+
+/** The order of partitions does not matter. */
+export function sameAssignment(left: Assignment, right: Assignment): boolean {
+  if (left === right) return true;
+  if (left.size !== right.size) return false;
+  for (const [topicId, partitions] of left) {
+    const others = right.get(topicId);
+    if (others === undefined || others.length !== partitions.length) return false;
+    const known = new Set(others);
+    if (!partitions.every((partition) => known.has(partition))) return false;
+  }
+  return true;
+}

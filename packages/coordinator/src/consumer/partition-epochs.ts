@@ -86,14 +86,3 @@ export function samePartitions(left: PartitionEpochs, right: PartitionEpochs): b
   }
   return true;
 }
-
-export function sameAssignment(left: Assignment, right: Assignment): boolean {
-  if (left.size !== right.size) return false;
-  for (const [topicId, partitions] of left) {
-    const others = right.get(topicId);
-    if (others === undefined || others.length !== partitions.length) return false;
-    const known = new Set(others);
-    if (!partitions.every((partition) => known.has(partition))) return false;
-  }
-  return true;
-}

@@ -1,12 +1,11 @@
 import { inJavaHashOrder, type Uuid } from '@ottla/protocol';
-import type { AssignableMember, Assignment, GroupAssignor } from '../assignors/group-assignor.ts';
+import { type AssignableMember, type Assignment, type GroupAssignor, sameAssignment } from '../assignors/group-assignor.ts';
 import { rangeAssignor } from '../assignors/range-assignor.ts';
 import { uniformAssignor } from '../assignors/uniform-assignor.ts';
 import type { GroupTopics } from '../group-topics.ts';
 import type { ConsumerGroup } from './consumer-group.ts';
 import type { ConsumerMember } from './consumer-member.ts';
 import { type ConsumerRecord, targetEpochRecord, targetRecord } from './consumer-records.ts';
-import { sameAssignment } from './partition-epochs.ts';
 
 export const NO_ASSIGNMENT: Assignment = new Map();
 

@@ -7,7 +7,7 @@ import {
   type Uuid,
   type Writable,
 } from '@ottla/protocol';
-import type { Assignment } from '../assignors/group-assignor.ts';
+import { type Assignment, sameAssignment } from '../assignors/group-assignor.ts';
 import { shareOut } from '../assignors/simple-assignor.ts';
 import { type DeadlineOfGroup, sessionKey } from '../group-deadline.ts';
 import type { GroupProtocol } from '../group-protocol.ts';
@@ -20,7 +20,6 @@ import {
   NO_ASSIGNMENT,
   newShareMember,
   type ShareMember,
-  sameAssignment,
   sameNames,
   topicPartitionsOf,
 } from './share-member.ts';

@@ -38,19 +38,6 @@ export function sameNames(left: readonly string[], right: readonly string[]): bo
   return left.length === right.length && left.every((name, index) => name === right[index]);
 }
 
-/** The order of partitions does not matter. */
-export function sameAssignment(left: Assignment, right: Assignment): boolean {
-  if (left === right) return true;
-  if (left.size !== right.size) return false;
-  for (const [topicId, partitions] of left) {
-    const others = right.get(topicId);
-    if (others === undefined || others.length !== partitions.length) return false;
-    const known = new Set(others);
-    if (!partitions.every((partition) => known.has(partition))) return false;
-  }
-  return true;
-}
-
 export function assignmentOf(topics: readonly { readonly topicId: Uuid; readonly partitions: readonly number[] }[]): Assignment {
   return new Map(topics.map(({ topicId, partitions }) => [topicId, partitions]));
 }
