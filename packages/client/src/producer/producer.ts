@@ -135,9 +135,17 @@ export class Producer {
       return result;
     } catch (error) {
       // A producer that was fenced, or lost its cluster, has nothing left to abort: why is what matters.
-      if (!isCommitting || !isRetriableError(error)) await this.abortTransaction().catch(() => {});
-      throw error;
+      const refusal = isCommitting && isRetriableError(error) ? undefined : await this.#abortIfPossible();
+      throw isError(error, 'INVALID_PRODUCER_EPOCH') && isError(refusal, 'PRODUCER_FENCED') ? refusal : error;
     }
+  }
+
+  /** What the abort was refused with. */
+  #abortIfPossible(): Promise<unknown> {
+    return this.abortTransaction().then(
+      () => undefined,
+      (refusal: unknown) => refusal,
+    );
   }
 
   #requireTransactions(call: string): Transactions {
@@ -344,6 +352,10 @@ export class Producer {
       await this.#accumulator.memoryFreed(remainingMs);
     }
   }
+}
+
+function isError(error: unknown, name: KafkaError['name']): boolean {
+  return error instanceof KafkaError && error.name === name;
 }
 
 type PreparedRecord = RecordInBytes & { readonly bytes: number };

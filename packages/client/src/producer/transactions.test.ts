@@ -91,6 +91,17 @@ test('a producer whose id another one took over is told so, and its transaction 
   assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['last']);
 });
 
+test('a producer that was idle while another one took its id over is told so by its next transaction', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using zombie = new Producer({ ...kafka, transactionalId: 'writer' });
+  await zombie.initTransactions();
+  await zombie.transaction(() => zombie.send({ topic: 'log', value: 'first' }));
+  await using producer = new Producer({ ...kafka, transactionalId: 'writer' });
+  await producer.initTransactions();
+  const late = zombie.transaction(() => zombie.send({ topic: 'log', value: 'late' }));
+  await assert.rejects(late, { name: 'PRODUCER_FENCED' });
+});
+
 test('calls out of their order are refused, and say what is missing', async () => {
   await using kafka = await startKafka({ topics: ['log'] });
   await using plain = new Producer(kafka);
