@@ -123,6 +123,11 @@ export const knownDifferences: readonly KnownDifference[] = [
     reason: 'an empty text where there is no error',
   },
   {
+    label: /from one protocol to the other .*DescribeGroups v6: the old one/,
+    path: /memberAssignment$/,
+    reason: 'a group that goes back to the classic protocol notes what its members hold, not what they were to have',
+  },
+  {
     label: /OffsetDelete v0: a topic twice/,
     path: /^topics/,
     reason: 'what is said of a topic stands together in one entry',
