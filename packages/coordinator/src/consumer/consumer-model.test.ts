@@ -6,8 +6,8 @@ import type { Answer } from '../outcome.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { partitionsIn } from './partition-epochs.ts';
 
-/** `npm test` looks at these; a longer look takes OTTLA_SEEDS. */
-const SEEDS = Number(process.env.OTTLA_SEEDS ?? 400);
+/** `npm test` looks at these; a longer look takes OTTLA_MODEL_SEEDS. */
+const SEEDS = Number(process.env['OTTLA_MODEL_SEEDS'] ?? 400);
 const SESSION_TIMEOUT_MS = 45_000;
 const CLASSIC_SESSION_TIMEOUT_MS = 10_000;
 
@@ -17,7 +17,7 @@ const CLASSIC_SESSION_TIMEOUT_MS = 10_000;
  * log says what the coordinator knows. Once they calm down, every partition is with somebody.
  */
 test('consumer groups keep their promises under any mix of members, failures and moves', () => {
-  for (let seed = Number(process.env.OTTLA_FIRST_SEED ?? 1); seed <= SEEDS; seed++) {
+  for (let seed = Number(process.env['OTTLA_FIRST_SEED'] ?? 1); seed <= SEEDS; seed++) {
     try {
       new Run(seed).play();
     } catch (error) {
