@@ -24,10 +24,8 @@ function brokenPartition() {
     releases: 0,
     endOffsetFor: () => partition.endOffset,
     read: () => ({ records: new Uint8Array(0), upperBoundOffset: 1, release: () => partition.releases++ }),
-    log: {
-      abortedTransactions: () => {
-        throw new IoError('the disk is broken', { code: 'EIO', path: 'x.txnindex' });
-      },
+    abortedTransactions: () => {
+      throw new IoError('the disk is broken', { code: 'EIO', path: 'x.txnindex' });
     },
     watch: (watcher: PartitionWatcher) => watchers.add(watcher),
     unwatch: (watcher: PartitionWatcher) => watchers.delete(watcher),
