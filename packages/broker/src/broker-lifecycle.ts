@@ -1,7 +1,13 @@
-import type { BrokerHeartbeatResponse, BrokerRegistrationRequest, Uuid, Writable } from '@ottla/protocol';
+import {
+  BrokerHeartbeat,
+  type BrokerHeartbeatResponse,
+  BrokerRegistration,
+  type BrokerRegistrationRequest,
+  type Uuid,
+} from '@ottla/protocol';
 import { type Logger, sleep, type Timer, type Timers } from '@ottla/runtime';
 import type { ClusterMetadata } from './cluster-metadata.ts';
-import type { ActiveController } from './controller/active-controller.ts';
+import type { ControllerChannel } from './controller/controller-channel.ts';
 
 export type BrokerIdentity = {
   readonly nodeId: number;
@@ -23,7 +29,7 @@ export type DirectoryStates = { readonly online: readonly Uuid[]; readonly cordo
 /** How a broker joins the cluster, stays in it by heartbeats, and leaves it so that its leaderships move first. */
 export class BrokerLifecycle {
   readonly #identity: BrokerIdentity;
-  readonly #controller: ActiveController;
+  readonly #controller: ControllerChannel;
   readonly #metadata: ClusterMetadata;
   readonly #timers: Timers;
   readonly #logger: Logger;
@@ -35,7 +41,7 @@ export class BrokerLifecycle {
 
   constructor(options: {
     identity: BrokerIdentity;
-    controller: ActiveController;
+    controller: ControllerChannel;
     metadata: ClusterMetadata;
     timers: Timers;
     logger: Logger;
@@ -70,7 +76,7 @@ export class BrokerLifecycle {
       logDirs,
       previousBrokerEpoch,
     };
-    const { brokerEpoch } = await this.#controller.submit((controller, context) => controller.registerBroker(request, context));
+    const { brokerEpoch } = await this.#controller.send(BrokerRegistration, request);
     this.#brokerEpoch = brokerEpoch;
   }
 
@@ -135,7 +141,7 @@ export class BrokerLifecycle {
     }
   }
 
-  #beat({ wantShutDown }: { wantShutDown: boolean }): Promise<Writable<BrokerHeartbeatResponse>> {
+  #beat({ wantShutDown }: { wantShutDown: boolean }): Promise<BrokerHeartbeatResponse> {
     const { online, cordoned } = this.#directories();
     const request = {
       brokerId: this.#identity.nodeId,
@@ -146,7 +152,7 @@ export class BrokerLifecycle {
       offlineLogDirs: this.#identity.logDirs.filter((id) => !online.includes(id)),
       cordonedLogDirs: [...cordoned],
     };
-    return this.#controller.submit((controller, context) => controller.brokerHeartbeat(request, context));
+    return this.#controller.send(BrokerHeartbeat, request);
   }
 
   #schedule(): void {

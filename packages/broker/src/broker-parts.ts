@@ -6,6 +6,8 @@ import type { BrokerLoggers } from './broker-loggers.ts';
 import type { BrokerSettings } from './broker-settings.ts';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ActiveController } from './controller/active-controller.ts';
+import type { ControllerChannel } from './controller/controller-channel.ts';
+import type { OperationRules } from './controller/controller-operations.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
@@ -34,6 +36,9 @@ export type BrokerParts = {
   readonly loggers: BrokerLoggers;
   readonly metadata: ClusterMetadata;
   readonly controller: ActiveController;
+  readonly operationRules: OperationRules;
+  /** To the active controller, wherever it is. */
+  readonly channel: ControllerChannel;
   readonly quorum: MetadataQuorum;
   readonly logManager: LogManager;
   readonly partitions: Partitions;

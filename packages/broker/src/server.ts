@@ -13,7 +13,15 @@ import {
   supportedFeatures,
 } from '@ottla/metadata';
 import { REPLIES_LATER, type RequestHandler } from '@ottla/network';
-import { errorOfCode, KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
+import {
+  AllocateProducerIds,
+  ControllerRegistration,
+  CreateTopics,
+  errorOfCode,
+  KafkaError,
+  type MetadataRecord,
+  type Uuid,
+} from '@ottla/protocol';
 import { type Address, IoError, type LogLevel, type Runtime, type Timer } from '@ottla/runtime';
 import {
   type DirectoryLock,
@@ -30,6 +38,7 @@ import type { BrokerParts } from './broker-parts.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { ActiveController } from './controller/active-controller.ts';
+import { type ControllerChannel, LocalControllerChannel } from './controller/controller-channel.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import { LocalSharePersister } from './coordinators/local-share-persister.ts';
 import { groupCoordinators, shareCoordinator } from './coordinators/node-coordinators.ts';
@@ -184,16 +193,18 @@ export class BrokerServer {
         onFatal: fail,
       });
       undo.push(() => controller.stop());
+      const operationRules = { deletesTopics: () => settings.get('delete.topic.enable') };
+      const channel = new LocalControllerChannel(controller, operationRules);
       logIdleConfigs(metadata, runtime.logger);
       const incarnationId = randomUuid(runtime.random);
-      await registerController(controller, nodeId, incarnationId, listeners.advertised.controller);
+      await registerController(channel, nodeId, incarnationId, listeners.advertised.controller);
 
       settings.onChange(() => {
         logManager.producerIdExpirationMs = settings.get('producer.id.expiration.ms');
       });
 
       const partitions = new Partitions();
-      const ids = producerIds(runtime, controller, nodeId, () => lifecycle.brokerEpoch);
+      const ids = producerIds(runtime, channel, nodeId, () => lifecycle.brokerEpoch);
       const coordinatorRuntime = { ...runtime, logger: loggers.logger('coordinator') };
       const { transactions, markers, verifier } = transactionParts({
         runtime: coordinatorRuntime,
@@ -206,7 +217,7 @@ export class BrokerServer {
       undo.push(() => transactions.shutdown());
       const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
       undo.push(() => shareState.shutdown());
-      const topics = topicCreation(runtime, controller, settings, metadata);
+      const topics = topicCreation(runtime, channel, settings, metadata);
       const sharePersister = new LocalSharePersister({
         coordinator: shareState,
         ensureTopic: () =>
@@ -219,7 +230,7 @@ export class BrokerServer {
         settings,
         metadata,
         partitions,
-        createTopic: createTopicWith(controller),
+        createTopic: createTopicWith(channel),
         sharePersister,
         verifier,
       });
@@ -245,7 +256,7 @@ export class BrokerServer {
           logDirs: logManager.directoryIds,
           previousBrokerEpoch: logManager.lastBrokerEpoch,
         },
-        controller,
+        controller: channel,
         metadata,
         timers: runtime.timers,
         logger: runtime.logger,
@@ -257,7 +268,7 @@ export class BrokerServer {
       const assignments = new DirectoryAssignments({
         brokerId: nodeId,
         brokerEpoch: () => lifecycle.brokerEpoch,
-        controller,
+        controller: channel,
         timers: runtime.timers,
         logger: runtime.logger,
       });
@@ -312,6 +323,8 @@ export class BrokerServer {
         loggers,
         metadata,
         controller,
+        operationRules,
+        channel,
         quorum,
         logManager,
         partitions,
@@ -582,13 +595,13 @@ const registeredFeatures = () =>
   [...supportedFeatures].map(([name, { min, max }]) => ({ name, minSupportedVersion: min, maxSupportedVersion: max }));
 
 async function registerController(
-  controller: ActiveController,
+  channel: ControllerChannel,
   controllerId: number,
   incarnationId: Uuid,
   listeners: RegisteredEndpoint[],
 ): Promise<void> {
   const request = { controllerId, incarnationId, zkMigrationReady: false, listeners, features: registeredFeatures() };
-  await controller.submit((decider, context) => decider.registerController(request, context));
+  await channel.send(ControllerRegistration, request);
 }
 
 type Replicas = {
@@ -659,12 +672,10 @@ function cordonDirectories(
   });
 }
 
-function producerIds(runtime: Runtime, controller: ActiveController, brokerId: number, brokerEpoch: () => number): ProducerIds {
+function producerIds(runtime: Runtime, channel: ControllerChannel, brokerId: number, brokerEpoch: () => number): ProducerIds {
   const allocate = async () => {
     const request = { brokerId, brokerEpoch: brokerEpoch() };
-    const { producerIdStart, producerIdLen } = await controller.submit((decider, context) =>
-      decider.allocateProducerIds(request, context),
-    );
+    const { producerIdStart, producerIdLen } = await channel.send(AllocateProducerIds, request);
     return { firstProducerId: producerIdStart, size: producerIdLen };
   };
   return new ProducerIds(allocate, runtime.logger);
@@ -694,11 +705,11 @@ function deadLetterTopic({ runtime, settings, metadata, partitions, topics }: De
   });
 }
 
-function createTopicWith(controller: ActiveController): CreateTopic {
+function createTopicWith(channel: ControllerChannel): CreateTopic {
   return async ({ name, numPartitions, replicationFactor, configs }) => {
     const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
     const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
-    const { topics } = await controller.submit((decider, context) => decider.createTopics(request, context));
+    const { topics } = await channel.send(CreateTopics, request);
     const outcome = topics[0]!;
     const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
     if (refusal) throw refusal;
@@ -707,12 +718,12 @@ function createTopicWith(controller: ActiveController): CreateTopic {
 
 function topicCreation(
   runtime: Runtime,
-  controller: ActiveController,
+  channel: ControllerChannel,
   settings: BrokerSettings,
   metadata: ClusterMetadata,
 ): TopicCreation {
   return new TopicCreation({
-    create: createTopicWith(controller),
+    create: createTopicWith(channel),
     logger: runtime.logger,
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),

@@ -1,11 +1,11 @@
-import { type AssignReplicasToDirsRequest, errorOfCode, type Uuid } from '@ottla/protocol';
+import { AssignReplicasToDirs, type AssignReplicasToDirsRequest, errorOfCode, type Uuid } from '@ottla/protocol';
 import type { Logger, Timers } from '@ottla/runtime';
-import type { ActiveController } from '../controller/active-controller.ts';
+import type { ControllerChannel } from '../controller/controller-channel.ts';
 
 export type DirectoryAssignmentsOptions = {
   readonly brokerId: number;
   readonly brokerEpoch: () => number;
-  readonly controller: Pick<ActiveController, 'submit'>;
+  readonly controller: ControllerChannel;
   readonly timers: Timers;
   readonly logger: Logger;
 };
@@ -79,11 +79,11 @@ export class DirectoryAssignments {
   async #submit(batch: readonly Assignment[]): Promise<number[]> {
     const { brokerId, brokerEpoch, controller } = this.#options;
     const request = requestOf(batch, { brokerId, brokerEpoch: brokerEpoch() });
-    const response = await controller.submit((decider, context) => decider.assignReplicasToDirs(request, context));
+    const response = await controller.send(AssignReplicasToDirs, request);
     const codes = new Map<string, number>();
-    for (const { id, topics = [] } of response.directories ?? [])
-      for (const { topicId, partitions = [] } of topics)
-        for (const { partitionIndex, errorCode } of partitions) codes.set(`${id}/${topicId}/${partitionIndex}`, errorCode ?? 0);
+    for (const { id, topics } of response.directories)
+      for (const { topicId, partitions } of topics)
+        for (const { partitionIndex, errorCode } of partitions) codes.set(`${id}/${topicId}/${partitionIndex}`, errorCode);
     return batch.map(({ topicId, index, directoryId }) => codes.get(`${directoryId}/${topicId}/${index}`) ?? 0);
   }
 }
