@@ -4,7 +4,7 @@ export type { LogFields, Logger } from './logger.ts';
 export { type FileOperation, MemoryFiles, type MemoryFilesOptions } from './memory/files.ts';
 export { SeededRandom } from './memory/random.ts';
 export { Trace } from './memory/trace.ts';
-export type { WireOptions, Wires } from './memory/wires.ts';
+export type { WireOptions, Wires, WireTrouble } from './memory/wires.ts';
 export {
   type Machine,
   type MachineOptions,

@@ -44,10 +44,12 @@ export type MemoryFilesOptions = {
   /** Called before each operation: an error code (`ENOSPC`, `EIO` …) makes it fail. */
   readonly fault?: (operation: FileOperation) => string | undefined;
   /** A write beyond it stores what fits and throws ENOSPC. */
-  readonly capacityBytes?: number;
+  readonly capacityBytes?: number | (() => number | undefined) | undefined;
   /** How long `syncLater` takes; without timers it resolves at once. */
   readonly timers?: Timers;
   readonly syncMs?: () => number;
+  /** Calls back when the process runs; at once unless given. */
+  readonly whenRunning?: (callback: () => void) => void;
 };
 
 /**
@@ -222,8 +224,21 @@ export class MemoryFiles implements Files {
 
   space(path: string): { totalBytes: number; usableBytes: number } {
     if (!this.#find(path)) throw ioError('stat the volume of', path, 'ENOENT');
-    const totalBytes = this.#options.capacityBytes ?? 2 ** 40;
+    const totalBytes = this.#capacityBytes ?? 2 ** 40;
     return { totalBytes, usableBytes: Math.max(0, totalBytes - this.#usedBytes) };
+  }
+
+  get #capacityBytes(): number | undefined {
+    const { capacityBytes } = this.#options;
+    return typeof capacityBytes === 'function' ? capacityBytes() : capacityBytes;
+  }
+
+  /** One bit of a file is another from now on, on disk and for readers, and nobody is told. */
+  flipBit(path: string, position: number, bit: number): void {
+    const content = this.#find(path);
+    if (!(content instanceof Content)) throw ioError('flip a bit of', path, 'ENOENT');
+    content.bytes.flip(position, bit);
+    content.unsynced?.flip(position, bit);
   }
 
   /** The process dies and the machine goes on: open files and locks are gone, written bytes stay, synced or not. */
@@ -262,7 +277,7 @@ export class MemoryFiles implements Files {
   /** For MemoryFile. */
   write(content: Content, path: string, source: Uint8Array, position: number): void {
     const growth = Math.max(0, position + source.length - content.bytes.size);
-    const capacity = this.#options.capacityBytes ?? Number.POSITIVE_INFINITY;
+    const capacity = this.#capacityBytes ?? Number.POSITIVE_INFINITY;
     const lacking = content.linked ? this.#usedBytes + growth - capacity : 0;
     const fitting = lacking > 0 ? source.subarray(0, Math.max(0, source.length - lacking)) : source;
     this.#resize(content, Math.max(content.bytes.size, fitting.length > 0 ? position + fitting.length : 0));
@@ -295,7 +310,9 @@ export class MemoryFiles implements Files {
       timers.after(syncMs?.() ?? 0, () => {
         if (generation !== this.#generation) return reject(ioError('sync', path, 'EBADF'));
         finish?.();
-        resolve();
+        const { whenRunning } = this.#options;
+        if (whenRunning) whenRunning(resolve);
+        else resolve();
       });
     });
   }

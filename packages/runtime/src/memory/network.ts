@@ -1,5 +1,6 @@
 import type { Address, Listener, Network, Socket } from '../network.ts';
 import { ioError } from './io-error.ts';
+import type { ProcessGate } from './process-gate.ts';
 import { Lane, type Wires } from './wires.ts';
 
 type AcceptingPort = { readonly owner: MemoryNetwork; readonly onSocket: (socket: Socket) => void };
@@ -56,6 +57,13 @@ export class MemoryHosts {
     }
   }
 
+  /** The ends at `host` of its connections with `other` are gone, and `other` hears of it only when it sends something. */
+  loseEnds(host: string, other: string): void {
+    for (const socket of [...this.#sockets]) {
+      if (socket.local.host === host && socket.remote.host === other) socket.loseEnd('ECONNRESET');
+    }
+  }
+
   /** A process ends. Its peers hear of it if the machine goes on, and otherwise nothing. */
   abandon(owner: MemoryNetwork, peersHear: boolean): void {
     for (const [key, port] of this.#ports) if (port.owner === owner) this.#ports.delete(key);
@@ -65,13 +73,16 @@ export class MemoryHosts {
 
 /** What one process on a simulated host sees of the network. */
 export class MemoryNetwork implements Network {
+  /** All that the process is called back with goes through it. */
+  readonly gate: ProcessGate;
   readonly #hosts: MemoryHosts;
   readonly #host: string;
   #dead = false;
 
-  constructor(hosts: MemoryHosts, host: string) {
+  constructor(hosts: MemoryHosts, host: string, gate: ProcessGate) {
     this.#hosts = hosts;
     this.#host = host;
+    this.gate = gate;
     hosts.add(host);
   }
 
@@ -98,7 +109,7 @@ export class MemoryNetwork implements Network {
         timeout.cancel();
       };
       const timeoutMs = options.timeoutMs ?? systemConnectTimeoutMs;
-      const fail = (code: string) => settle(() => reject(ioError('connect to', keyOf(address), code)));
+      const fail = (code: string) => this.gate.pass(() => settle(() => reject(ioError('connect to', keyOf(address), code))));
       const timeout = hosts.wires.time.after(timeoutMs, () => fail('ETIMEDOUT'));
       const there = new Lane(hosts.wires, local.host, remote.host);
       const back = new Lane(hosts.wires, remote.host, local.host);
@@ -115,15 +126,21 @@ export class MemoryNetwork implements Network {
         server.peer = client;
         // Sent before the server can send anything itself, so the client is there when data comes.
         back.send(() => {
-          if (!waiting || this.#dead) {
-            client.abandon(true);
-            return;
-          }
-          settle(() => resolve(client));
-          hosts.wires.time.soon(() => client.start());
+          this.gate.pass(() => {
+            if (!waiting) {
+              client.abandon(true);
+              return;
+            }
+            settle(() => resolve(client));
+            hosts.wires.time.soon(() => client.start());
+          });
+          if (this.#dead) client.abandon(true);
         });
-        port.onSocket(server);
-        server.start();
+        // The system accepts it, also while the process is stopped.
+        port.owner.gate.pass(() => {
+          port.onSocket(server);
+          server.start();
+        });
       });
     });
   }
@@ -173,6 +190,7 @@ class MemorySocket implements Socket {
   #started = false;
   #paused = false;
   #delivering = false;
+  #waitsForProcess = false;
   #ending = false;
   #closed = false;
   #isAbandoned = false;
@@ -183,6 +201,7 @@ class MemorySocket implements Socket {
     this.local = local;
     this.remote = remote;
     this.#lane = lane;
+    lane.onGivenUp = () => this.loseEnd('ETIMEDOUT');
     hosts.opened(this);
   }
 
@@ -237,6 +256,11 @@ class MemorySocket implements Socket {
     this.peer.#close(ioError('connection with', keyOf(this.local), 'ECONNRESET'));
   }
 
+  /** This end is gone, and the other hears nothing until it sends. */
+  loseEnd(code: string): void {
+    this.#close(ioError('connection with', keyOf(this.remote), code));
+  }
+
   /** Its process ended: nobody is called back any more. */
   abandon(peerHears: boolean): void {
     this.onData = this.onDrain = this.onClose = ignore;
@@ -270,7 +294,7 @@ class MemorySocket implements Socket {
 
   #tellSent(onSent: (() => void) | undefined): void {
     if (!onSent) return;
-    this.#hosts.wires.time.soon(() => {
+    this.#callBack(() => {
       if (!this.#isAbandoned) onSent();
     });
   }
@@ -283,7 +307,7 @@ class MemorySocket implements Socket {
     this.#endIfSent();
     if (this.#drainWanted && this.#queuedBytes === 0) {
       this.#drainWanted = false;
-      this.#hosts.wires.time.soon(() => {
+      this.#callBack(() => {
         if (!this.#closed) this.onDrain();
       });
     }
@@ -312,6 +336,18 @@ class MemorySocket implements Socket {
 
   #deliver(): void {
     if (this.#delivering) return;
+    const { gate } = this.owner;
+    if (!gate.isOpen && !this.#waitsForProcess) {
+      this.#waitsForProcess = true;
+      gate.pass(() => {
+        this.#waitsForProcess = false;
+        this.#deliverNow();
+      });
+    }
+    if (!this.#waitsForProcess) this.#deliverNow();
+  }
+
+  #deliverNow(): void {
     this.#delivering = true;
     while (this.#started && !this.#paused && !this.#closed && this.#inbox.length > 0) {
       const packet = this.#inbox.shift();
@@ -337,7 +373,12 @@ class MemorySocket implements Socket {
     this.#queuedBytes = 0;
     this.#inbox.length = 0;
     this.#hosts.closed(this);
-    this.#hosts.wires.time.soon(() => this.onClose(error));
+    this.#callBack(() => this.onClose(error));
+  }
+
+  /** In a turn of its own, when the process runs. */
+  #callBack(callback: () => void): void {
+    this.#hosts.wires.time.soon(() => this.owner.gate.pass(callback));
   }
 }
 

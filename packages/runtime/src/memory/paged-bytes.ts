@@ -55,6 +55,13 @@ export class PagedBytes {
     this.#size = size;
   }
 
+  flip(position: number, bit: number): void {
+    const byte = new Uint8Array(1);
+    if (this.read(byte, position) === 0) return;
+    byte[0]! ^= 1 << (bit & 7);
+    this.write(byte, position);
+  }
+
   copy(): PagedBytes {
     const copy = new PagedBytes();
     copy.#pages = this.#pages.map((page) => page?.slice());

@@ -59,6 +59,11 @@ export class UnsyncedChanges {
     }
   }
 
+  /** Of what is on disk. */
+  flip(position: number, bit: number): void {
+    this.#onDisk.flip(position, bit);
+  }
+
   sync(file: PagedBytes): void {
     this.startSync(file)();
   }

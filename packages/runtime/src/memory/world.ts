@@ -2,8 +2,11 @@ import type { Logger } from '../logger.ts';
 import { silentLogger } from '../node/logger.ts';
 import type { Runtime } from '../runtime.ts';
 import type { Timer, Timers } from '../timers.ts';
-import { type FileOperation, MemoryFiles } from './files.ts';
+import { MemoryFiles } from './files.ts';
+import { MachineClock } from './machine-clock.ts';
+import { type DiskCondition, MachineDisk } from './machine-disk.ts';
 import { MemoryHosts, MemoryNetwork } from './network.ts';
+import { ProcessGate } from './process-gate.ts';
 import { SeededRandom } from './random.ts';
 import { Trace } from './trace.ts';
 import { VirtualTime } from './virtual-time.ts';
@@ -18,12 +21,9 @@ export type WorldOptions = {
   readonly keepTrace?: number;
 };
 
-export type MachineOptions = {
+export type MachineOptions = DiskCondition & {
   readonly logger?: Logger;
-  readonly capacityBytes?: number;
   readonly tornWrites?: boolean;
-  readonly fault?: (operation: FileOperation) => string | undefined;
-  readonly syncMs?: () => number;
   /** How far its wall clock is off. */
   readonly clockOffsetMs?: number;
 };
@@ -67,17 +67,24 @@ export class World {
   dropConnections(one: string, other: string): void {
     this.#hosts.dropConnections(one, other);
   }
+
+  /** The ends at `host` of its connections with `other` are reset. The other ends stay half-open: they hear of it when they send. */
+  loseEnds(host: string, other: string): void {
+    this.#hosts.loseEnds(host, other);
+  }
 }
 
 /** A disk and a place on the network, for one process at a time. */
 export class Machine {
   readonly host: string;
   readonly files: MemoryFiles;
+  readonly clock: MachineClock;
+  readonly disk: MachineDisk;
   readonly #world: World;
   readonly #hosts: MemoryHosts;
   readonly #options: MachineOptions;
   readonly #random: SeededRandom;
-  #process: { timers: ProcessTimers; network: MemoryNetwork } | undefined;
+  #process: { gate: ProcessGate; timers: ProcessTimers; network: MemoryNetwork } | undefined;
   #boots = 0;
 
   constructor(world: World, hosts: MemoryHosts, host: string, options: MachineOptions) {
@@ -86,14 +93,17 @@ export class Machine {
     this.#hosts = hosts;
     this.#options = options;
     this.#random = world.random.fork(host);
+    this.clock = new MachineClock(world.time, world.startMs + world.time.nowMs + (options.clockOffsetMs ?? 0));
+    this.disk = new MachineDisk(options);
     this.files = new MemoryFiles({
-      clock: this.#clock(),
+      clock: this.clock,
       timers: world.time,
-      syncMs: options.syncMs,
-      capacityBytes: options.capacityBytes,
+      syncMs: () => this.disk.syncMs?.() ?? 0,
+      capacityBytes: () => this.disk.capacityBytes,
+      whenRunning: (callback) => this.#process?.gate.pass(callback),
       crashes: { random: this.#random.fork('disk'), tornWrites: options.tornWrites },
       fault: (operation) => {
-        const code = options.fault?.(operation);
+        const code = this.disk.fault?.(operation);
         const { kind, path, position = '', bytes = '' } = operation;
         world.trace.record(`${host} ${kind} ${path} ${position} ${bytes} ${code ?? ''}`);
         return code;
@@ -105,17 +115,34 @@ export class Machine {
   boot(): Runtime {
     this.kill();
     this.#hosts.wires.setDown(this.host, false);
-    const timers = new ProcessTimers(this.#world, this.host);
-    const network = new MemoryNetwork(this.#hosts, this.host);
-    this.#process = { timers, network };
+    const gate = new ProcessGate(this.#world.time);
+    const timers = new ProcessTimers(this.#world, this.host, gate);
+    const network = new MemoryNetwork(this.#hosts, this.host, gate);
+    this.#process = { gate, timers, network };
     return {
-      clock: this.#clock(),
+      clock: this.clock,
       timers,
       random: this.#random.fork(`boot ${this.#boots++}`),
       files: this.files,
       network,
       logger: this.#options.logger ?? silentLogger,
     };
+  }
+
+  /** Stops the process where it is, as SIGSTOP does: the system goes on taking connections and packets for it. */
+  pause(): void {
+    this.#world.trace.record(`${this.host} pause`);
+    this.#process?.gate.pause();
+  }
+
+  /** The process goes on, and finds that all has happened at once. */
+  resume(): void {
+    this.#world.trace.record(`${this.host} resume`);
+    this.#process?.gate.resume();
+  }
+
+  get isPaused(): boolean {
+    return this.#process?.gate.isPaused === true;
   }
 
   /** The process ends at once: its peers see resets, and what it wrote is there, synced or not. */
@@ -133,44 +160,43 @@ export class Machine {
 
   #endProcess(peersHear: boolean): void {
     this.#world.trace.record(`${this.host} ${peersHear ? 'kill' : 'crash'}`);
-    this.#process?.timers.stop();
+    this.#process?.gate.end();
     this.#process?.network.abandon(peersHear);
     this.#process = undefined;
-  }
-
-  #clock() {
-    const { time, startMs } = this.#world;
-    const offsetMs = startMs + (this.#options.clockOffsetMs ?? 0);
-    return { nowMs: () => offsetMs + Math.floor(time.nowMs), monotonicMs: () => time.nowMs };
   }
 }
 
 class ProcessTimers implements Timers {
   readonly #world: World;
   readonly #host: string;
-  #stopped = false;
+  readonly #gate: ProcessGate;
 
-  constructor(world: World, host: string) {
+  constructor(world: World, host: string, gate: ProcessGate) {
     this.#world = world;
     this.#host = host;
+    this.#gate = gate;
   }
 
   after(delayMs: number, callback: () => void): Timer {
-    return this.#world.time.after(delayMs, () => {
-      if (this.#stopped) return;
-      this.#world.trace.record(`${this.#host} timer at ${this.#world.time.nowMs}`);
-      callback();
-    });
+    let isCancelled = false;
+    const event = this.#world.time.after(delayMs, () =>
+      this.#gate.pass(() => {
+        // Between coming due and being heard of, when the process was stopped.
+        if (isCancelled) return;
+        this.#world.trace.record(`${this.#host} timer at ${this.#world.time.nowMs}`);
+        callback();
+      }),
+    );
+    return {
+      cancel: () => {
+        isCancelled = true;
+        event.cancel();
+      },
+    };
   }
 
   soon(callback: () => void): void {
-    this.#world.time.soon(() => {
-      if (!this.#stopped) callback();
-    });
-  }
-
-  stop(): void {
-    this.#stopped = true;
+    this.#world.time.soon(() => this.#gate.pass(callback));
   }
 }
 

@@ -1,0 +1,60 @@
+import type { VirtualTime } from './virtual-time.ts';
+
+/**
+ * Between a simulated machine and its process: a process that is stopped (SIGSTOP) hears of nothing until it goes on, and then of all
+ * that happened meanwhile, in order, each in a turn of its own.
+ */
+export class ProcessGate {
+  readonly #time: VirtualTime;
+  readonly #waiting: (() => void)[] = [];
+  #isPaused = false;
+  #hasEnded = false;
+
+  constructor(time: VirtualTime) {
+    this.#time = time;
+  }
+
+  /** What happens now reaches the process at once. */
+  get isOpen(): boolean {
+    return !this.#isPaused && this.#waiting.length === 0;
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  pass(callback: () => void): void {
+    if (this.#hasEnded) return;
+    if (this.isOpen) callback();
+    else this.#waiting.push(callback);
+  }
+
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#time.soon(() => this.#letOnePass());
+  }
+
+  /** The process is no more. */
+  end(): void {
+    this.#hasEnded = true;
+    this.#waiting.length = 0;
+  }
+
+  #letOnePass(): void {
+    if (this.#isPaused) return;
+    const next = this.#waiting[0];
+    if (!next) return;
+    // Leaves the line only afterwards: what it causes comes behind what waits already.
+    try {
+      next();
+    } finally {
+      this.#waiting.shift();
+      if (this.#waiting.length > 0) this.#time.soon(() => this.#letOnePass());
+    }
+  }
+}
