@@ -3,7 +3,8 @@ import { test } from 'node:test';
 import { KafkaError, ZERO_UUID } from '@ottla/protocol';
 import fc from 'fast-check';
 import type { ElectionState } from './election-state.ts';
-import { RaftNode, type RaftNodeOptions } from './raft-node.ts';
+import { QuorumHistory } from './quorum-history.ts';
+import { RaftNode } from './raft-node.ts';
 import { UnsupportedQuorumError } from './unsupported-quorum-error.ts';
 import { type Voter, VoterSet } from './voter-set.ts';
 
@@ -16,17 +17,24 @@ const voter = (id: number, port = 9093, directory = directoryId): Voter => ({
   maxKRaftVersion: 1,
 });
 
-const node = (options: Partial<RaftNodeOptions> = {}): RaftNode =>
-  new RaftNode({
-    self: voter(1),
-    voters: new VoterSet([voter(1)]),
-    votersOffset: -1,
-    kRaftVersion: 1,
-    electionState: null,
-    logEndOffset: 0,
-    lastEpoch: 0,
-    ...options,
-  });
+type Given = {
+  self?: Voter;
+  voters?: VoterSet;
+  votersOffset?: number;
+  kRaftVersion?: number;
+  electionState?: ElectionState;
+  logEndOffset?: number;
+  lastEpoch?: number;
+};
+
+function node(given: Given = {}): RaftNode {
+  const { self = voter(1), voters = new VoterSet([voter(1)]), votersOffset = -1, kRaftVersion = 1 } = given;
+  const quorum = new QuorumHistory({ voters, kRaftVersion });
+  if (votersOffset >= 0) quorum.addVoters(votersOffset, voters);
+  const { electionState = null, logEndOffset = 0, lastEpoch = 0 } = given;
+  const log = { startOffset: 0, endOffset: logEndOffset, epochs: lastEpoch > 0 ? [{ epoch: lastEpoch, startOffset: 0 }] : [] };
+  return new RaftNode({ self, quorum, electionState, log, random: () => 0.5 });
+}
 
 const values = (count: number): Uint8Array[] => Array.from({ length: count }, () => Uint8Array.of(1));
 
@@ -34,6 +42,7 @@ test('the first start of a dynamic quorum: a new epoch is saved, then opened wit
   const effects = node().step({ type: 'wake' }, 1000);
   assert.deepEqual(effects, {
     electionState: { leaderEpoch: 1, leaderId: 1, votedFor: null },
+    truncateTo: null,
     batches: [
       {
         kind: 'control',
@@ -47,6 +56,10 @@ test('the first start of a dynamic quorum: a new epoch is saved, then opened wit
         ],
       },
     ],
+    fetched: null,
+    snapshotChunk: null,
+    requests: [],
+    replies: [],
     leadership: { leaderId: 1, leaderEpoch: 1 },
     highWatermark: null,
     nextWakeMs: null,
@@ -72,10 +85,7 @@ test('a static quorum never writes its voters', () => {
 test('an epoch is never used twice, even when the saved election was lost', () => {
   const saved: ElectionState = { leaderEpoch: 7, leaderId: 1, votedFor: null };
   assert.equal(node({ electionState: saved, lastEpoch: 6 }).step({ type: 'wake' }, 0).electionState?.leaderEpoch, 8);
-  assert.equal(
-    node({ electionState: null, lastEpoch: 6, logEndOffset: 3 }).step({ type: 'wake' }, 0).electionState?.leaderEpoch,
-    7,
-  );
+  assert.equal(node({ lastEpoch: 6, logEndOffset: 3 }).step({ type: 'wake' }, 0).electionState?.leaderEpoch, 7);
 });
 
 test('nothing is committed before the first batch of the epoch is on disk, and then all before it is', () => {

@@ -3,24 +3,10 @@ import { Ballot } from './ballot.ts';
 import type { LeaderAndEpoch, RaftBatch, RaftEffects, RaftEvent } from './effects.ts';
 import { type ElectionState, noElection } from './election-state.ts';
 import type { QuorumDescription } from './quorum-description.ts';
+import type { QuorumHistory } from './quorum-history.ts';
+import type { RaftNodeOptions } from './raft-node-options.ts';
 import { UnsupportedQuorumError } from './unsupported-quorum-error.ts';
-import type { Voter, VoterKey, VoterSet } from './voter-set.ts';
-
-export type RaftNodeOptions = {
-  /** This node as a voter: its id, the id of its metadata directory, and where it can be reached now. */
-  readonly self: Voter;
-  /** Who votes, by the newest voters record, the bootstrap checkpoint or controller.quorum.voters. */
-  readonly voters: VoterSet;
-  /** Where the log or a snapshot says so; -1 when only the bootstrap checkpoint or the configuration does. */
-  readonly votersOffset: number;
-  /** 0: static voters, 1: voters in the log (KIP-853). */
-  readonly kRaftVersion: number;
-  /** As it was saved; null when this node never took part in an election. */
-  readonly electionState: ElectionState | null;
-  /** The log as it lies on disk, all of it flushed. */
-  readonly logEndOffset: number;
-  readonly lastEpoch: number;
-};
+import type { Voter, VoterEndpoint, VoterKey, VoterSet } from './voter-set.ts';
 
 /** `epochStartOffset` is where the leader's own first batch lies: nothing before it counts as committed until that batch is. */
 type State =
@@ -39,9 +25,7 @@ type State =
  */
 export class RaftNode {
   readonly #self: Voter;
-  #voters: VoterSet;
-  #votersOffset: number;
-  readonly #kRaftVersion: number;
+  readonly #quorum: QuorumHistory;
   #state: State = { name: 'unattached' };
   #election: ElectionState;
   /** Includes batches that were handed out and may not be on disk yet. */
@@ -56,14 +40,12 @@ export class RaftNode {
   /** Throws UnsupportedQuorumError for a quorum that this release cannot run. */
   constructor(options: RaftNodeOptions) {
     this.#self = options.self;
-    this.#voters = options.voters;
-    this.#votersOffset = options.votersOffset;
-    this.#kRaftVersion = options.kRaftVersion;
+    this.#quorum = options.quorum;
     this.#election = options.electionState ?? noElection;
-    this.#logEndOffset = options.logEndOffset;
-    this.#lastEpoch = options.lastEpoch;
-    this.#flushedEndOffset = options.logEndOffset;
-    requireSingleVoter(this.#voters, this.#self);
+    this.#logEndOffset = options.log.endOffset;
+    this.#lastEpoch = Math.max(options.log.epochs.at(-1)?.epoch ?? 0, options.snapshots?.at(-1)?.epoch ?? 0);
+    this.#flushedEndOffset = options.log.endOffset;
+    requireSingleVoter(this.voters, this.#self);
     // The log can be ahead of the saved election when that file was lost; an epoch must never be used twice.
     if (this.#election.leaderEpoch < this.#lastEpoch) this.#election = { ...noElection, leaderEpoch: this.#lastEpoch };
   }
@@ -89,12 +71,33 @@ export class RaftNode {
     return this.#highWatermark;
   }
 
+  /** In force: committed or not. */
   get voters(): VoterSet {
-    return this.#voters;
+    return this.#quorum.voters;
   }
 
   get kRaftVersion(): number {
-    return this.#kRaftVersion;
+    return this.#quorum.kRaftVersion;
+  }
+
+  /** What a snapshot that ends at `endOffset` says about the quorum. */
+  quorumBefore(endOffset: number): { readonly voters: VoterSet; readonly kRaftVersion: number } {
+    return { voters: this.#quorum.votersBefore(endOffset), kRaftVersion: this.#quorum.kRaftVersionBefore(endOffset) };
+  }
+
+  /** Where the leader's controllers can be reached; empty when unknown. */
+  get leaderEndpoints(): readonly VoterEndpoint[] {
+    return this.isLeader ? this.#self.endpoints : [];
+  }
+
+  /** Of a leader: its first own batch. Once the high watermark has passed it, all that earlier leaders committed is known here. */
+  get epochStartOffset(): number | null {
+    return this.#state.name === 'leader' ? this.#state.epochStartOffset : null;
+  }
+
+  /** After `resign`: nobody waits for this node any more, the shell need not wait either. */
+  get hasHandedOver(): boolean {
+    return !this.isLeader;
   }
 
   /** Throws NOT_CONTROLLER for an append to a node that does not lead. */
@@ -102,7 +105,7 @@ export class RaftNode {
     this.#effects = nothing();
     switch (event.type) {
       case 'wake':
-        if (this.#state.name === 'unattached' && this.#voters.has(this.#self)) this.#becomeProspective(nowMs);
+        if (this.#state.name === 'unattached' && this.voters.has(this.#self)) this.#becomeProspective(nowMs);
         break;
       case 'append':
         this.#append(event.values, nowMs);
@@ -115,6 +118,9 @@ export class RaftNode {
         break;
       case 'resign':
         this.#resign();
+        break;
+      default:
+        throw new UnsupportedQuorumError(`an only voter has no use for ${event.type}`);
     }
     this.assertInvariants();
     return this.#effects;
@@ -127,7 +133,7 @@ export class RaftNode {
       leaderId: leaderId ?? -1,
       leaderEpoch,
       highWatermark: this.#highWatermark,
-      voters: this.#voters.voters.map(({ id, directoryId, endpoints }) => ({
+      voters: this.voters.voters.map(({ id, directoryId, endpoints }) => ({
         replicaId: id,
         replicaDirectoryId: directoryId,
         endpoints,
@@ -148,7 +154,7 @@ export class RaftNode {
 
   /** Asks without a new epoch whether a majority would vote for this node (pre-vote, KIP-996). */
   #becomeProspective(nowMs: number): void {
-    const ballot = new Ballot(this.#voters);
+    const ballot = new Ballot(this.voters);
     ballot.grant(this.#self.id);
     this.#state = { name: 'prospective', ballot };
     if (ballot.isWon) this.#becomeCandidate(nowMs);
@@ -156,7 +162,7 @@ export class RaftNode {
 
   /** A new epoch, and this node's vote in it is its own. */
   #becomeCandidate(nowMs: number): void {
-    const ballot = new Ballot(this.#voters);
+    const ballot = new Ballot(this.voters);
     ballot.grant(this.#self.id);
     this.#state = { name: 'candidate', ballot };
     this.#save({ leaderEpoch: this.#election.leaderEpoch + 1, leaderId: null, votedFor: keyOf(this.#self) });
@@ -175,20 +181,20 @@ export class RaftNode {
    * LeaderChange stays at version 0, which names voters by id only, as Kafka 4.3.1 writes it.
    */
   #epochStartRecords(ballot: Ballot): ControlRecordToWrite[] {
-    const voters = this.#voters.ids.map((voterId) => ({ voterId }));
+    const voters = this.voters.ids.map((voterId) => ({ voterId }));
     const grantingVoters = ballot.granting.map((voterId) => ({ voterId }));
     const leaderChange: ControlRecordToWrite = {
       type: 'leaderChange',
       value: { leaderId: this.#self.id, voters, grantingVoters },
     };
-    if (this.#kRaftVersion === 0) return [leaderChange];
-    const updated = this.#voters.with(this.#self);
-    if (this.#votersOffset >= 0 && updated.equals(this.#voters)) return [leaderChange];
-    this.#voters = updated;
-    this.#votersOffset = this.#logEndOffset + 2;
+    if (this.kRaftVersion === 0) return [leaderChange];
+    const updated = this.voters.with(this.#self);
+    if (this.#quorum.votersOffset >= 0 && updated.equals(this.voters)) return [leaderChange];
+    this.#quorum.addKRaftVersion(this.#logEndOffset + 1, this.kRaftVersion);
+    this.#quorum.addVoters(this.#logEndOffset + 2, updated);
     return [
       leaderChange,
-      { type: 'kraftVersion', value: { kRaftVersion: this.#kRaftVersion } },
+      { type: 'kraftVersion', value: { kRaftVersion: this.kRaftVersion } },
       { type: 'kraftVoters', value: updated.toRecord() },
     ];
   }
@@ -217,8 +223,8 @@ export class RaftNode {
 
   /** The offset that a majority has on disk. Only a batch of the leader's own epoch commits, and with it what lies before. */
   #advanceHighWatermark(epochStartOffset: number): void {
-    const ends = this.#voters.ids.map((id) => (id === this.#self.id ? this.#flushedEndOffset : 0)).sort((a, b) => b - a);
-    const reached = ends[this.#voters.majority - 1]!;
+    const ends = this.voters.ids.map((id) => (id === this.#self.id ? this.#flushedEndOffset : 0)).sort((a, b) => b - a);
+    const reached = ends[this.voters.majority - 1]!;
     if (reached <= epochStartOffset || reached <= this.#highWatermark) return;
     this.#highWatermark = reached;
     this.#effects.highWatermark = reached;
@@ -226,7 +232,7 @@ export class RaftNode {
 
   /** The epoch stays and the saved state with it: the next start takes a new epoch anyway. */
   #withdraw(endOffset: number): void {
-    assert(this.isLeader && this.#voters.ids.length === 1, 'what other voters may have seen cannot be withdrawn');
+    assert(this.isLeader && this.voters.ids.length === 1, 'what other voters may have seen cannot be withdrawn');
     assert(endOffset >= this.#flushedEndOffset && endOffset <= this.#logEndOffset, `withdrawn to ${endOffset}`);
     this.#logEndOffset = endOffset;
   }
@@ -268,7 +274,12 @@ const keyOf = ({ id, directoryId }: VoterKey): VoterKey => ({ id, directoryId })
 
 const nothing = (): { -readonly [Name in keyof RaftEffects]: RaftEffects[Name] } & { batches: RaftBatch[] } => ({
   electionState: null,
+  truncateTo: null,
   batches: [],
+  fetched: null,
+  snapshotChunk: null,
+  requests: [],
+  replies: [],
   leadership: null,
   highWatermark: null,
   nextWakeMs: null,

@@ -27,7 +27,7 @@ import { MetadataSnapshots } from './metadata-snapshots.ts';
 import { MetadataTransactions } from './metadata-transactions.ts';
 import { readQuorumState, writeQuorumState } from './quorum-state-file.ts';
 import { batchesFrom, readRecordedQuorum } from './recorded-quorum.ts';
-import type { SnapshotId } from './snapshot-files.ts';
+import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 import { requireWholeMetadataLog } from './whole-metadata-log.ts';
 
 export const metadataTopic = '__cluster_metadata';
@@ -217,7 +217,7 @@ export class MetadataQuorum {
   async writeSnapshot(records: Iterable<MetadataRecord>): Promise<SnapshotId> {
     this.#ensureWritable();
     const id = { endOffset: this.#appliedEndOffset, epoch: this.#appliedEpoch };
-    const { kRaftVersion, voters } = this.#raft;
+    const { kRaftVersion, voters } = this.#raft.quorumBefore(id.endOffset);
     this.#isSnapshotting = true;
     try {
       await this.#snapshots.write(id, { lastContainedLogTimestampMs: this.#appliedTimestampMs, kRaftVersion, voters }, records);
@@ -480,7 +480,7 @@ function createRaftNode(options: MetadataQuorumOptions, directory: string, log: 
   const { nodeId, directoryId, controllerEndpoints, staticVoters = [] } = options;
   const { bootstrap, newest } = snapshots;
   const listenerName = controllerEndpoints[0]?.name ?? 'CONTROLLER';
-  const { kRaftVersion, voters, votersOffset } = readRecordedQuorum({
+  const quorum = readRecordedQuorum({
     staticVoters: staticVoters.map(({ id, host, port }) =>
       voterOf({ id, directoryId: ZERO_UUID }, [{ name: listenerName, host, port }]),
     ),
@@ -490,12 +490,11 @@ function createRaftNode(options: MetadataQuorumOptions, directory: string, log: 
   });
   return new RaftNode({
     self: voterOf({ id: nodeId, directoryId }, controllerEndpoints),
-    voters,
-    votersOffset,
-    kRaftVersion,
+    quorum,
     electionState: readQuorumState(options.runtime.files, directory),
-    logEndOffset: log.logEndOffset,
-    lastEpoch: Math.max(log.latestEpoch, newest?.epoch ?? 0, 0),
+    log: { startOffset: log.logStartOffset, endOffset: log.logEndOffset, epochs: log.epochs },
+    snapshots: snapshots.all.filter((id) => !isBootstrap(id)),
+    random: () => options.runtime.random.fraction(),
   });
 }
 

@@ -1,16 +1,7 @@
-import { batchesOf, readControlRecord } from '@ottla/protocol';
-import { type Voter, VoterSet } from '@ottla/raft';
+import { batchesOf } from '@ottla/protocol';
+import { QuorumHistory, type Voter, VoterSet } from '@ottla/raft';
 import type { Log } from '@ottla/storage';
 import type { SnapshotContent } from './snapshot-content.ts';
-
-/** What log and snapshots say about who votes. */
-export type RecordedQuorum = {
-  /** 0 when nothing says otherwise. */
-  readonly kRaftVersion: number;
-  readonly voters: VoterSet;
-  /** Of the voters record in the log, or the end of the snapshot that has it; -1 when only `format` or the configuration names them. */
-  readonly votersOffset: number;
-};
 
 type Sources = {
   readonly staticVoters: readonly Voter[];
@@ -20,25 +11,15 @@ type Sources = {
   readonly log: Log;
 };
 
-/** The newest word counts, committed or not: a voter set is in force from its append on (KIP-853). */
-export function readRecordedQuorum({ staticVoters, bootstrap, snapshot, log }: Sources): RecordedQuorum {
-  let kRaftVersion = bootstrap?.kRaftVersion ?? 0;
-  let voters = bootstrap?.voters;
-  let votersOffset = -1;
-  if (snapshot) {
-    kRaftVersion = snapshot.kRaftVersion ?? kRaftVersion;
-    if (snapshot.voters) [voters, votersOffset] = [snapshot.voters, snapshot.endOffset];
-  }
-  for (const batch of batchesFrom(log, Math.max(log.logStartOffset, snapshot?.endOffset ?? 0))) {
-    if (!batch.isControl) continue;
-    for (const record of batch.records()) {
-      const control = readControlRecord(record);
-      if (control.type === 'kraftVersion') kRaftVersion = control.value.kRaftVersion;
-      if (control.type === 'kraftVoters') [voters, votersOffset] = [VoterSet.fromRecord(control.value), record.offset];
-    }
-  }
-  if (kRaftVersion === 0) return { kRaftVersion, voters: new VoterSet(staticVoters), votersOffset: -1 };
-  return { kRaftVersion, voters: voters ?? new VoterSet([]), votersOffset };
+/** What log and snapshots say about who votes. The configuration counts only while nothing else does. */
+export function readRecordedQuorum({ staticVoters, bootstrap, snapshot, log }: Sources): QuorumHistory {
+  const kRaftVersion = bootstrap?.kRaftVersion ?? 0;
+  const voters = kRaftVersion === 0 ? new VoterSet(staticVoters) : (bootstrap?.voters ?? new VoterSet([]));
+  const quorum = new QuorumHistory({ voters, kRaftVersion });
+  if (snapshot?.kRaftVersion !== undefined)
+    quorum.startFromSnapshot(snapshot.endOffset, { voters: snapshot.voters ?? null, kRaftVersion: snapshot.kRaftVersion });
+  for (const batch of batchesFrom(log, Math.max(log.logStartOffset, snapshot?.endOffset ?? 0))) quorum.addBatch(batch);
+  return quorum;
 }
 
 /** All batches of a log from `startOffset` on, read in pieces of a megabyte. A batch is valid until the next is asked for. */
