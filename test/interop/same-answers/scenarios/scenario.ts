@@ -20,7 +20,10 @@ export async function makeTopic(
 ): Promise<string> {
   const settings = Object.entries(configs).map(([name, value]) => ({ name, value }));
   const topic = { name, numPartitions: partitions, replicationFactor: 1, configs: [forEver, ...settings] };
-  await probe.ask('make', CreateTopics, 7, { topics: [topic] }, { quiet: true });
+  const created = await probe.ask('make', CreateTopics, 7, { topics: [topic] }, { quiet: true });
+  const { errorCode, errorMessage } = created!.topics[0]!;
+  const topicAlreadyExists = 36;
+  if (errorCode !== 0 && errorCode !== topicAlreadyExists) throw new Error(`${name} is not made: ${errorCode}, ${errorMessage}`);
   return eventually(`${name} is led`, async () => {
     const answer = await probe.ask('made', Metadata, 12, { topics: [{ name }], allowAutoTopicCreation: false }, { quiet: true });
     const made = answer!.topics[0]!;
