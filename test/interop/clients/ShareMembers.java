@@ -44,13 +44,16 @@ class ShareMembers {
       String group = JavaClient.group(args);
       ShareGroupDescription found = JavaClient.admin().describeShareGroups(List.of(group)).describedGroups().get(group).get();
       List<String> assigned = new ArrayList<>();
+      // A group of any members is stable, but an assignment may wait for group.share.assignment.interval.ms, and for a heartbeat of each.
+      boolean isSettled = found.targetAssignmentEpoch() == found.groupEpoch();
       for (ShareMemberDescription member : found.members()) {
+        isSettled &= member.memberEpoch() == found.groupEpoch();
         TreeSet<String> names = new TreeSet<>();
         member.assignment().topicPartitions().forEach(partition -> names.add(partition.toString()));
         assigned.add(member.clientId() + ": " + String.join(" ", names));
       }
       Collections.sort(assigned);
-      return Map.of("state", found.groupState().toString(), "members", assigned);
+      return Map.of("state", found.groupState().toString(), "isSettled", isSettled, "members", assigned);
     });
     operations.put("shareOffsets", args -> {
       Map<String, Object> offsets = new TreeMap<>();

@@ -73,7 +73,7 @@ type ShareOperations = {
   /** An error code for each partition. */
   shareCommit: { args: { member: string }; result: { [partition: string]: number } };
   shareLeave: { args: { member: string }; result: unknown };
-  shareGroup: { args: { group: string }; result: { state: string; members: string[] } };
+  shareGroup: { args: { group: string }; result: { state: string; isSettled: boolean; members: string[] } };
   /** "START, lag LAG" of each partition; the start follows when something is acknowledged after those before it. */
   shareOffsets: { args: { group: string }; result: { [partition: string]: string } };
 };
