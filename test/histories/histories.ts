@@ -6,10 +6,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { anomalies, anomalyCounts, isAllowed } from '@ottla/testing';
 import { installKafka } from '../interop/kafka/kafka.ts';
 import type { TargetName } from '../interop/targets/node.ts';
-import { anomalies, isAllowed } from './anomalies.ts';
-import { counts } from './check.ts';
 import { allFaults, type Fault } from './faults.ts';
 import { runOnce, summary } from './run.ts';
 import { type Plant, plants } from './workload.ts';
@@ -54,7 +53,7 @@ async function runAndTell(target: TargetName, seed: number): Promise<void> {
     report: (line) => console.log(`  ${line}`),
   });
   console.log(`  ${summary(history)}`);
-  for (const [name, count] of counts(verdict.all)) {
+  for (const [name, count] of anomalyCounts(verdict.all)) {
     console.log(
       `  ${isAllowed(name) ? 'allowed  ' : 'FORBIDDEN'} ${String(count).padStart(6)} × ${name}: ${anomalies[name].means}`,
     );

@@ -1,9 +1,7 @@
 import { cpSync } from 'node:fs';
+import { checkHistory, Evidence, type HistoryEvent, isCommitted, type Verdict } from '@ottla/testing';
 import { type TargetName, TargetNode } from '../interop/targets/node.ts';
-import { check, type Verdict } from './check.ts';
-import { Evidence, isCommitted } from './evidence.ts';
 import { type Fault, Faults } from './faults.ts';
-import type { HistoryEvent } from './history.ts';
 import { Workload, type WorkloadOptions } from './workload.ts';
 
 export type RunOptions = Omit<WorkloadOptions, 'bootstrap' | 'replicas'> & {
@@ -48,7 +46,7 @@ export async function runOnce({ target, faults: kinds, report, keepNodeIn, ...op
     }
     report(`the clients are quiet after ${workload.history.length} events`);
     const history = await workload.finish();
-    const verdict = check(history);
+    const verdict = checkHistory(history);
     if (verdict.forbidden.length > 0 && keepNodeIn !== undefined) {
       await node.stop();
       cpSync(node.directory, keepNodeIn, { recursive: true });

@@ -5,9 +5,9 @@
 import type { ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import type { HistoryEvent } from '@ottla/testing';
 import { programCommand } from '../interop/kafka/kafka.ts';
 import { end, start } from '../interop/processes.ts';
-import type { HistoryEvent } from './history.ts';
 
 export type WorkloadOptions = {
   readonly bootstrap: string;

@@ -1,7 +1,7 @@
 /** A short history of random transactions (test/histories) has nothing that Kafka's model forbids, and a bug of the clients is found. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { counts } from '../histories/check.ts';
+import { anomalyCounts } from '@ottla/testing';
 import { type RunOptions, runOnce, summary } from '../histories/run.ts';
 import { targets } from './targets/node.ts';
 
@@ -23,7 +23,7 @@ for (const target of targets) {
     const { verdict } = await runOnce({
       ...{ ...short, seconds: 8, protocols: ['classic'], target, faults: [], plant: 'read-uncommitted', report: () => {} },
     });
-    const found = counts(verdict.forbidden);
+    const found = anomalyCounts(verdict.forbidden);
     assert.ok((found.get('G1a') ?? 0) + (found.get('precommitted-read') ?? 0) > 0, String([...found.keys()]));
   });
 }

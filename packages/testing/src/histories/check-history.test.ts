@@ -2,7 +2,7 @@
 import assert from 'node:assert';
 import { test } from 'node:test';
 import { type AnomalyName, anomalies, isAllowed } from './anomalies.ts';
-import { check } from './check.ts';
+import { checkHistory } from './check-history.ts';
 import type { HistoryEvent, Isolation, Seen, Step, Transaction } from './history.ts';
 
 /** A story has a clock that moves with each event, and writes down the logs as they are in the end. */
@@ -221,7 +221,7 @@ function three(story: Story): void {
 function found(tell: Tell): Set<AnomalyName> {
   const story = new Story();
   tell(story);
-  return new Set(check(story.events).all.map(({ name }) => name));
+  return new Set(checkHistory(story.events).all.map(({ name }) => name));
 }
 
 for (const [name, { has, lacks }] of Object.entries(stories) as [AnomalyName, { has: Tell; lacks: Tell }][]) {
@@ -239,7 +239,7 @@ test('what is allowed is said and not held against a history', () => {
     const story = new Story();
     has(story);
     assert.equal(
-      check(story.events).forbidden.some((anomaly) => anomaly.name === name),
+      checkHistory(story.events).forbidden.some((anomaly) => anomaly.name === name),
       !('allowed' in anomalies[name]),
     );
   }
@@ -251,7 +251,7 @@ test('a commit without an answer may have been one or not, as long as it is so i
     story.transaction('w', 'send=a0 send=q:b0', 'unknown');
     story.final('p', `a0${mark}`);
     story.final('q', `b0${mark}`);
-    assert.deepEqual(check(story.events).all, []);
+    assert.deepEqual(checkHistory(story.events).all, []);
   }
 });
 
@@ -262,7 +262,7 @@ test('a commit without an answer counts for its group when its results are there
     story.transaction('t', 'poll=a0,b1 send=q:x0 offsets=2', 'unknown');
     story.transaction('u', 'poll=b1,c2 send=q:y1 offsets=3');
     story.final('q', `x0${mark},y1`);
-    const names = check(story.events).forbidden.map(({ name }) => name);
+    const names = checkHistory(story.events).forbidden.map(({ name }) => name);
     assert.deepEqual(names, mark === '' ? ['processed-twice'] : ['processed-never']);
   }
 });

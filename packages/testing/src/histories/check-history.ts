@@ -7,7 +7,7 @@ import { Evidence } from './evidence.ts';
 import type { HistoryEvent } from './history.ts';
 
 /** Judges a history: everything that is remarkable about it, what Kafka's model allows included. */
-export function check(history: readonly HistoryEvent[]): Verdict {
+export function checkHistory(history: readonly HistoryEvent[]): Verdict {
   const evidence = new Evidence(history);
   const all = [checkWrites, checkReads, checkCycles, checkGroups].flatMap((one) => one(evidence));
   return { all, forbidden: all.filter(({ name }) => !isAllowed(name)) };
@@ -20,7 +20,7 @@ export type Verdict = {
 };
 
 /** How often each was found, by name. */
-export function counts(anomalies: readonly Anomaly[]): ReadonlyMap<AnomalyName, number> {
+export function anomalyCounts(anomalies: readonly Anomaly[]): ReadonlyMap<AnomalyName, number> {
   const found = new Map<AnomalyName, number>();
   for (const { name } of anomalies) found.set(name, (found.get(name) ?? 0) + 1);
   return found;

@@ -1,13 +1,13 @@
 import assert from 'node:assert';
 import { test } from 'node:test';
 import type { AnomalyName } from './anomalies.ts';
-import { check } from './check.ts';
+import { checkHistory } from './check-history.ts';
 import { type ModelBug, modelHistory } from './model-kafka.ts';
 
 const seeds = Array.from({ length: 60 }, (_, seed) => seed);
 
 test('histories of a Kafka without bugs have nothing that is forbidden', () => {
-  for (const seed of seeds) assert.deepEqual(check(modelHistory(seed)).forbidden, [], `seed ${seed}`);
+  for (const seed of seeds) assert.deepEqual(checkHistory(modelHistory(seed)).forbidden, [], `seed ${seed}`);
 });
 
 const shownBy: Record<ModelBug, readonly AnomalyName[]> = {
@@ -24,7 +24,7 @@ const shownBy: Record<ModelBug, readonly AnomalyName[]> = {
 
 for (const [bug, names] of Object.entries(shownBy) as [ModelBug, readonly AnomalyName[]][]) {
   test(`a Kafka with a bug, ${bug}, is found out by ${names.join(' and ')}, in most of its histories`, () => {
-    const verdicts = seeds.map((seed) => check(modelHistory(seed, bug)).forbidden);
+    const verdicts = seeds.map((seed) => checkHistory(modelHistory(seed, bug)).forbidden);
     for (const name of names)
       assert.ok(
         verdicts.some((found) => found.some((anomaly) => anomaly.name === name)),
