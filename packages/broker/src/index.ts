@@ -10,4 +10,12 @@ export {
   withOwnQuorum,
 } from './format.ts';
 export { servedVersions } from './handlers/index.ts';
+export {
+  formatLocalNode,
+  type LocalCluster,
+  type LocalNode,
+  localCluster,
+  localControllerCount,
+  localNodeDirectory,
+} from './local-cluster.ts';
 export { BrokerServer, type ServerOptions } from './server.ts';

@@ -16,8 +16,10 @@ export {
 export type { Address, Listener, Network, Socket } from './network.ts';
 export { NodeFiles } from './node/files.ts';
 export { type LogLevel, logLevels, type NodeLoggerOptions, nodeLogger, silentLogger } from './node/logger.ts';
+export { nodeParentProcess, nodeProcesses } from './node/processes.ts';
 export { nodeRuntime } from './node/runtime.ts';
 export { serveWorkerTask, type WorkerLogLine, type WorkerRuntime } from './node/workers.ts';
+export type { ChildProcess, ParentProcess, ProcessExit, Processes, ProcessOptions } from './processes.ts';
 export type { Random } from './random.ts';
 export type { Runtime } from './runtime.ts';
 export { sleep, type Timer, type Timers } from './timers.ts';

@@ -58,6 +58,7 @@ export { type IdleConfig, idleBrokerConfig, idleDynamicConfig } from './idle-con
 export { parseJavaProperties } from './java-properties.ts';
 export {
   type ListenerEndpoint,
+  listenerNameOf,
   listenerUrl,
   parseListeners,
   parseSecurityProtocolMap,

@@ -3,26 +3,39 @@ import process from 'node:process';
 import { BrokerServer, formatForDevelopment, isFormatted, type ServerOptions, withOwnQuorum } from '@ottla/broker';
 import { parseJavaProperties } from '@ottla/metadata';
 import { KafkaError } from '@ottla/protocol';
-import { type Files, IoError, MemoryFiles, nodeLogger, nodeRuntime, type Runtime } from '@ottla/runtime';
+import {
+  type Files,
+  IoError,
+  MemoryFiles,
+  nodeLogger,
+  nodeParentProcess,
+  nodeRuntime,
+  type ParentProcess,
+  type Runtime,
+} from '@ottla/runtime';
 import { diskFaultOf } from '@ottla/storage';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { readClusterFile } from '../cluster/cluster-file.ts';
+import type { NodeMessage } from '../cluster/supervisor.ts';
+import { DEFAULT_DATA, DEFAULT_PORT, developmentDefaults, developmentPlace } from '../development-defaults.ts';
+import { wholeNumber } from '../terminal/arguments.ts';
 
 type StartOptions = {
   config?: string;
   data?: string;
   port?: number;
+  nodes?: number;
   ephemeral?: boolean;
   format?: boolean;
   set: string[];
   logLevel: 'debug' | 'info' | 'warn' | 'error';
 };
 
-const DEFAULT_PORT = 9092;
-const DEFAULT_DATA = 'ottla-data';
-
 export function startCommand(): Command {
   return new Command('start')
-    .description('Run a node: a broker and the controller of a cluster, in this process, until it is told to stop.')
+    .description(
+      'Run a node: a broker and the controller of a cluster, in this process, until it is told to stop. Or several, in a process each.',
+    )
     .option(
       '-c, --config <file>',
       "a server.properties as Kafka's; without it, development defaults: one node on 127.0.0.1, no security",
@@ -33,14 +46,19 @@ export function startCommand(): Command {
       `port of the PLAINTEXT listener, 0 for any free one (default: ${DEFAULT_PORT}, or what the --config file says)`,
       portOf,
     )
-    .option('--ephemeral', 'keep everything in memory: gone when the process ends')
+    .option(
+      '-n, --nodes <number>',
+      'so many nodes of one cluster, on ports from --port on (default: 1, or as many as --data has)',
+      wholeNumber(1),
+    )
+    .option('--ephemeral', 'keep everything in memory (of several nodes in a temporary directory): gone when the process ends')
     .option(
       '--format',
       'format a fresh data directory first, as "ottla storage format" does (always done with development defaults)',
     )
     .option(
       '--set <name=value>',
-      'one more setting of server.properties; may be repeated',
+      'one more setting of server.properties; may be repeated. With --nodes, "%i" in it is the id of each node',
       (setting: string, all: string[]) => [...all, setting],
       [] as string[],
     )
@@ -52,7 +70,9 @@ Examples:
   ottla start                              a Kafka on 127.0.0.1:9092, records in ./${DEFAULT_DATA}
   ottla start --port 0 --ephemeral         one for a test: any free port, nothing on disk
   ottla start --config server.properties   as "kafka-server-start.sh server.properties" would
-  ottla start --set num.partitions=6       with other settings of Kafka's`,
+  ottla start --set num.partitions=6       with other settings of Kafka's
+  ottla start --nodes 3                    a cluster on 127.0.0.1:9092, 9093 and 9094
+  ottla start --nodes 3 --set broker.rack=r%i`,
     )
     .action(start);
 }
@@ -70,14 +90,23 @@ async function start(options: StartOptions): Promise<void> {
   const machine = nodeRuntime({ logger: nodeLogger({ level: 'debug' }) });
   const runtime: Runtime = options.ephemeral ? { ...machine, files: new MemoryFiles(), workers: undefined } : machine;
   const beganMs = machine.clock.monotonicMs();
-  const properties = propertiesFrom(options, machine.files);
-  const directories = (properties['log.dirs'] ?? properties['log.dir'] ?? DEFAULT_DATA)
+  const settings = settingsFrom(options, machine.files);
+  const directories = (settings['log.dirs'] ?? settings['log.dir'] ?? DEFAULT_DATA)
     .split(',')
     .map((directory) => directory.trim());
+  const nodes = nodesOf(options, machine.files, directories[0]!);
+  if (nodes > 1) {
+    const { startCluster } = await import('../cluster/start-cluster.ts');
+    const { ephemeral: isEphemeral = false, logLevel } = options;
+    const shared = isDevelopment ? { ...developmentDefaults(nodes), ...settings } : settings;
+    return startCluster({ nodes, settings: shared, directories, isDevelopment, isEphemeral, logLevel });
+  }
+  const properties = isDevelopment ? withOwnQuorum({ ...developmentDefaults(1), ...settings }) : settings;
   // Before the node touches a file: one that has begun ends in order, too.
   const started = Promise.withResolvers<BrokerServer>();
   const stopping = new AbortController();
-  stopOnSignal(started.promise, stopping);
+  const parent = nodeParentProcess();
+  stopOnSignal(started.promise, stopping, parent);
   if ((isDevelopment || options.format || options.ephemeral) && !isFormatted(runtime.files, directories))
     formatForDevelopment(runtime, properties);
   startServer({ runtime, properties, logLevel: options.logLevel, onFatal: () => process.exit(1), signal: stopping.signal }).then(
@@ -86,6 +115,7 @@ async function start(options: StartOptions): Promise<void> {
   );
   const server = await started.promise;
   const { host, port } = server.address;
+  parent?.send({ ottla: 'serves', address: server.address } satisfies NodeMessage);
   if (isDevelopment)
     welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
 }
@@ -108,10 +138,21 @@ async function startServer(options: ServerOptions): Promise<BrokerServer> {
   }
 }
 
-function propertiesFrom({ config, data, port, set }: StartOptions, files: Files): Record<string, string> {
+/** Without --nodes, what lies in the directory decides. */
+function nodesOf({ nodes, ephemeral }: StartOptions, files: Files, directory: string): number {
+  const known = ephemeral ? undefined : readClusterFile(files, directory);
+  if (nodes === 1 && known)
+    throw new KafkaError(
+      'INVALID_REQUEST',
+      `${directory} has a cluster of several nodes: leave out --nodes, or give another --data`,
+    );
+  return nodes ?? known?.nodes ?? 1;
+}
+
+function settingsFrom({ config, data, port, set }: StartOptions, files: Files): Record<string, string> {
   const properties: Record<string, string> =
     config === undefined
-      ? { ...developmentDefaults }
+      ? { ...developmentPlace }
       : Object.fromEntries(parseJavaProperties(new TextDecoder().decode(files.readFile(config))));
   if (data !== undefined) {
     delete properties['log.dir'];
@@ -124,25 +165,8 @@ function propertiesFrom({ config, data, port, set }: StartOptions, files: Files)
     if (at < 1) throw new KafkaError('INVALID_CONFIG', `--set takes name=value, not "${setting}"`);
     properties[setting.slice(0, at).trim()] = setting.slice(at + 1).trim();
   }
-  return config === undefined ? withOwnQuorum(properties) : properties;
+  return properties;
 }
-
-const developmentDefaults = {
-  'process.roles': 'broker,controller',
-  'node.id': '1',
-  listeners: `PLAINTEXT://127.0.0.1:${DEFAULT_PORT},CONTROLLER://127.0.0.1:0`,
-  'controller.listener.names': 'CONTROLLER',
-  'log.dirs': DEFAULT_DATA,
-  // The topics of the coordinators would otherwise wait for brokers that never come.
-  'offsets.topic.replication.factor': '1',
-  'transaction.state.log.replication.factor': '1',
-  'transaction.state.log.min.isr': '1',
-  'share.coordinator.state.topic.replication.factor': '1',
-  'share.coordinator.state.topic.min.isr': '1',
-  // A lone developer's consumer should not wait three seconds for others to join.
-  'group.initial.rebalance.delay.ms': '0',
-  'group.streams.initial.rebalance.delay.ms': '0',
-};
 
 function withPort(listeners: string | undefined, port: number): string {
   const all = (listeners ?? `PLAINTEXT://127.0.0.1:${DEFAULT_PORT}`).split(',');
@@ -156,7 +180,7 @@ function didNotStop(error: unknown): never {
   process.exit(1);
 }
 
-function stopOnSignal(starting: Promise<BrokerServer>, early: AbortController): void {
+function stopOnSignal(starting: Promise<BrokerServer>, early: AbortController, parent: ParentProcess | undefined): void {
   let stopping = false;
   const stop = (): void => {
     // A second signal means now.
@@ -169,6 +193,12 @@ function stopOnSignal(starting: Promise<BrokerServer>, early: AbortController): 
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
+  // Nobody would look after this node any more, nor stop it, and its port would be taken when the cluster is started again.
+  parent?.onGone(() => {
+    // Its lines have nowhere to go either.
+    for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
+    if (!stopping) stop();
+  });
 }
 
 function welcome(address: string, place: string, tookMs: number): void {
