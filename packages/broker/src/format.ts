@@ -18,7 +18,7 @@ import { allDirectories, randomUuid } from './format/directories.ts';
 import { FormatError } from './format/format-error.ts';
 import { initialVoter, parseInitialControllers } from './format/initial-controllers.ts';
 import { scramArgument } from './format/scram-argument.ts';
-import { metadataTopic } from './quorum/metadata-quorum.ts';
+import { metadataTopic } from './quorum/index.ts';
 import { snapshotBatches } from './quorum/snapshot-content.ts';
 import { snapshotName } from './quorum/snapshot-files.ts';
 

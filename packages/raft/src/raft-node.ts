@@ -119,6 +119,9 @@ export class RaftNode {
       case 'resign':
         this.#resign();
         break;
+      case 'written':
+      case 'snapshots':
+        break;
       default:
         throw new UnsupportedQuorumError(`an only voter has no use for ${event.type}`);
     }

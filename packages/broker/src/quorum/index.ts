@@ -1,10 +1,6 @@
 export type { CommittedBatch, LoadedSnapshot, MetadataListener } from './metadata-listener.ts';
 export { defaultMetadataLogConfig, type MetadataLogConfig, metadataLogConfig } from './metadata-log-config.ts';
-export {
-  type AppendedRecords,
-  MetadataQuorum,
-  type MetadataQuorumOptions,
-  metadataTopic,
-  metadataTopicId,
-} from './metadata-quorum.ts';
+export { MetadataQuorum, type MetadataQuorumOptions, type ReceivedBy } from './metadata-quorum.ts';
+export type { AppendedRecords } from './pending-appends.ts';
+export { metadataTopic, metadataTopicId } from './quorum-opening.ts';
 export type { SnapshotId } from './snapshot-files.ts';

@@ -1,81 +1,62 @@
-import {
-  BatchBuilder,
-  type BatchView,
-  buildControlBatch,
-  KafkaError,
-  type MetadataRecord,
-  readMetadataRecord,
-  type Uuid,
-  BatchView as View,
-  writeMetadataRecord,
-  ZERO_UUID,
-} from '@ottla/protocol';
-import {
-  type LeaderAndEpoch,
-  type QuorumDescription,
-  type RaftBatch,
-  type RaftEffects,
+import { KafkaError, type MetadataRecord, type Writable, writeMetadataRecord } from '@ottla/protocol';
+import type {
+  LeaderAndEpoch,
+  QuorumDescription,
+  RaftEffects,
+  RaftEvent,
+  RaftMessages,
   RaftNode,
-  type Voter,
-  type VoterEndpoint,
+  ServedApi,
+  SnapshotChunk,
 } from '@ottla/raft';
-import { IoError, type Runtime } from '@ottla/runtime';
-import { diskFaultOf, Log } from '@ottla/storage';
-import type { CommittedBatch, MetadataListener } from './metadata-listener.ts';
-import { asLogConfig, defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
+import type { Address, Runtime } from '@ottla/runtime';
+import { CorruptFileError, type Log } from '@ottla/storage';
+import { CommittedLog } from './committed-log.ts';
+import { DiskPause, isFull } from './disk-pause.ts';
+import type { FetchedSnapshot } from './fetched-snapshot.ts';
+import type { MetadataListener } from './metadata-listener.ts';
+import { defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
-import { MetadataTransactions } from './metadata-transactions.ts';
-import { readQuorumState, writeQuorumState } from './quorum-state-file.ts';
-import { batchesFrom, readRecordedQuorum } from './recorded-quorum.ts';
+import { type AppendedRecords, type AppendWaiter, PendingAppends } from './pending-appends.ts';
+import { controllerListenerNameOf, createRaftNode, metadataTopic, openMetadataLog, type QuorumMember } from './quorum-opening.ts';
+import { QuorumReplies, type Releases } from './quorum-replies.ts';
+import { QuorumRequests } from './quorum-requests.ts';
+import { writeQuorumState } from './quorum-state-file.ts';
+import { batchesWithin } from './recorded-quorum.ts';
 import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
+import { WakeTimer } from './wake-timer.ts';
 import { requireWholeMetadataLog } from './whole-metadata-log.ts';
 
-export const metadataTopic = '__cluster_metadata';
-export const metadataTopicId: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ';
-
-export type MetadataQuorumOptions = {
+export type MetadataQuorumOptions = QuorumMember & {
   readonly runtime: Runtime;
-  /** The log directory that holds `__cluster_metadata-0`, and its id from meta.properties. */
+  /** The log directory that holds `__cluster_metadata-0`. */
   readonly directory: string;
-  readonly directoryId: Uuid;
-  readonly nodeId: number;
   /** Nothing can be torn: damage is refused, with CorruptFileError, and not cut. Default false. */
   readonly wasCleanShutdown?: boolean;
-  /** Where this node's controller listens, as others reach it: the first of controller.listener.names first. */
-  readonly controllerEndpoints: readonly VoterEndpoint[];
-  /** controller.quorum.voters; empty for a dynamic quorum. */
-  readonly staticVoters?: readonly { readonly id: number; readonly host: string; readonly port: number }[];
   readonly config?: MetadataLogConfig;
+  /** How long what is appended waits for more, where several nodes vote [controller.quorum.append.linger.ms]. Default 0: until the turn is over. */
+  readonly appendLingerMs?: number;
+  /** socket.connection.setup.timeout.ms */
+  readonly connectTimeoutMs?: number;
   /** The log can no longer be trusted to take what is decided: the node must stop. Called once. */
   readonly onFailure: (error: unknown) => void;
 };
 
-export type AppendedRecords = {
-  readonly baseOffset: number;
-  /** Inclusive. */
-  readonly lastOffset: number;
-  readonly endOffset: number;
+/** How a request of another node came in. */
+export type ReceivedBy = {
+  readonly version: number;
+  readonly listenerName: string;
+  readonly releases?: Releases;
 };
 
-/** A batch on its way: in the log or about to be, not yet known to be committed. */
-type PendingBatch = {
-  readonly bytes: Uint8Array;
-  readonly baseOffset: number;
-  readonly lastOffset: number;
-  readonly leaderEpoch: number;
-  readonly isControl: boolean;
-  readonly resolve: (appended: AppendedRecords) => void;
-  readonly reject: (error: unknown) => void;
-};
-
-/** How long a full disk is left alone before it is tried again. */
-const shortestPauseMs = 500;
-const longestPauseMs = 4_000;
 const snapshotRetryMs = 60_000;
+/** How long a leader that stops waits for another one to take over. */
+const handOverPatienceMs = 5_000;
 
 /**
- * The metadata log of the cluster: `__cluster_metadata-0` with its snapshots and quorum-state, led by this node. It carries out what the pure
- * RaftNode decides. Batches of one turn, and all that arrive while the disk is busy, share one write and one sync.
+ * The metadata log of the cluster: `__cluster_metadata-0` with its snapshots and quorum-state, led, followed or observed by this node. It carries
+ * out what the pure RaftNode decides: all that an effect asks for is done before the next event, except that a sync of the disk, which is told
+ * by an event of its own, goes on beside. Batches of one turn, and all that arrive while the disk is busy, share one write and one sync.
  */
 export class MetadataQuorum {
   readonly #options: MetadataQuorumOptions;
@@ -84,34 +65,33 @@ export class MetadataQuorum {
   readonly #log: Log;
   readonly #raft: RaftNode;
   readonly #snapshots: MetadataSnapshots;
-  readonly #transactions = new MetadataTransactions();
-  readonly #listeners: MetadataListener[] = [];
-  /** Appended by the RaftNode, not yet written to the log. */
-  #unwritten: PendingBatch[] = [];
-  /** Written, not yet committed. */
-  #uncommitted: PendingBatch[] = [];
+  readonly #appends = new PendingAppends();
+  readonly #committed: CommittedLog;
+  readonly #requests: QuorumRequests;
+  readonly #replies: QuorumReplies;
+  readonly #timer: WakeTimer;
+  readonly #pause: DiskPause;
+  #fetchedSnapshot: FetchedSnapshot | undefined;
+  #leader: LeaderAndEpoch;
   #writing: Promise<void> | undefined;
+  /** A sync that began before the log was cut says nothing about what was written since. */
+  #cuts = 0;
+  #flushedEndOffset: number;
   #snapshotting: Promise<unknown> = Promise.resolve();
   #isSnapshotting = false;
-  #failure: unknown;
-  /** Since when the disk takes nothing, and when it is tried again. */
-  #blocked: { readonly error: IoError; readonly untilMs: number; readonly pauseMs: number } | undefined;
-  #snapshotNotBeforeMs = 0;
-  #isClosed = false;
-  /** Everything before it was told to the listeners; never inside a metadata transaction. */
-  #appliedEndOffset = 0;
-  #appliedEpoch = 0;
-  #appliedTimestampMs = 0;
-  #bytesSinceSnapshot = 0;
   #snapshotAtMs: number;
+  #snapshotNotBeforeMs = 0;
+  #onHandedOver: (() => void) | undefined;
+  #failure: unknown;
+  #isClosed = false;
 
   /**
-   * Loads the log and takes the lead. Throws UnsupportedQuorumError for a quorum of several voters, and IoError or CorruptFileError when the disk
-   * is at fault.
+   * Loads the log. An only voter leads when this resolves; any other node has begun to look for its quorum. Throws UnsupportedQuorumError for a
+   * quorum that this node cannot take part in, and IoError or CorruptFileError when the disk is at fault.
    */
   static async open(options: MetadataQuorumOptions): Promise<MetadataQuorum> {
     const quorum = new MetadataQuorum(options);
-    await quorum.#lead();
+    await quorum.#begin();
     return quorum;
   }
 
@@ -120,24 +100,45 @@ export class MetadataQuorum {
     this.#config = options.config ?? defaultMetadataLogConfig;
     this.#directory = `${options.directory}/${metadataTopic}-0`;
     const { runtime } = options;
-    runtime.files.makeDirectory(this.#directory);
+    const { directory } = { directory: this.#directory };
+    runtime.files.makeDirectory(directory);
     runtime.files.syncDirectory(options.directory);
     this.#snapshots = new MetadataSnapshots({
       runtime,
-      directory: this.#directory,
+      directory,
       deleteDelayMs: this.#config.deleteDelayMs,
       retentionMs: this.#config.retentionMs,
       retentionBytes: this.#config.retentionBytes,
     });
     this.#snapshotAtMs = runtime.clock.nowMs();
-    if (options.wasCleanShutdown) requireWholeMetadataLog(runtime.files, this.#directory);
-    this.#log = openLog(this.#directory, runtime, this.#config, this.#snapshots);
+    if (options.wasCleanShutdown) requireWholeMetadataLog(runtime.files, directory);
+    const opening = { runtime, directory, snapshots: this.#snapshots };
+    this.#log = openMetadataLog(opening, this.#config);
     try {
-      this.#raft = createRaftNode(options, this.#directory, this.#log, this.#snapshots);
+      this.#raft = createRaftNode(opening, this.#log, options);
     } catch (error) {
       this.#log.abandon();
       throw error;
     }
+    this.#leader = this.#raft.leaderAndEpoch;
+    this.#flushedEndOffset = this.#log.logEndOffset;
+    this.#pause = new DiskPause(runtime, directory);
+    this.#timer = new WakeTimer(runtime, () => this.#happened({ type: 'wake' }));
+    this.#replies = new QuorumReplies({ log: this.#log, snapshots: this.#snapshots, maxBytes: this.#config.maxBatchBytes });
+    this.#requests = new QuorumRequests({
+      runtime,
+      nodeId: options.nodeId,
+      connectTimeoutMs: options.connectTimeoutMs,
+      onOutcome: (outcome) => this.#happened(outcome),
+    });
+    this.#committed = new CommittedLog({
+      log: this.#log,
+      snapshots: this.#snapshots,
+      appends: this.#appends,
+      timers: runtime.timers,
+      onTold: () => this.#snapshotIfDue(),
+      onFailure: (error) => this.#fail(error),
+    });
   }
 
   /** The offset that the next appended record will get, those on their way to the disk counted. */
@@ -163,26 +164,43 @@ export class MetadataQuorum {
     return this.#raft.kRaftVersion;
   }
 
-  /** A metadata transaction was begun and not ended. After a start, whoever left it open is gone: it is to be aborted. */
+  /** A metadata transaction was begun and not ended. To a new leader: whoever left it open is gone, it is to be aborted. */
   get hasOpenTransaction(): boolean {
-    return this.#transactions.isOpen;
+    return this.#committed.hasOpenTransaction;
+  }
+
+  /** Where the active controller listens; undefined while nobody is known to lead, or where it listens. */
+  leaderEndpoint(): (Address & { readonly nodeId: number }) | undefined {
+    const { leaderId } = this.#raft.leaderAndEpoch;
+    const endpoints = this.#raft.leaderEndpoints;
+    const name = controllerListenerNameOf(this.#options);
+    const endpoint = endpoints.find((each) => each.name === name) ?? endpoints[0];
+    return leaderId === null || !endpoint ? undefined : { nodeId: leaderId, host: endpoint.host, port: endpoint.port };
   }
 
   describe(): QuorumDescription {
-    return this.#raft.describe(this.#options.runtime.clock.nowMs());
+    const description = this.#raft.describe(this.#timer.nowMs);
+    const leadMs = this.#timer.wallClockLeadMs;
+    if (leadMs === 0) return description;
+    const inWallTime = (replica: QuorumDescription['voters'][number]) => ({
+      ...replica,
+      lastFetchTimestampMs:
+        replica.lastFetchTimestampMs < 0 ? replica.lastFetchTimestampMs : replica.lastFetchTimestampMs + leadMs,
+      lastCaughtUpTimestampMs:
+        replica.lastCaughtUpTimestampMs < 0 ? replica.lastCaughtUpTimestampMs : replica.lastCaughtUpTimestampMs + leadMs,
+    });
+    return { ...description, voters: description.voters.map(inWallTime), observers: description.observers.map(inWallTime) };
   }
 
   /**
    * One atomic batch. Resolves once it is committed and every listener has heard it. Rejects with NOT_CONTROLLER when this node does not lead,
    * RECORD_LIST_TOO_LARGE beyond internal.metadata.max.batch.size.in.bytes, KAFKA_STORAGE_ERROR when the disk is full; nothing was appended
-   * then.
+   * then. NOT_CONTROLLER also comes when the lead is lost while the batch is under way: then it may yet be committed, or not.
    */
   append(records: readonly MetadataRecord[]): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
       const values = this.#writable(records);
-      const effects = this.#raft.step({ type: 'append', values }, this.#options.runtime.clock.nowMs());
-      for (const batch of effects.batches) this.#unwritten.push(pending(batch, resolve, reject));
-      this.#writeSoon();
+      this.#carryOut(this.#raft.step({ type: 'append', values }, this.#timer.nowMs), { resolve, reject });
     });
   }
 
@@ -193,21 +211,25 @@ export class MetadataQuorum {
 
   /** The disk is full, and was so a moment ago: it is not tried with every request. */
   get isBlocked(): boolean {
-    return this.#blocked !== undefined && this.#options.runtime.clock.nowMs() < this.#blocked.untilMs;
+    return this.#pause.isOn;
   }
 
-  #writable(records: readonly MetadataRecord[]): Uint8Array[] {
-    this.#ensureWritable();
-    if (this.isBlocked) throw fullDisk(this.#blocked!.error);
-    const values = records.map(writeMetadataRecord);
-    requireRoom(values, this.#config.maxBatchBytes);
-    return values;
+  /** A request of another node: of a voter, an observer, or a tool. Rejects with BROKER_NOT_AVAILABLE when this node is about to stop. */
+  handle<Name extends ServedApi>(
+    api: Name,
+    request: RaftMessages[Name]['request'],
+    { version, listenerName, releases }: ReceivedBy,
+  ): Promise<Writable<RaftMessages[Name]['response']>> {
+    if (this.#isClosed || this.#failure !== undefined) return Promise.reject(this.#leaving());
+    return this.#replies.expect<Name>((requestId) => {
+      const event = { type: 'request', requestId, listenerName, api, version, request } as unknown as RaftEvent;
+      this.#carryOut(this.#step(event));
+    }, releases);
   }
 
-  /** Tells the listener all that is committed, at once, and from then on each batch as it commits. */
+  /** Tells the listener all that others have heard, at once, and from then on each batch as it commits. */
   subscribe(listener: MetadataListener): void {
-    this.#replay(listener);
-    this.#listeners.push(listener);
+    this.#committed.subscribe(listener);
   }
 
   /**
@@ -216,74 +238,176 @@ export class MetadataQuorum {
    */
   async writeSnapshot(records: Iterable<MetadataRecord>): Promise<SnapshotId> {
     this.#ensureWritable();
-    const id = { endOffset: this.#appliedEndOffset, epoch: this.#appliedEpoch };
-    const { kRaftVersion, voters } = this.#raft.quorumBefore(id.endOffset);
+    const { endOffset, epoch, lastContainedLogTimestampMs } = this.#committed.applied;
+    const { kRaftVersion, voters } = this.#raft.quorumBefore(endOffset);
     this.#isSnapshotting = true;
     try {
-      await this.#snapshots.write(id, { lastContainedLogTimestampMs: this.#appliedTimestampMs, kRaftVersion, voters }, records);
-      this.#bytesSinceSnapshot = 0;
+      await this.#snapshots.write({ endOffset, epoch }, { lastContainedLogTimestampMs, kRaftVersion, voters }, records);
+      this.#committed.onSnapshotWritten();
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
-      if (!this.#isClosed) this.#clean();
+      if (!this.#isClosed && this.#failure === undefined) {
+        this.#clean();
+        this.#tellSnapshots();
+      }
     } finally {
       this.#isSnapshotting = false;
     }
-    return id;
+    return { endOffset, epoch };
   }
 
   /** Periodic work, about once a minute: retention, and files whose removal is due. */
   runTasks(nowMs: number): void {
     if (this.#isClosed || this.#failure !== undefined) return;
     try {
-      if (!this.#isSnapshotting) this.#clean();
+      if (!this.#isSnapshotting && this.#clean()) this.#tellSnapshots();
       this.#log.runTasks(nowMs);
     } catch (error) {
       this.#failUnlessFull(error);
     }
   }
 
-  /** Gives up the lead, lets what was appended reach the disk, and leaves the files as a clean stop should. */
+  /** Hands the lead over, lets what was appended reach the disk, and leaves the files as a clean stop should. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
-    this.#announce(this.#raft.step({ type: 'resign' }, this.#options.runtime.clock.nowMs()));
+    this.#happened({ type: 'resign' });
     while (this.#writing) await this.#writing;
+    await this.#handedOver();
     await this.#snapshotting;
-    this.#isClosed = true;
-    this.#snapshots.close();
+    this.#end();
     if (this.#failure === undefined) this.#log.close();
     else this.#log.abandon();
   }
 
   /** As the only voter this node has all that is committed: with the batch that opens its epoch, the whole log is. */
-  async #lead(): Promise<void> {
-    const { runtime } = this.#options;
-    this.#loadState();
-    const effects = this.#raft.step({ type: 'wake' }, runtime.clock.nowMs());
-    if (effects.electionState) {
-      writeQuorumState(runtime.files, this.#directory, effects.electionState, {
-        kRaftVersion: this.#raft.kRaftVersion,
-        voterIds: this.#raft.voters.ids,
-      });
+  async #begin(): Promise<void> {
+    this.#carryOut(this.#step({ type: 'wake' }));
+    if (this.#raft.isLeader) {
+      while (this.#writing) await this.#writing;
+      if (this.#failure === undefined) await this.#committed.hasHeard(this.#raft.highWatermark);
     }
-    for (const batch of effects.batches) this.#unwritten.push(pending(batch, ignore, ignore));
-    await this.#writeUnwritten();
-    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#failure !== undefined) {
+      this.#end();
+      throw this.#failure;
+    }
+  }
+
+  #end(): void {
+    this.#isClosed = true;
+    this.#timer.cancel();
+    this.#committed.close();
+    this.#requests.close();
+    this.#fetchedSnapshot?.abandon();
+    this.#replies.refuseAll(this.#leaving());
+    this.#snapshots.close();
+  }
+
+  async #handedOver(): Promise<void> {
+    if (this.#raft.hasHandedOver || this.#failure !== undefined) return;
+    const { timers } = this.#options.runtime;
+    await new Promise<void>((resolve) => {
+      const patience = timers.after(handOverPatienceMs, resolve);
+      this.#onHandedOver = () => {
+        patience.cancel();
+        resolve();
+      };
+    });
+  }
+
+  #happened(event: RaftEvent): void {
+    if (this.#isClosed || this.#failure !== undefined) return;
+    this.#carryOut(this.#step(event));
+  }
+
+  #step(event: RaftEvent): RaftEffects | undefined {
+    try {
+      return this.#raft.step(event, this.#timer.nowMs);
+    } catch (error) {
+      if (error instanceof KafkaError && event.type === 'request') throw error;
+      this.#fail(error);
+      return undefined;
+    }
+  }
+
+  /** What is told to listeners comes last: they may append at once. */
+  #carryOut(effects: RaftEffects | undefined, waiter?: AppendWaiter): void {
+    if (!effects || this.#failure !== undefined) return;
+    try {
+      this.#changeFiles(effects, waiter);
+      for (const request of effects.requests) this.#requests.send(request);
+      for (const reply of effects.replies) this.#replies.answer(reply);
+      this.#timer.wakeAt(effects.nextWakeMs);
+      if (effects.leadership) this.#leadershipChanged(effects.leadership);
+      if (effects.highWatermark !== null) {
+        this.#log.onHighWatermark(effects.highWatermark);
+        this.#committed.advanceTo(effects.highWatermark);
+      }
+      if (this.#onHandedOver && this.#raft.hasHandedOver) this.#onHandedOver();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #changeFiles({ electionState, truncateTo, batches, fetched, snapshotChunk }: RaftEffects, waiter?: AppendWaiter): void {
+    const { files, clock } = this.#options.runtime;
+    if (electionState) {
+      const { kRaftVersion, voters } = this.#raft;
+      writeQuorumState(files, this.#directory, electionState, { kRaftVersion, voterIds: voters.ids });
+    }
+    if (truncateTo !== null) this.#truncateTo(truncateTo);
+    for (const batch of batches) this.#appends.add(batch, clock.nowMs(), waiter);
+    if (fetched) {
+      this.#appends.write((batch) => this.#writeOwn(batch));
+      for (const bytes of batchesWithin(fetched.bytes, this.#config.segmentBytes)) this.#writeBatches(bytes, 'replication');
+    }
+    if (batches.length > 0 || fetched) this.#writeSoon();
+    if (snapshotChunk) this.#takeChunk(snapshotChunk);
+  }
+
+  #truncateTo(endOffset: number): void {
+    this.#cuts++;
+    this.#appends.truncateTo(endOffset, this.#notController('another leader took its place'));
+    this.#log.truncateTo(endOffset);
+    this.#flushedEndOffset = Math.min(this.#flushedEndOffset, endOffset);
+  }
+
+  #leadershipChanged(leader: LeaderAndEpoch): void {
+    const { logger } = this.#options.runtime;
+    const { leaderId, leaderEpoch } = leader;
+    if (leaderId !== this.#leader.leaderId || leaderEpoch !== this.#leader.leaderEpoch)
+      logger.info('the metadata quorum has a new leader', { leaderId: leaderId ?? -1, leaderEpoch });
+    this.#leader = leader;
+    if (this.#raft.isLeader) {
+      this.#committed.lead(leader, this.#raft.epochStartOffset!);
+      return;
+    }
+    this.#committed.followLeader(leader);
+    this.#appends.giveUp(this.#notController('it has lost the lead'));
   }
 
   /** After this turn: whatever else is appended in it goes along. While a sync is under way nothing needs to be done, it looks again. */
   #writeSoon(): void {
     if (this.#writing) return;
+    const { timers } = this.#options.runtime;
+    const lingerMs = this.#raft.isLeader && this.#raft.voters.size > 1 ? (this.#options.appendLingerMs ?? 0) : 0;
     this.#writing = new Promise((done) => {
-      this.#options.runtime.timers.soon(() => void this.#writeUnwritten().then(done));
+      const write = () => void this.#writeUnwritten().then(done);
+      if (lingerMs > 0) timers.after(lingerMs, write);
+      else timers.soon(write);
     });
   }
 
   async #writeUnwritten(): Promise<void> {
     try {
-      while (this.#unwritten.length > 0) {
+      while (this.#failure === undefined && (this.#appends.hasUnwritten || this.#flushedEndOffset < this.#log.logEndOffset)) {
         const isWhole = this.#writeToLog();
         const endOffset = this.#log.logEndOffset;
+        const cuts = this.#cuts;
+        this.#carryOut(this.#step({ type: 'written', endOffset }));
         await this.#log.flushLater();
-        this.#commit(this.#raft.step({ type: 'flushed', endOffset }, this.#options.runtime.clock.nowMs()));
+        if (cuts === this.#cuts) {
+          this.#flushedEndOffset = endOffset;
+          this.#happened({ type: 'flushed', endOffset });
+        }
         if (!isWhole) this.#withdrawUnwritten();
       }
     } catch (error) {
@@ -295,119 +419,89 @@ export class MetadataQuorum {
 
   /** False: the disk is full, and what it did not take is still unwritten. */
   #writeToLog(): boolean {
-    const batches = this.#unwritten;
-    this.#unwritten = [];
-    for (const [index, batch] of batches.entries()) {
-      try {
-        const { firstOffset } = this.#log.append(batch.bytes, { leaderEpoch: batch.leaderEpoch, origin: 'raft' });
-        if (firstOffset !== batch.baseOffset)
-          throw new Error(`broken invariant: a batch for offset ${batch.baseOffset} went to ${firstOffset}`);
-      } catch (error) {
-        this.#unwritten = batches.slice(index);
-        if (!(error instanceof IoError) || diskFaultOf(error) === 'failed' || !this.#canWithdraw) throw error;
-        this.#block(error);
-        return false;
-      }
-      this.#uncommitted.push(batch);
+    try {
+      this.#appends.write((batch) => this.#writeOwn(batch));
+    } catch (error) {
+      if (!isFull(error) || !this.#canWithdraw) throw error;
+      this.#pause.begin(error);
+      return false;
     }
-    if (this.#blocked) this.#options.runtime.logger.info('the metadata log is written again', { directory: this.#directory });
-    this.#blocked = undefined;
+    this.#pause.end();
     return true;
   }
 
-  /** The batch that opens this node's epoch is not to be had without. */
-  get #canWithdraw(): boolean {
-    return this.#raft.isLeader && this.highWatermark > 0 && this.#unwritten.every(({ isControl }) => !isControl);
+  #writeOwn({ bytes, baseOffset }: { bytes: Uint8Array; baseOffset: number }): void {
+    const firstOffset = this.#writeBatches(bytes, 'raft');
+    if (firstOffset !== baseOffset) throw new Error(`broken invariant: a batch for offset ${baseOffset} went to ${firstOffset}`);
   }
 
-  #block(error: IoError): void {
-    const { clock, logger } = this.#options.runtime;
-    if (!this.#blocked)
-      logger.error('the disk of the metadata log is full: what would change the cluster is refused until there is room', {
-        directory: this.#directory,
-        error,
-      });
-    const pauseMs = Math.min((this.#blocked?.pauseMs ?? shortestPauseMs / 2) * 2, longestPauseMs);
-    this.#blocked = { error, pauseMs, untilMs: clock.nowMs() + pauseMs };
+  /** Offsets and epochs are in the batches. */
+  #writeBatches(bytes: Uint8Array, origin: 'raft' | 'replication'): number {
+    return this.#log.append(bytes, { leaderEpoch: this.#leader.leaderEpoch, origin }).firstOffset;
+  }
+
+  /** The batch that opens this node's epoch is not to be had without, and other voters may not be told two things for one offset. */
+  get #canWithdraw(): boolean {
+    const { isLeader, voters } = this.#raft;
+    const isOnlyVoter = isLeader && voters.size === 1 && this.highWatermark > 0;
+    return isOnlyVoter && this.#appends.unwritten.every(({ isControl }) => !isControl);
   }
 
   /** Whoever decided it takes it back. Those that came while the others were flushed build on it, so they go too. */
   #withdrawUnwritten(): void {
-    const withdrawn = this.#unwritten;
-    this.#unwritten = [];
-    this.#raft.step({ type: 'withdraw', endOffset: this.#log.logEndOffset }, this.#options.runtime.clock.nowMs());
-    for (const { reject } of withdrawn) reject(fullDisk(this.#blocked!.error));
+    this.#happened({ type: 'withdraw', endOffset: this.#log.logEndOffset });
+    this.#appends.withdrawUnwritten(this.#pause.refusal);
   }
 
-  #commit(effects: RaftEffects): void {
-    if (effects.highWatermark === null) return;
-    this.#log.onHighWatermark(effects.highWatermark);
-    while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.lastOffset < effects.highWatermark) {
-      const { bytes, baseOffset, lastOffset, resolve } = this.#uncommitted[0]!;
-      // It stays in the list until then: if a listener throws, whoever appended it hears of that.
-      this.#tell(new View(bytes));
-      this.#uncommitted.shift();
-      resolve({ baseOffset, lastOffset, endOffset: lastOffset + 1 });
+  #takeChunk(chunk: SnapshotChunk): void {
+    if (chunk.position === 0) {
+      this.#fetchedSnapshot?.abandon();
+      this.#fetchedSnapshot = this.#snapshots.beginFetched(chunk.snapshotId);
     }
-    this.#snapshotIfDue();
+    this.#fetchedSnapshot!.add(chunk);
+    if (chunk.isLast) void this.#loadFetched(this.#fetchedSnapshot!).catch((error: unknown) => this.#fail(error));
   }
 
-  #tell(batch: BatchView): void {
-    this.#bytesSinceSnapshot += batch.length;
-    for (const visible of this.#transactions.pass(committed(batch))) {
-      for (const listener of this.#listeners) listener.batch(visible);
-      this.#applied(visible);
+  /** The snapshot takes the place of the log, and of all that the listeners know. */
+  async #loadFetched(fetched: FetchedSnapshot): Promise<void> {
+    const { logger } = this.#options.runtime;
+    const { id } = fetched;
+    try {
+      const content = await this.#snapshots.adopt(fetched);
+      if (this.#isClosed || this.#failure !== undefined) return;
+      this.#fetchedSnapshot = undefined;
+      this.#cuts++;
+      this.#log.truncateFullyAndStartAt(id.endOffset);
+      this.#flushedEndOffset = id.endOffset;
+      this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
+      logger.info('the metadata log begins anew behind a snapshot of the leader', { ...id });
+      this.#committed.restartFrom(id, content);
+      const quorum = { kRaftVersion: content.kRaftVersion ?? 0, voters: content.voters ?? null };
+      this.#happened({ type: 'snapshotLoaded', snapshotId: id, quorum });
+    } catch (error) {
+      if (!(error instanceof CorruptFileError)) throw error;
+      this.#fetchedSnapshot = undefined;
+      logger.error('the leader gave a snapshot that cannot be read: it is fetched once more', { error });
+      this.#happened({ type: 'snapshotRefused', snapshotId: id });
     }
-  }
-
-  #applied({ lastOffset, leaderEpoch, appendTimestampMs }: CommittedBatch): void {
-    this.#appliedEndOffset = lastOffset + 1;
-    this.#appliedEpoch = leaderEpoch;
-    this.#appliedTimestampMs = appendTimestampMs;
-  }
-
-  /** Brings transactions and offsets to where the log on disk ends. */
-  #loadState(): void {
-    const { newest } = this.#snapshots;
-    if (newest) {
-      this.#appliedEndOffset = newest.endOffset;
-      this.#appliedEpoch = newest.epoch;
-      this.#appliedTimestampMs = this.#snapshots.lastContainedLogTimestampMs(newest);
-    }
-    for (const batch of batchesFrom(this.#log, newest?.endOffset ?? this.#log.logStartOffset)) this.#tell(batch);
-  }
-
-  #replay(listener: MetadataListener): void {
-    const { newest } = this.#snapshots;
-    if (newest) {
-      const { records, lastContainedLogTimestampMs } = this.#snapshots.read(newest);
-      listener.snapshot({ endOffset: newest.endOffset, leaderEpoch: newest.epoch, lastContainedLogTimestampMs, records });
-    }
-    const transactions = new MetadataTransactions();
-    const startOffset = newest?.endOffset ?? this.#log.logStartOffset;
-    for (const batch of batchesFrom(this.#log, startOffset, this.highWatermark)) {
-      for (const visible of transactions.pass(committed(batch))) listener.batch(visible);
-    }
-    listener.leaderChanged?.(this.leaderAndEpoch);
-  }
-
-  #announce({ leadership }: RaftEffects): void {
-    if (leadership) for (const listener of this.#listeners) listener.leaderChanged?.(leadership);
   }
 
   #snapshotIfDue(): void {
-    if (this.#isSnapshotting || this.#transactions.isOpen || this.#isClosed) return;
-    if (this.#options.runtime.clock.nowMs() < this.#snapshotNotBeforeMs) return;
+    if (this.#isSnapshotting || this.hasOpenTransaction || this.#isClosed) return;
+    const { clock } = this.#options.runtime;
+    if (clock.nowMs() < this.#snapshotNotBeforeMs) return;
     const { snapshotBytes, snapshotIntervalMs } = this.#config;
-    const ageMs = this.#options.runtime.clock.nowMs() - this.#snapshotAtMs;
-    const isDue = this.#bytesSinceSnapshot >= snapshotBytes || (snapshotIntervalMs > 0 && ageMs >= snapshotIntervalMs);
+    const ageMs = clock.nowMs() - this.#snapshotAtMs;
+    const isDue = this.#committed.bytesSinceSnapshot >= snapshotBytes || (snapshotIntervalMs > 0 && ageMs >= snapshotIntervalMs);
     if (!isDue) return;
-    const records = this.#listeners.find((each) => each.toSnapshot)?.toSnapshot?.();
+    const { records } = this.#committed;
     if (records) this.#snapshotting = this.writeSnapshot(records).catch((error) => this.#failUnlessFull(error));
   }
 
-  #clean(): void {
+  /** True when something went. */
+  #clean(): boolean {
     const { runtime } = this.#options;
+    const before = this.#snapshots.all;
     this.#snapshots.clean({
       sizeBytes: this.#log.sizeBytes,
       deleteBefore: (offset) => {
@@ -415,11 +509,17 @@ export class MetadataQuorum {
         this.#log.deleteOldSegments({ highWatermark: this.highWatermark, nowMs: runtime.clock.nowMs() });
       },
     });
+    return this.#snapshots.all !== before;
+  }
+
+  #tellSnapshots(): void {
+    const snapshots = this.#snapshots.all.filter((id) => !isBootstrap(id));
+    this.#happened({ type: 'snapshots', snapshots, logStartOffset: this.#log.logStartOffset });
   }
 
   /** What a full disk does not take here can be written later: snapshots, and what they make superfluous. */
   #failUnlessFull(error: unknown): void {
-    if (!(error instanceof IoError) || diskFaultOf(error) === 'failed') {
+    if (!isFull(error)) {
       this.#fail(error);
       return;
     }
@@ -433,108 +533,39 @@ export class MetadataQuorum {
 
   /** What is decided can no longer be kept: nothing pending will be answered as done, and nothing more is taken. */
   #fail(error: unknown): void {
-    if (this.#failure !== undefined) return;
+    if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = error;
-    this.#options.runtime.logger.error('the metadata log cannot be written', { directory: this.#directory, error });
-    const lost = [...this.#uncommitted, ...this.#unwritten];
-    this.#uncommitted = [];
-    this.#unwritten = [];
-    this.#announce(this.#raft.step({ type: 'resign' }, this.#options.runtime.clock.nowMs()));
-    for (const { reject } of lost) reject(error);
+    const { logger } = this.#options.runtime;
+    logger.error('the metadata log cannot be written', { directory: this.#directory, error });
+    this.#timer.cancel();
+    this.#requests.close();
+    this.#committed.followLeader({ leaderId: null, leaderEpoch: this.#raft.leaderAndEpoch.leaderEpoch });
+    this.#committed.close();
+    this.#appends.fail(error);
+    this.#replies.refuseAll(this.#leaving());
+    this.#onHandedOver?.();
     this.#options.onFailure(error);
   }
 
+  #writable(records: readonly MetadataRecord[]): Uint8Array[] {
+    this.#ensureWritable();
+    if (this.#pause.isOn) throw this.#pause.refusal;
+    const values = records.map(writeMetadataRecord);
+    requireRoom(values, this.#config.maxBatchBytes);
+    return values;
+  }
+
   #ensureWritable(): void {
-    if (this.#failure === undefined && !this.#isClosed) return;
-    throw new KafkaError('NOT_CONTROLLER', `node ${this.#options.nodeId} no longer writes the metadata log`);
+    if (this.#failure !== undefined || this.#isClosed) throw this.#notController('it no longer writes the metadata log');
   }
-}
 
-/**
- * The whole log is read again at every start, as Kafka does: it is small, and nothing may be wrong with it. A log that ends before the newest
- * snapshot (it was copied alone, or its tail was lost) starts again behind it.
- */
-function openLog(directory: string, runtime: Runtime, config: MetadataLogConfig, snapshots: MetadataSnapshots): Log {
-  const { newest } = snapshots;
-  // Before the log may have to give way to it: a file that only looks like a snapshot must not cost the log.
-  if (newest) snapshots.read(newest);
-  const log = Log.open({
-    directory,
-    topic: metadataTopic,
-    partition: 0,
-    topicId: metadataTopicId,
-    runtime,
-    config: asLogConfig(config),
-    cleanShutdown: false,
-    recoveryPoint: 0,
-    logStartOffset: snapshots.all[0]?.endOffset ?? 0,
-  });
-  if (newest && newest.endOffset > log.logEndOffset) {
-    runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
-    log.truncateFullyAndStartAt(newest.endOffset);
+  #notController(why: string): KafkaError {
+    return new KafkaError('NOT_CONTROLLER', `node ${this.#options.nodeId} is not the active controller: ${why}`);
   }
-  return log;
-}
 
-function createRaftNode(options: MetadataQuorumOptions, directory: string, log: Log, snapshots: MetadataSnapshots): RaftNode {
-  const { nodeId, directoryId, controllerEndpoints, staticVoters = [] } = options;
-  const { bootstrap, newest } = snapshots;
-  const listenerName = controllerEndpoints[0]?.name ?? 'CONTROLLER';
-  const quorum = readRecordedQuorum({
-    staticVoters: staticVoters.map(({ id, host, port }) =>
-      voterOf({ id, directoryId: ZERO_UUID }, [{ name: listenerName, host, port }]),
-    ),
-    bootstrap: bootstrap && snapshots.read(bootstrap),
-    snapshot: newest && { ...snapshots.read(newest), endOffset: newest.endOffset },
-    log,
-  });
-  return new RaftNode({
-    self: voterOf({ id: nodeId, directoryId }, controllerEndpoints),
-    quorum,
-    electionState: readQuorumState(options.runtime.files, directory),
-    log: { startOffset: log.logStartOffset, endOffset: log.logEndOffset, epochs: log.epochs },
-    snapshots: snapshots.all.filter((id) => !isBootstrap(id)),
-    random: () => options.runtime.random.fraction(),
-  });
-}
-
-const voterOf = ({ id, directoryId }: { id: number; directoryId: Uuid }, endpoints: readonly VoterEndpoint[]): Voter => ({
-  id,
-  directoryId,
-  endpoints,
-  minKRaftVersion: 0,
-  maxKRaftVersion: 1,
-});
-
-function pending(batch: RaftBatch, resolve: PendingBatch['resolve'], reject: PendingBatch['reject']): PendingBatch {
-  const { baseOffset, leaderEpoch } = batch;
-  const count = batch.kind === 'control' ? batch.records.length : batch.values.length;
-  return {
-    bytes: encode(batch),
-    baseOffset,
-    lastOffset: baseOffset + count - 1,
-    leaderEpoch,
-    isControl: batch.kind === 'control',
-    resolve,
-    reject,
-  };
-}
-
-function encode(batch: RaftBatch): Uint8Array {
-  const { baseOffset, leaderEpoch, timestampMs } = batch;
-  if (batch.kind === 'control')
-    return buildControlBatch({ records: batch.records, timestamp: timestampMs, baseOffset, leaderEpoch });
-  const builder = new BatchBuilder({ baseOffset, leaderEpoch });
-  for (const value of batch.values) builder.append(timestampMs, null, value);
-  return builder.build();
-}
-
-/** Decoded from the bytes, so that a listener hears today what it would hear after a restart. */
-function committed(batch: BatchView): CommittedBatch {
-  const records: MetadataRecord[] = [];
-  if (!batch.isControl) for (const { value } of batch.records()) if (value) records.push(readMetadataRecord(value));
-  const { baseOffset, lastOffset, leaderEpoch, maxTimestamp } = batch;
-  return { baseOffset, lastOffset, leaderEpoch, appendTimestampMs: maxTimestamp, records };
+  #leaving(): KafkaError {
+    return new KafkaError('BROKER_NOT_AVAILABLE', `node ${this.#options.nodeId} no longer takes part in the metadata quorum`);
+  }
 }
 
 function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void {
@@ -547,8 +578,3 @@ function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void
     `${values.length} metadata records take ${bytes} bytes, more than the ${maxBatchBytes} of one batch`,
   );
 }
-
-const fullDisk = (error: IoError): KafkaError =>
-  new KafkaError('KAFKA_STORAGE_ERROR', `the metadata log cannot be written: ${error.message}`, { cause: error });
-
-const ignore = (): void => {};

@@ -1,6 +1,7 @@
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import type { Runtime, Timer } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
+import { FetchedSnapshot } from './fetched-snapshot.ts';
 import {
   CorruptSnapshotError,
   readSnapshotContent,
@@ -59,7 +60,10 @@ export class MetadataSnapshots {
 
   /** Throws CorruptFileError for a file that is not a whole snapshot. */
   read(id: SnapshotId): SnapshotContent {
-    const path = this.#pathOf(id);
+    return this.#readFile(this.#pathOf(id));
+  }
+
+  #readFile(path: string): SnapshotContent {
     const bytes = this.#options.runtime.files.readFile(path);
     try {
       return readSnapshotContent(bytes);
@@ -79,10 +83,8 @@ export class MetadataSnapshots {
 
   /** The records are read to their end before this returns; the file is in use once the promise resolves. */
   async write(id: SnapshotId, header: SnapshotHeader, records: Iterable<MetadataRecord>): Promise<void> {
-    const { runtime, directory } = this.#options;
-    const { files, clock, random } = runtime;
-    const unique = Array.from(random.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
-    const partPath = `${directory}/${snapshotStem(id)}-${unique}${partSuffix}`;
+    const { files, clock } = this.#options.runtime;
+    const partPath = this.#partPathOf(id);
     const file = files.open(partPath, 'truncate');
     try {
       let position = 0;
@@ -94,10 +96,47 @@ export class MetadataSnapshots {
     } finally {
       file.close();
     }
-    files.rename(partPath, this.#pathOf(id));
-    files.syncDirectory(directory);
-    this.#ids = listSnapshots(files, directory);
+    this.#putInPlace(id, partPath);
     this.#timestamps.set(snapshotName(id), header.lastContainedLogTimestampMs);
+  }
+
+  /** Begins a file for a snapshot that comes from the leader. */
+  beginFetched(id: SnapshotId): FetchedSnapshot {
+    return new FetchedSnapshot(this.#options.runtime.files, this.#partPathOf(id), id);
+  }
+
+  /**
+   * The fetched file, which is whole by its size, is in use when this resolves. Rejects with CorruptFileError when it is no snapshot: nothing is
+   * left of it then.
+   */
+  async adopt(fetched: FetchedSnapshot): Promise<SnapshotContent> {
+    await fetched.sync();
+    let content: SnapshotContent;
+    try {
+      content = this.#readFile(fetched.path);
+    } catch (error) {
+      fetched.abandon();
+      throw error;
+    }
+    this.#putInPlace(fetched.id, fetched.path);
+    return content;
+  }
+
+  /** A part of the file as it lies there, and the size of the whole. Throws SNAPSHOT_NOT_FOUND and POSITION_OUT_OF_RANGE. */
+  readChunk(id: SnapshotId, position: number, maxBytes: number): { size: number; bytes: Uint8Array } {
+    const name = snapshotName(id);
+    if (isBootstrap(id) || !this.#ids.some((each) => snapshotName(each) === name))
+      throw new KafkaError('SNAPSHOT_NOT_FOUND', `there is no snapshot ${name}`);
+    const file = this.#options.runtime.files.open(this.#pathOf(id), 'read');
+    try {
+      const size = file.size();
+      if (position < 0 || position >= size)
+        throw new KafkaError('POSITION_OUT_OF_RANGE', `snapshot ${name} has ${size} bytes, and nothing at ${position}`);
+      const bytes = new Uint8Array(Math.max(0, Math.min(maxBytes, size - position)));
+      return { size, bytes: bytes.subarray(0, file.read(bytes, position)) };
+    } finally {
+      file.close();
+    }
   }
 
   /**
@@ -141,6 +180,19 @@ export class MetadataSnapshots {
       }
     });
     this.#removals.add(timer);
+  }
+
+  #putInPlace(id: SnapshotId, partPath: string): void {
+    const { files } = this.#options.runtime;
+    const { directory } = this.#options;
+    files.rename(partPath, this.#pathOf(id));
+    files.syncDirectory(directory);
+    this.#ids = listSnapshots(files, directory);
+  }
+
+  #partPathOf(id: SnapshotId): string {
+    const unique = Array.from(this.#options.runtime.random.bytes(8), (byte) => byte.toString(16).padStart(2, '0')).join('');
+    return `${this.#options.directory}/${snapshotStem(id)}-${unique}${partSuffix}`;
   }
 
   #pathOf(id: SnapshotId): string {

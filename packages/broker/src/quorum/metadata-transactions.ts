@@ -24,6 +24,12 @@ export class MetadataTransactions {
     return this.#isOpen ? [] : this.#release();
   }
 
+  /** What came so far is superseded by a snapshot. */
+  forget(): void {
+    this.#held = [];
+    this.#isOpen = false;
+  }
+
   /** What came before the transaction in its first batch, and after its end in this one, is not part of it. */
   #abort(last: CommittedBatch): CommittedBatch[] {
     this.#isOpen = false;

@@ -36,3 +36,14 @@ export function* batchesFrom(log: Log, startOffset: number, endOffset = log.logE
     if (nextOffset === before) return;
   }
 }
+
+/** Whole batches back to back, in pieces of at most `maxBytes`; a larger batch is a piece of its own. */
+export function* batchesWithin(bytes: Uint8Array, maxBytes: number): Generator<Uint8Array> {
+  let start = 0;
+  for (const { start: batchStart, end } of batchesOf(bytes)) {
+    if (end - start <= maxBytes || batchStart === start) continue;
+    yield bytes.subarray(start, batchStart);
+    start = batchStart;
+  }
+  if (start < bytes.length) yield bytes.subarray(start);
+}

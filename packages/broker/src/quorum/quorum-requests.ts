@@ -1,0 +1,72 @@
+import { type Api, KafkaError, type Writable } from '@ottla/protocol';
+import type { RaftEvent, RaftRequest } from '@ottla/raft';
+import type { Runtime } from '@ottla/runtime';
+import { Peers } from '../peers/index.ts';
+import { raftApis } from './raft-apis.ts';
+
+type Options = {
+  readonly runtime: Pick<Runtime, 'network' | 'timers' | 'clock' | 'random'>;
+  readonly nodeId: number;
+  /** What became of a request. */
+  readonly onOutcome: (outcome: Extract<RaftEvent, { type: 'response' | 'failed' }>) => void;
+  readonly connectTimeoutMs?: number | undefined;
+};
+
+/** Voters, and servers to begin with, of all generations: beyond that the connections to those of old are let go. */
+const mostPeers = 64;
+
+/** What this node asks of others for the sake of the metadata quorum: over one connection to each address, and each request with its outcome. */
+export class QuorumRequests {
+  readonly #options: Options;
+  readonly #peers: Peers<string>;
+  /** In the order of their last use. */
+  readonly #used = new Set<string>();
+  #isClosed = false;
+
+  constructor(options: Options) {
+    this.#options = options;
+    this.#peers = new Peers({
+      runtime: options.runtime,
+      clientId: `raft-client-${options.nodeId}`,
+      reconnectBackoffMs: 50,
+      reconnectBackoffMaxMs: 500,
+      ...(options.connectTimeoutMs === undefined ? {} : { connectTimeoutMs: options.connectTimeoutMs }),
+    });
+  }
+
+  send({ requestId, destination, timeoutMs, api, request }: RaftRequest): void {
+    const { host, port } = destination;
+    const peer = this.#peers.at(this.#use(`${host}:${port}`), { host, port });
+    peer.send(raftApis[api] as Api, request as Writable<object>, { timeoutMs }).then(
+      (response) => this.#settle({ type: 'response', requestId, api, response } as Parameters<Options['onOutcome']>[0]),
+      (error: unknown) => this.#settle({ type: 'failed', requestId, error: asKafkaError(error) }),
+    );
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#peers.close();
+  }
+
+  #settle(outcome: Parameters<Options['onOutcome']>[0]): void {
+    if (!this.#isClosed) this.#options.onOutcome(outcome);
+  }
+
+  #use(key: string): string {
+    this.#used.delete(key);
+    this.#used.add(key);
+    if (this.#used.size > mostPeers) {
+      for (const oldest of this.#used) {
+        if (this.#used.size <= mostPeers / 2) break;
+        this.#used.delete(oldest);
+      }
+      this.#peers.keepOnly((each) => this.#used.has(each));
+    }
+    return key;
+  }
+}
+
+function asKafkaError(error: unknown): KafkaError {
+  if (error instanceof KafkaError) return error;
+  return new KafkaError('NETWORK_EXCEPTION', error instanceof Error ? error.message : String(error), { cause: error });
+}
