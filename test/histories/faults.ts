@@ -1,7 +1,10 @@
-/** What happens to nodes while clients work. Knows nothing of the clients: a run gives it nodes, and stops it. */
+/** What happens to nodes while clients work. Knows nothing of the clients: a run gives it what may happen, and stops it. */
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { SeededRandom } from '@ottla/runtime';
+
+/** By name: one thing that happens. It ends when all is as before, and says to whom it happened. */
+export type FaultTable<Name extends string = string> = Readonly<Record<Name, (random: SeededRandom) => Promise<string>>>;
 
 /** What a node must be able to have done to it. */
 export type Breakable = {
@@ -11,60 +14,68 @@ export type Breakable = {
   start(): Promise<void>;
 };
 
-const faults = {
-  /** SIGKILL, and started again on its data. */
-  async kill(node: Breakable) {
-    await node.kill();
-    await node.start();
-  },
-  /** As an operator does. */
-  async restart(node: Breakable) {
-    await node.stop();
-    await node.start();
-  },
-  /** Hangs, and goes on as if no time had passed. */
-  async pause(node: Breakable, random: SeededRandom) {
-    const { pid } = node;
-    if (pid === undefined) return;
-    process.kill(pid, 'SIGSTOP');
-    await sleep(300 + random.fraction() * 2500);
-    process.kill(pid, 'SIGCONT');
-  },
-};
+export const nodeFaults = ['kill', 'restart', 'pause'] as const;
+export type Fault = (typeof nodeFaults)[number];
 
-export type Fault = keyof typeof faults;
-export const allFaults = Object.keys(faults) as Fault[];
+/** What happens to one node. */
+export function faultsOf(node: Breakable): FaultTable<Fault> {
+  return {
+    /** SIGKILL, and started again on its data. */
+    async kill() {
+      await node.kill();
+      await node.start();
+      return 'kill';
+    },
+    /** As an operator does. */
+    async restart() {
+      await node.stop();
+      await node.start();
+      return 'restart';
+    },
+    /** Hangs, and goes on as if no time had passed. */
+    async pause(random) {
+      const { pid } = node;
+      if (pid === undefined) return 'pause of nobody';
+      process.kill(pid, 'SIGSTOP');
+      await sleep(300 + random.fraction() * 2500);
+      process.kill(pid, 'SIGCONT');
+      return 'pause';
+    },
+  };
+}
 
-export type FaultsOptions = {
+export type FaultsOptions<Name extends string> = {
   readonly seed: number;
   /** Which of them; a name that stands here twice comes twice as often. */
-  readonly kinds: readonly Fault[];
+  readonly kinds: readonly Name[];
   /** From one to the next, at least and at most. */
   readonly everyMs: readonly [number, number];
-  readonly onFault: (fault: Fault, node: number) => void;
+  readonly onFault: (fault: Name) => void;
+  /** When it is over, and to whom it happened. */
+  readonly onMended?: (fault: Name, whom: string, tookMs: number) => void;
 };
 
-export class Faults {
-  readonly #options: FaultsOptions;
-  readonly #nodes: readonly Breakable[];
+export class Faults<Name extends string> {
+  readonly #options: FaultsOptions<Name>;
+  readonly #table: FaultTable<Name>;
   readonly #stopped = new AbortController();
   readonly #running: Promise<void>;
 
-  constructor(nodes: readonly Breakable[], options: FaultsOptions) {
-    this.#nodes = nodes;
+  constructor(table: FaultTable<Name>, options: FaultsOptions<Name>) {
+    this.#table = table;
     this.#options = options;
     this.#running = this.#run();
     this.#running.catch(() => {});
   }
 
-  /** Resolves when all nodes are as they should be; rejects when one could not be started. */
+  /** Resolves when all is as it should be; rejects when something could not be mended. */
   async stop(): Promise<void> {
     this.#stopped.abort();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    const { seed, kinds, everyMs, onFault } = this.#options;
+    const { seed, kinds, everyMs, onFault, onMended } = this.#options;
     if (kinds.length === 0) return;
     const random = new SeededRandom(seed);
     const [least, most] = everyMs;
@@ -72,10 +83,11 @@ export class Faults {
       const { signal } = this.#stopped;
       await sleep(least + random.fraction() * (most - least), undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
-      const node = Math.floor(random.fraction() * this.#nodes.length);
       const fault = kinds[Math.floor(random.fraction() * kinds.length)]!;
-      onFault(fault, node);
-      await faults[fault](this.#nodes[node]!, random);
+      onFault(fault);
+      const beganMs = performance.now();
+      const whom = await this.#table[fault](random);
+      onMended?.(fault, whom, performance.now() - beganMs);
     }
   }
 }

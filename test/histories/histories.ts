@@ -9,7 +9,7 @@ import { parseArgs } from 'node:util';
 import { anomalies, anomalyCounts, isAllowed } from '@ottla/testing';
 import { installKafka } from '../interop/kafka/kafka.ts';
 import type { TargetName } from '../interop/targets/node.ts';
-import { allFaults, type Fault } from './faults.ts';
+import { type Fault, nodeFaults } from './faults.ts';
 import { runOnce, summary } from './run.ts';
 import { type Plant, plants } from './workload.ts';
 
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     writers: { type: 'string', default: '3' },
     partitions: { type: 'string', default: '3' },
     protocols: { type: 'string', default: 'classic,consumer' },
-    faults: { type: 'string', default: allFaults.join(',') },
+    faults: { type: 'string', default: nodeFaults.join(',') },
     plant: { type: 'string' },
     keep: { type: 'boolean', default: false },
     out: { type: 'string', default: 'histories' },
@@ -47,7 +47,7 @@ async function runAndTell(target: TargetName, seed: number): Promise<void> {
   const { history, verdict } = await runOnce({
     ...{ target, seed, seconds: Number(values.seconds), writers: Number(values.writers), partitions: Number(values.partitions) },
     protocols: values.protocols.split(',') as ('classic' | 'consumer')[],
-    faults: values.faults.split(',').filter((name): name is Fault => allFaults.includes(name as Fault)),
+    faults: values.faults.split(',').filter((name): name is Fault => nodeFaults.includes(name as Fault)),
     plant: values.plant as Plant | undefined,
     keepNodeIn: `${file}.node`,
     report: (line) => console.log(`  ${line}`),

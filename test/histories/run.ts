@@ -1,7 +1,7 @@
 import { cpSync } from 'node:fs';
 import { checkHistory, Evidence, type HistoryEvent, isCommitted, type Verdict } from '@ottla/testing';
 import { type TargetName, TargetNode } from '../interop/targets/node.ts';
-import { type Fault, Faults } from './faults.ts';
+import { type Fault, Faults, faultsOf } from './faults.ts';
 import { Workload, type WorkloadOptions } from './workload.ts';
 
 export type RunOptions = Omit<WorkloadOptions, 'bootstrap' | 'replicas'> & {
@@ -32,7 +32,7 @@ export async function runOnce({ target, faults: kinds, report, keepNodeIn, ...op
   try {
     await using workload = new Workload({ ...options, bootstrap: node.bootstrap, replicas: 1 });
     await workload.ready;
-    const faults = new Faults([node], {
+    const faults = new Faults(faultsOf(node), {
       ...{ seed: options.seed, kinds, everyMs: [4000, 10_000] },
       onFault(fault) {
         workload.note('faults', fault);

@@ -25,12 +25,17 @@ export class Connection {
     socket.on('close', end);
   }
 
-  static open(port: number): Promise<Connection> {
+  static open(port: number, host = '127.0.0.1', patienceMs = 60_000): Promise<Connection> {
     return new Promise((resolve, reject) => {
-      const socket = connect(port, '127.0.0.1');
-      socket.once('error', reject);
+      const socket = connect(port, host);
+      const late = setTimeout(() => socket.destroy(new Error(`${host}:${port} is silent`)), patienceMs);
+      socket.once('error', (error) => {
+        clearTimeout(late);
+        reject(error);
+      });
       socket.once('connect', () => {
-        socket.off('error', reject);
+        clearTimeout(late);
+        socket.removeAllListeners('error');
         resolve(new Connection(socket));
       });
     });
