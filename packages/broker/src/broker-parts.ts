@@ -1,20 +1,12 @@
-import type { FeatureRange } from '@ottla/metadata';
-import type { Uuid } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
 import type { LogManager } from '@ottla/storage';
-import type { BrokerLoggers } from './broker-loggers.ts';
-import type { BrokerSettings } from './broker-settings.ts';
-import type { ClusterMetadata } from './cluster-metadata.ts';
-import type { ActiveController } from './controller/active-controller.ts';
 import type { ControllerChannel } from './controller/controller-channel.ts';
-import type { OperationRules } from './controller/controller-operations.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import type { FetchSessionCache } from './fetching/fetch-session.ts';
 import type { ProduceTurn } from './handlers/produce-turn.ts';
+import type { NodeParts } from './node-parts.ts';
 import type { ProducerIds } from './producer-ids.ts';
-import type { MetadataQuorum } from './quorum/metadata-quorum.ts';
 import type { Partitions } from './replication/partitions.ts';
 import type { ReplicaMoves } from './replication/replica-moves.ts';
 import type { SharePersister } from './sharing/share-persister.ts';
@@ -25,21 +17,10 @@ import type { TopicCreation } from './topic-creation.ts';
 import type { MarkerDestination } from './transactions/marker-writer.ts';
 import type { TransactionVerifier } from './transactions/transaction-verifier.ts';
 
-/** The parts of a running broker, as its handlers see them. `server.ts` alone makes and joins them. */
-export type BrokerParts = {
-  readonly runtime: Runtime;
-  readonly nodeId: number;
-  readonly clusterId: string;
-  readonly incarnationId: Uuid;
-  readonly supportedFeatures: ReadonlyMap<string, FeatureRange>;
-  readonly config: BrokerSettings;
-  readonly loggers: BrokerLoggers;
-  readonly metadata: ClusterMetadata;
-  readonly controller: ActiveController;
-  readonly operationRules: OperationRules;
+/** The parts of a node with the broker role, as the handlers of its listeners for clients see them. `broker-role.ts` makes them. */
+export type BrokerParts = NodeParts & {
   /** To the active controller, wherever it is. */
   readonly channel: ControllerChannel;
-  readonly quorum: MetadataQuorum;
   readonly logManager: LogManager;
   readonly partitions: Partitions;
   readonly produceTurn: ProduceTurn;

@@ -36,7 +36,7 @@ async function dispatched(handle: (context: Context) => Made | Promise<Made | La
     }) as never,
     () => ({ errorCode: -1, responses: [] }),
   ) as Handler;
-  const dispatcher = new RequestDispatcher(broker, new Map([[Fetch.apiKey, fetch]]));
+  const dispatcher = RequestDispatcher.forBroker(broker, new Map([[Fetch.apiKey, fetch]]));
   const reply = { answered: () => {}, failed: () => {} };
   const connection = { remote: { host: 'client', port: 1 } } as ServerConnection;
   const settled = await (dispatcher.dispatch(fetchFrame(), connection, reply) as Response | Promise<Response | LateResponse>);

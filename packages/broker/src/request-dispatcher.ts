@@ -18,17 +18,21 @@ import {
   writeResponseHeader,
 } from '@ottla/protocol';
 import type { BrokerParts } from './broker-parts.ts';
+import type { ControllerParts } from './controller-parts.ts';
 import { unsupportedApiVersionsAnswer } from './handlers/api-versions.ts';
 import {
   type Answer,
+  type ControllerHandler,
   failureOf,
   type Handler,
   highestServed,
   LateAnswer,
+  type NodeContext,
   type RequestContext,
   TurnAnswer,
 } from './handlers/handler.ts';
 import type { TurnWaiter } from './handlers/produce-turn.ts';
+import type { NodeParts } from './node-parts.ts';
 
 const API_VERSIONS_KEY = 18;
 
@@ -36,11 +40,27 @@ const API_VERSIONS_KEY = 18;
  * From a frame to its answer: header, handler, body, handler's answer, bytes.
  */
 export class RequestDispatcher {
-  readonly #broker: BrokerParts;
+  readonly #node: NodeParts;
+  readonly #broker: BrokerParts | undefined;
+  readonly #controller: ControllerParts | undefined;
   readonly #handlers: ReadonlyMap<number, Handler>;
 
-  constructor(broker: BrokerParts, handlers: ReadonlyMap<number, Handler>) {
+  static forBroker(broker: BrokerParts, handlers: ReadonlyMap<number, Handler>): RequestDispatcher {
+    return new RequestDispatcher(broker, handlers, { broker });
+  }
+
+  static forController(controller: ControllerParts, handlers: ReadonlyMap<number, ControllerHandler>): RequestDispatcher {
+    return new RequestDispatcher(controller, handlers as unknown as ReadonlyMap<number, Handler>, { controller });
+  }
+
+  private constructor(
+    node: NodeParts,
+    handlers: ReadonlyMap<number, Handler>,
+    { broker, controller }: { broker?: BrokerParts; controller?: ControllerParts },
+  ) {
+    this.#node = node;
     this.#broker = broker;
+    this.#controller = controller;
     this.#handlers = handlers;
   }
 
@@ -62,14 +82,16 @@ export class RequestDispatcher {
       throw new KafkaError('UNSUPPORTED_VERSION', `${api.name} version ${header.apiVersion} is not served`);
     }
     const request = api.request.read(reader, header.apiVersion);
-    const context: RequestContext = {
+    const context = {
+      node: this.#node,
       broker: this.#broker,
+      controller: this.#controller,
       connection,
       apiVersion: header.apiVersion,
       correlationId: header.correlationId,
       clientId: header.clientId,
       releases: [],
-    };
+    } as NodeContext as RequestContext;
     let answer: ReturnType<Handler['handle']>;
     try {
       answer = handler.handle(request, context);
@@ -77,7 +99,7 @@ export class RequestDispatcher {
       return this.#encodeFailure(handler, header, error, request, context);
     }
     if (answer instanceof TurnAnswer) {
-      this.#broker.produceTurn.whenCommitted(new WaitingRequest(this, { handler, header, answer, request, context, reply }));
+      this.#broker!.produceTurn.whenCommitted(new WaitingRequest(this, { handler, header, answer, request, context, reply }));
       return REPLIES_LATER;
     }
     return answer instanceof Promise
@@ -98,7 +120,7 @@ export class RequestDispatcher {
 
   /** What the requests of this turn have staged is written, and answered. */
   requestsTaken(): void {
-    this.#broker.produceTurn.commit();
+    this.#broker?.produceTurn.commit();
   }
 
   /** For WaitingRequest. */
@@ -166,7 +188,7 @@ export class RequestDispatcher {
       return parts;
     } catch (error) {
       release(releases);
-      this.#broker.runtime.logger.error(`the answer to ${handler.api.name} cannot be written`, {
+      this.#node.runtime.logger.error(`the answer to ${handler.api.name} cannot be written`, {
         error,
         apiVersion: header.apiVersion,
       });
@@ -178,7 +200,7 @@ export class RequestDispatcher {
     // What the handler had read is not in the answer.
     release(context.releases);
     if (!(error instanceof KafkaError)) {
-      this.#broker.runtime.logger.error(`${handler.api.name} failed unexpectedly`, {
+      this.#node.runtime.logger.error(`${handler.api.name} failed unexpectedly`, {
         error,
         apiVersion: header.apiVersion,
         client: context.connection.remote,

@@ -14,8 +14,6 @@ import {
   CreatePartitions,
   CreateTopics,
   DeleteTopics,
-  DescribeClientQuotas,
-  DescribeUserScramCredentials,
   ElectLeaders,
   IncrementalAlterConfigs,
   KafkaError,
@@ -62,12 +60,8 @@ const operations: ReadonlyMap<number, ControllerOperation> = new Map(
       controller.listPartitionReassignments(request, context),
     ),
     operation(AlterClientQuotas, (controller, request, context) => controller.alterClientQuotas(request, context)),
-    operation(DescribeClientQuotas, (controller, request, context) => controller.describeClientQuotas(request, context)),
     operation(AlterUserScramCredentials, (controller, request, context) =>
       controller.alterUserScramCredentials(request, context),
-    ),
-    operation(DescribeUserScramCredentials, (controller, request, context) =>
-      controller.describeUserScramCredentials(request, context),
     ),
     operation(UpdateFeatures, (controller, request, context) => controller.updateFeatures(request, context)),
     operation(UnregisterBroker, (controller, request, context) => controller.unregisterBroker(request, context)),

@@ -1,14 +1,13 @@
 import { ConfigError, configResource, validateDynamicChangeOnBroker } from '@ottla/metadata';
 import {
   AlterConfigs,
-  type AlterConfigsResponse,
   IncrementalAlterConfigs,
   type IncrementalAlterConfigsRequest,
   type IncrementalAlterConfigsResponse,
   KafkaError,
   type Writable,
 } from '@ottla/protocol';
-import { type Failure, handler, orFailure, type RequestContext } from './handler.ts';
+import { type ControllerContext, type Failure, handler, orFailure, type RequestContext } from './handler.ts';
 
 type Resource = IncrementalAlterConfigsRequest['resources'][number];
 type Result = NonNullable<Writable<IncrementalAlterConfigsResponse>['responses']>[number];
@@ -26,7 +25,7 @@ export const incrementalAlterConfigs = handler(
   IncrementalAlterConfigs,
   async (request, context): Promise<Writable<IncrementalAlterConfigsResponse>> => {
     const { broker } = context;
-    const settled = settleHere(request.resources, context, (resource) => {
+    const settled = settleHere(request.resources, (resource) => {
       if (resource.resourceType === configResource.brokerLogger) {
         requireThisBroker(resource.resourceName, broker.nodeId, 'Unexpected node id. Expected');
         broker.loggers.alter(resource.configs, request.validateOnly);
@@ -42,7 +41,7 @@ export const incrementalAlterConfigs = handler(
     const decided =
       forController.resources.length === 0
         ? []
-        : (await broker.controller.submit((controller, at) => controller.incrementalAlterConfigs(forController, at))).responses;
+        : ((await broker.channel.forward(IncrementalAlterConfigs, forController, context)).responses ?? []);
     return { responses: inOrder(request.resources, settled, decided) };
   },
   refused,
@@ -53,10 +52,35 @@ export const incrementalAlterConfigs = handler(
  */
 export const alterConfigs = handler(
   AlterConfigs,
-  async (request, { broker }): Promise<Writable<AlterConfigsResponse>> => {
-    const decided = (await broker.controller.submit((controller, at) => controller.alterConfigs(request, at))).responses;
-    return { responses: decided };
+  (request, context) => context.broker.channel.forward(AlterConfigs, request, context),
+  refused,
+);
+
+/** On a controller's listener loggers are this controller's own; on all else it decides as it does for requests that brokers bring. */
+export const incrementalAlterConfigsOnController = handler(
+  IncrementalAlterConfigs,
+  async (request, context: ControllerContext): Promise<Writable<IncrementalAlterConfigsResponse>> => {
+    const { node, controller } = context;
+    const settled = settleHere(request.resources, (resource) => {
+      if (resource.resourceType !== configResource.brokerLogger) return false;
+      requireThisBroker(resource.resourceName, node.nodeId, 'Unexpected node id. Expected');
+      node.loggers.alter(resource.configs, request.validateOnly);
+      return true;
+    });
+    const left = { ...request, resources: request.resources.filter((resource) => !settled.has(keyOf(resource))) };
+    const decided =
+      left.resources.length === 0
+        ? []
+        : (await controller.controller.submit((decider, at) => decider.incrementalAlterConfigs(left, at))).responses;
+    return { responses: inOrder(request.resources, settled, decided) };
   },
+  refused,
+);
+
+export const alterConfigsOnController = handler(
+  AlterConfigs,
+  (request, { controller }: ControllerContext) =>
+    controller.controller.submit((decider, at) => decider.alterConfigs(request, at)),
   refused,
 );
 
@@ -66,11 +90,7 @@ function refused(failure: Failure, { resources }: { resources: readonly { resour
 }
 
 /** Answers what this broker decides alone: refusals, and whatever `settle` says is done. */
-function settleHere(
-  resources: readonly Resource[],
-  _context: RequestContext,
-  settle: (resource: Resource) => boolean,
-): Map<string, Result> {
+function settleHere(resources: readonly Resource[], settle: (resource: Resource) => boolean): Map<string, Result> {
   const settled = new Map<string, Result>();
   const seen = new Set<string>();
   for (const resource of resources) {

@@ -1,7 +1,9 @@
 import { kraftVersionFeature } from '@ottla/metadata';
 import type { ResponseParts } from '@ottla/network';
 import { ApiVersions, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
-import { type Handler, handler, highestServed } from './handler.ts';
+import { type Handler, handler, highestServed, type NodeContext } from './handler.ts';
+
+type Served = Pick<Handler, 'api'>;
 
 /** Letters, digits, `-` and `.`, with a letter or digit at both ends (KIP-511). */
 const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
@@ -14,24 +16,24 @@ const PRODUCE_KEY = 0;
  * v3 software name and version (KIP-511), features (KIP-584)
  * v4 supported features whose minimum is 0 are listed too
  */
-export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
-  return handler(ApiVersions, (request, { broker, connection, apiVersion }) => {
+export function apiVersionsHandler(table: () => Iterable<Served>): Handler<object, object, NodeContext> {
+  return handler(ApiVersions, (request, { node, connection, apiVersion }: NodeContext) => {
     if (apiVersion >= 3) {
       if (!softwareNamePattern.test(request.clientSoftwareName) || !softwareNamePattern.test(request.clientSoftwareVersion)) {
         return { errorCode: 42 };
       }
       connection.state = { clientSoftware: { name: request.clientSoftwareName, version: request.clientSoftwareVersion } };
     }
-    const features = broker.metadata.image.features;
+    const features = node.metadata.image.features;
     // This one lives in the quorum's own control records.
-    const { kRaftVersion } = broker.quorum;
+    const { kRaftVersion } = node.quorum;
     const kraftVersion = kRaftVersion > 0 ? [[kraftVersionFeature, kRaftVersion] as const] : [];
     return {
       apiKeys: advertised(table()),
-      supportedFeatures: [...broker.supportedFeatures]
+      supportedFeatures: [...node.supportedFeatures]
         .filter(([, { min }]) => apiVersion >= 4 || min > 0)
         .map(([name, { min, max }]) => ({ name, minVersion: min, maxVersion: max })),
-      finalizedFeaturesEpoch: broker.metadata.appliedOffset,
+      finalizedFeaturesEpoch: node.metadata.appliedOffset,
       finalizedFeatures: [...features, ...kraftVersion].map(([name, level]) => ({
         name,
         maxVersionLevel: level,
@@ -39,11 +41,11 @@ export function apiVersionsHandler(table: () => Iterable<Handler>): Handler {
       })),
       zkMigrationReady: false,
     };
-  }) as Handler;
+  }) as unknown as Handler<object, object, NodeContext>;
 }
 
 /** By API key. */
-export function advertised(handlers: Iterable<Handler>): { apiKey: number; minVersion: number; maxVersion: number }[] {
+export function advertised(handlers: Iterable<Served>): { apiKey: number; minVersion: number; maxVersion: number }[] {
   return [...handlers]
     .map((served) => ({
       apiKey: served.api.apiKey,

@@ -1,13 +1,17 @@
 import {
+  AllocateProducerIds,
   AlterClientQuotas,
+  AlterPartition,
   AlterPartitionReassignments,
   AlterUserScramCredentials,
   type Api,
+  AssignReplicasToDirs,
+  BrokerHeartbeat,
+  BrokerRegistration,
+  ControllerRegistration,
   CreatePartitions,
   CreateTopics,
   DeleteTopics,
-  DescribeClientQuotas,
-  DescribeUserScramCredentials,
   ElectLeaders,
   KafkaError,
   ListPartitionReassignments,
@@ -17,12 +21,17 @@ import {
   ZERO_UUID,
 } from '@ottla/protocol';
 import { operationOf } from '../controller/controller-operations.ts';
-import { type Failure, type Handler, handler } from './handler.ts';
+import { type ControllerContext, type ControllerHandler, type Failure, type Handler, handler } from './handler.ts';
 
 const REQUEST_TIMED_OUT = new KafkaError('REQUEST_TIMED_OUT').code;
 
-/** The APIs that the controller decides alone: their handlers only take the request there. */
-export const controllerHandlers: readonly Handler[] = [
+type ControllerApi = {
+  readonly api: Api;
+  readonly failed: ((failure: Failure, request: object) => Writable<object>) | undefined;
+};
+
+/** The APIs that the controller decides alone. */
+const controllerApis: readonly ControllerApi[] = [
   decided(CreateTopics, (failure, { topics }) => ({ topics: topics.map(({ name }) => ({ name, ...told(failure) })) })),
   decided(DeleteTopics, (failure, { topics, topicNames }) => ({
     responses: [...topics, ...topicNames.map((name) => ({ name, topicId: ZERO_UUID }))].map(({ name, topicId }) => ({
@@ -42,29 +51,48 @@ export const controllerHandlers: readonly Handler[] = [
   decided(AlterPartitionReassignments),
   decided(ListPartitionReassignments),
   decided(AlterClientQuotas, (failure, { entries }) => ({ entries: entries.map(({ entity }) => ({ ...failure, entity })) })),
-  decided(DescribeClientQuotas, (failure) => ({ ...failure, entries: null })),
   decided(AlterUserScramCredentials, (failure, { deletions, upsertions }) => ({
     results: [...new Set([...deletions, ...upsertions].map(({ name }) => name))].map((user) => ({ user, ...failure })),
   })),
-  decided(DescribeUserScramCredentials),
   decided(UpdateFeatures),
   decided(UnregisterBroker),
+];
+
+/** What nodes of the cluster ask, and nobody else. */
+const controllersOwnApis = [
+  BrokerRegistration,
+  BrokerHeartbeat,
+  ControllerRegistration,
+  AlterPartition,
+  AllocateProducerIds,
+  AssignReplicasToDirs,
+] as unknown as readonly Api[];
+
+/** On a broker their handlers only take the request to the active controller. */
+export const forwardedHandlers: readonly Handler[] = controllerApis.map(({ api, failed }) =>
+  handler(api, (request, context) => context.broker.channel.forward(api, request, context), failed),
+);
+
+export const decidedHandlers: readonly ControllerHandler[] = [
+  ...controllerApis.map(({ api, failed }) => decidedHandler(api, failed)),
+  ...controllersOwnApis.map((api) => decidedHandler(api)),
 ];
 
 function decided<Request extends object, Response extends object>(
   api: Api<Request, Response>,
   failed?: (failure: Failure, request: Request) => Writable<Response>,
-): Handler {
+): ControllerApi {
+  return { api, failed } as unknown as ControllerApi;
+}
+
+function decidedHandler(api: Api, failed?: ControllerApi['failed']): ControllerHandler {
   const { decide } = operationOf(api);
-  return handler<Request, Response>(
+  return handler(
     api,
-    (request, { broker, apiVersion }) =>
-      broker.controller.submit(
-        (controller, context) => decide(controller, request, context, broker.operationRules),
-        apiVersion,
-      ) as Promise<Writable<Response>>,
+    (request: object, { controller: { controller, rules }, apiVersion }: ControllerContext) =>
+      controller.submit((decider, context) => decide(decider, request, context, rules), apiVersion),
     failed,
-  ) as unknown as Handler;
+  );
 }
 
 /** Of a timeout the code says it all. */

@@ -1,6 +1,6 @@
 import { DescribeCluster, KafkaError } from '@ottla/protocol';
 import { clusterOperations, OPERATIONS_NOT_ASKED } from '../authorized-operations.ts';
-import { handler } from './handler.ts';
+import { handler, type NodeContext } from './handler.ts';
 
 const BROKERS = 1;
 const CONTROLLERS = 2;
@@ -28,14 +28,14 @@ export const describeCluster = handler(DescribeCluster, (request, { broker, conn
 });
 
 /** The same on a controller's listener: the nodes are the controllers, and the controller is the one that leads. */
-export const describeControllers = handler(DescribeCluster, (request, { broker, connection }) => {
+export const describeControllers = handler(DescribeCluster, (request, { node, connection }: NodeContext) => {
   requireEndpointType(request.endpointType, CONTROLLERS);
   return {
     errorCode: 0,
     endpointType: CONTROLLERS,
-    clusterId: broker.clusterId,
-    controllerId: broker.quorum.leaderAndEpoch.leaderId ?? -1,
-    brokers: [...broker.metadata.image.controllers.values()].flatMap(({ id, endpoints }) => {
+    clusterId: node.clusterId,
+    controllerId: node.quorum.leaderAndEpoch.leaderId ?? -1,
+    brokers: [...node.metadata.image.controllers.values()].flatMap(({ id, endpoints }) => {
       const endpoint = endpoints.find(({ name }) => name === connection.listenerName);
       return endpoint ? [{ brokerId: id, host: endpoint.host, port: endpoint.port, rack: null }] : [];
     }),

@@ -15,7 +15,7 @@ import {
   KafkaError,
   type Writable,
 } from '@ottla/protocol';
-import { handler, orFailure, type RequestContext } from './handler.ts';
+import { handler, type NodeContext, orFailure } from './handler.ts';
 
 type Resource = DescribeConfigsRequest['resources'][number];
 type Result = NonNullable<Writable<DescribeConfigsResponse>['results']>[number];
@@ -30,7 +30,7 @@ const MAX_DESCRIBED_CONFIGS = 200_000;
  * DescribeConfigs: the values in force for a topic, broker, logger, group or client metrics subscription, and where each comes from.
  * v1 synonyms; v3 types and documentation (KIP-569)
  */
-export const describeConfigs = handler(DescribeConfigs, (request, context): Writable<DescribeConfigsResponse> => {
+export const describeConfigs = handler(DescribeConfigs, (request, context: NodeContext): Writable<DescribeConfigsResponse> => {
   const described = new Map<string, DescribedConfig[]>();
   let configsLeft = MAX_DESCRIBED_CONFIGS;
   return {
@@ -75,10 +75,10 @@ function wanted(
 /** All configs of a resource. What was described for this request before is taken from `known`: it is costly, and may be asked for often. */
 function configsOf(
   { resourceType, resourceName }: Resource,
-  { broker }: RequestContext,
+  { node }: NodeContext,
   known: Map<string, DescribedConfig[]>,
 ): DescribedConfig[] {
-  const { configs } = broker.metadata.image;
+  const { configs } = node.metadata.image;
   const once = (name: string, describe: () => DescribedConfig[]): DescribedConfig[] => {
     const key = `${resourceType}:${name}`;
     const described = known.get(key) ?? describe();
@@ -93,22 +93,22 @@ function configsOf(
   switch (resourceType) {
     case configResource.topic:
       checkTopicName(resourceName);
-      if (!broker.metadata.hasTopic(resourceName)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '');
-      return onceIfPlain((own) => describeTopic(own, broker.config.state));
+      if (!node.metadata.hasTopic(resourceName)) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', '');
+      return onceIfPlain((own) => describeTopic(own, node.config.state));
     case configResource.broker:
       if (resourceName === '') return once('', () => describeDefaultBroker(configs.of(resourceType, '')));
-      requireThisBroker(resourceName, `${broker.nodeId} or empty string,`, broker.nodeId);
-      return once('this', () => describeBroker(broker.config.state));
+      requireThisBroker(resourceName, `${node.nodeId} or empty string,`, node.nodeId);
+      return once('this', () => describeBroker(node.config.state));
     case configResource.brokerLogger:
       if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Broker id must not be empty');
-      requireThisBroker(resourceName, `${broker.nodeId}`, broker.nodeId);
-      return once('', () => broker.loggers.describe());
+      requireThisBroker(resourceName, `${node.nodeId}`, node.nodeId);
+      return once('', () => node.loggers.describe());
     case configResource.clientMetrics:
       if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Client metrics subscription name must not be empty');
       return onceIfPlain(describeClientMetrics);
     case configResource.group:
       if (resourceName === '') throw new KafkaError('INVALID_REQUEST', 'Group name must not be empty');
-      return onceIfPlain((own) => describeGroup(own, broker.config.state));
+      return onceIfPlain((own) => describeGroup(own, node.config.state));
     default:
       throw new KafkaError('INVALID_REQUEST', `Unsupported resource type: ${resourceType}`);
   }

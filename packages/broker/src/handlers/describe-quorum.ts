@@ -1,7 +1,7 @@
 import { DescribeQuorum, type DescribeQuorumResponse, KafkaError, type Writable } from '@ottla/protocol';
 import type { ReplicaDescription } from '@ottla/raft';
 import { metadataTopic } from '../quorum/index.ts';
-import { handler, type RequestContext } from './handler.ts';
+import { handler, type NodeContext } from './handler.ts';
 
 const UNKNOWN_TOPIC_OR_PARTITION = new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
 
@@ -11,9 +11,9 @@ const UNKNOWN_TOPIC_OR_PARTITION = new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
  */
 export const describeQuorum = handler(
   DescribeQuorum,
-  (request, context): Writable<DescribeQuorumResponse> => {
-    const { broker, apiVersion } = context;
-    const quorum = broker.quorum.describe();
+  (request, context: NodeContext): Writable<DescribeQuorumResponse> => {
+    const { node, apiVersion } = context;
+    const quorum = node.quorum.describe();
     const isMetadata = (topic: string, index: number): boolean => topic === metadataTopic && index === 0;
     const asked = request.topics.flatMap(({ topicName, partitions }) =>
       partitions.map(({ partitionIndex }) => isMetadata(topicName, partitionIndex)),
@@ -46,7 +46,7 @@ export const describeQuorum = handler(
           : [],
     };
   },
-  (failure: { errorCode: number; errorMessage: string | null }, _request: unknown, { apiVersion }: RequestContext) => ({
+  (failure: { errorCode: number; errorMessage: string | null }, _request: unknown, { apiVersion }: NodeContext) => ({
     errorCode: failure.errorCode,
     errorMessage: apiVersion >= 2 ? failure.errorMessage : null,
   }),

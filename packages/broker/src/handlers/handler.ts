@@ -1,10 +1,15 @@
 import type { ServerConnection } from '@ottla/network';
 import { type Api, errorCodeOf, KafkaError, type Writable } from '@ottla/protocol';
 import type { BrokerParts } from '../broker-parts.ts';
+import type { ControllerParts } from '../controller-parts.ts';
+import type { NodeParts } from '../node-parts.ts';
 
-/** Who asked, and how: what a handler may want to know besides the request itself. */
-export type RequestContext = {
-  readonly broker: BrokerParts;
+/** What a controller's listener serves. */
+export type ControllerHandler = Handler<object, object, ControllerContext>;
+
+/** Who asked, and how: what a handler may want to know besides the request itself, on a listener of any kind. */
+export type NodeContext = {
+  readonly node: NodeParts;
   readonly connection: ServerConnection;
   readonly apiVersion: number;
   readonly correlationId: number;
@@ -12,6 +17,12 @@ export type RequestContext = {
   /** Where a handler leaves what is to be called once its answer has left, or never will: the answer's memory is only borrowed. */
   readonly releases: (() => void)[];
 };
+
+/** On a listener for clients. */
+export type RequestContext = NodeContext & { readonly broker: BrokerParts };
+
+/** On a controller's listener. */
+export type ControllerContext = NodeContext & { readonly controller: ControllerParts };
 
 /** `null`: the request is not answered (Produce with acks=0). */
 export type Answer<Response> = Writable<Response> | null;
@@ -32,14 +43,14 @@ export abstract class TurnAnswer<Response> {
 
 export type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
 
-export type Handler<Request = object, Response = object> = {
+export type Handler<Request = object, Response = object, Context = RequestContext> = {
   readonly api: Api<Request, Response>;
   readonly handle: (
     request: Request,
-    context: RequestContext,
+    context: Context,
   ) => Answer<Response> | TurnAnswer<Response> | Promise<Answer<Response> | LateAnswer<Response>>;
   /** The answer when `handle` throws: the error in each place where this API carries one. Without it, at the top. */
-  readonly failed?: (failure: Failure, request: Request, context: RequestContext) => Answer<Response>;
+  readonly failed?: (failure: Failure, request: Request, context: Context) => Answer<Response>;
 };
 
 /**
@@ -47,11 +58,11 @@ export type Handler<Request = object, Response = object> = {
  * Without `failed`, a thrown error becomes the answer's top-level `errorCode` and `errorMessage`; where it has none, the connection is
  * closed.
  */
-export function handler<Request, Response>(
+export function handler<Request, Response, Context extends NodeContext = RequestContext>(
   api: Api<Request, Response>,
-  handle: Handler<Request, Response>['handle'],
-  failed?: Handler<Request, Response>['failed'],
-): Handler<Request, Response> {
+  handle: Handler<Request, Response, Context>['handle'],
+  failed?: Handler<Request, Response, Context>['failed'],
+): Handler<Request, Response, Context> {
   return { api, handle, ...(failed ? { failed } : {}) };
 }
 
@@ -71,6 +82,6 @@ export function orFailure<Result>(answer: () => Result, failed: (failure: Failur
 }
 
 /** The newest version that is served: a version that Kafka still calls unstable is not. */
-export function highestServed({ api }: Handler): number {
+export function highestServed({ api }: Pick<Handler, 'api'>): number {
   return api.latestVersionUnstable ? api.maxVersion - 1 : api.maxVersion;
 }

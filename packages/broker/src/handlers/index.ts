@@ -1,10 +1,15 @@
-import { alterConfigs, incrementalAlterConfigs } from './alter-configs.ts';
+import {
+  alterConfigs,
+  alterConfigsOnController,
+  incrementalAlterConfigs,
+  incrementalAlterConfigsOnController,
+} from './alter-configs.ts';
 import { alterReplicaLogDirs } from './alter-replica-log-dirs.ts';
 import { advertised, apiVersionsHandler } from './api-versions.ts';
 import { classicGroupHandlers } from './classic-groups.ts';
 import { clientTelemetryHandlers } from './client-telemetry.ts';
 import { consumerGroupHandlers } from './consumer-groups.ts';
-import { controllerHandlers } from './controller-apis.ts';
+import { decidedHandlers, forwardedHandlers } from './controller-apis.ts';
 import { deleteRecords } from './delete-records.ts';
 import { describeCluster, describeControllers } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
@@ -12,10 +17,11 @@ import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
 import { describeQuorum } from './describe-quorum.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
+import { describeClientQuotas, describeUserScramCredentials } from './described-identities.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { groupHandlers } from './groups.ts';
-import type { Handler } from './handler.ts';
+import type { ControllerHandler, Handler } from './handler.ts';
 import { initProducerId } from './init-producer-id.ts';
 import { listConfigResources } from './list-config-resources.ts';
 import { listOffsets } from './list-offsets.ts';
@@ -50,7 +56,9 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     ...streamsGroupHandlers,
     ...shareGroupHandlers,
     ...shareStateHandlers,
-    ...controllerHandlers,
+    ...forwardedHandlers,
+    describeClientQuotas,
+    describeUserScramCredentials,
     ...securityDisabledHandlers,
     shareFetch,
     shareAcknowledge,
@@ -74,20 +82,24 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
   return table.set(apiVersions.api.apiKey, apiVersions);
 }
 
-/** What a controller's listener serves: those of the same handlers that speak for the cluster, not for one broker's replicas. */
-export function controllerListenerHandlers(): ReadonlyMap<number, Handler> {
-  const table = new Map(
-    [...brokerHandlers(noOptionalApis)].filter(([, { api }]) => api.listeners.includes('controller') && !brokersOwn.has(api)),
-  );
-  table.set(describeControllers.api.apiKey, describeControllers as unknown as Handler);
-  const apiVersions = apiVersionsHandler(() => table.values());
+/** Everything that a controller's listener serves, by API key. */
+export function controllerHandlers(): ReadonlyMap<number, ControllerHandler> {
+  const served = [
+    ...decidedHandlers,
+    describeUserScramCredentials,
+    ...securityDisabledHandlers,
+    describeControllers,
+    describeConfigs,
+    incrementalAlterConfigsOnController,
+    alterConfigsOnController,
+    describeQuorum,
+  ] as unknown as readonly ControllerHandler[];
+  const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
+  const apiVersions: ControllerHandler = apiVersionsHandler(() => table.values());
   return table.set(apiVersions.api.apiKey, apiVersions);
 }
 
-/** On a controller's listener these are between voters and replicas of the metadata log, of which there are none besides this node. */
-const brokersOwn: ReadonlySet<object> = new Set([fetch.api]);
-
 /** What a listener of this release advertises, in the order of the API keys. */
 export function servedVersions(listener: 'broker' | 'controller', optional: OptionalApis = noOptionalApis) {
-  return advertised((listener === 'broker' ? brokerHandlers(optional) : controllerListenerHandlers()).values());
+  return advertised(listener === 'broker' ? brokerHandlers(optional).values() : controllerHandlers().values());
 }

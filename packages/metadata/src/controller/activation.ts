@@ -14,12 +14,13 @@ export function activate(
   state: ControllerState,
   bootstrapRecords: readonly MetadataRecord[],
   { nowMs }: DecisionContext,
+  { ownBrokerIsDead }: { readonly ownBrokerIsDead: boolean },
 ): Decision<null> {
   const { image, sessions, settings } = state;
-  // Whoever was alive for the previous controller has a whole session's time to find this one. The broker of this very process is
-  // only about to register, so the one of its id that is still in the log is dead: waiting for its session would be in vain.
+  // Whoever was alive for the previous controller has a whole session's time to find this one. A broker of this very process that is
+  // only about to register is a new one, and the one of its id that is still in the log is dead: waiting for its session would be in vain.
   for (const broker of image.brokers.values()) {
-    if (!broker.fenced && broker.id !== settings.nodeId) sessions.touch(broker.id, broker.epoch, nowMs);
+    if (!broker.fenced && !(ownBrokerIsDead && broker.id === settings.nodeId)) sessions.touch(broker.id, broker.epoch, nowMs);
   }
   if (image.features.hasMetadataVersion) return { records: abortion(state), response: null };
   if (image.openTransaction) return { records: [...abortion(state), ...bootstrap(state, bootstrapRecords)], response: null };

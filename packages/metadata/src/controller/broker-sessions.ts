@@ -33,6 +33,12 @@ export class BrokerSessions {
     this.#shutdownOffsets.delete(brokerId);
   }
 
+  /** Where brokers registered is in the log, and is not forgotten. */
+  clear(): void {
+    this.#sessions.clear();
+    this.#shutdownOffsets.clear();
+  }
+
   isValid(brokerId: number, brokerEpoch: number, nowMs: number): boolean {
     const session = this.#sessions.get(brokerId);
     return session?.brokerEpoch === brokerEpoch && nowMs - session.lastContactMs <= this.#timeoutMs;

@@ -72,16 +72,34 @@ export class Controller {
     if (record.type === 'UnregisterBrokerRecord') sessions.unregistered(record.value.brokerId);
   }
 
-  /** Starts again from what is committed, which `records` tell: what was replayed since could not be written. */
+  /**
+   * Starts again from what `records` tell: what is committed, where what was replayed since could not be, or a snapshot. Where each broker
+   * registered is known from then on, but for those that have done so since.
+   */
   restore(records: Iterable<MetadataRecord>, offset: number): void {
+    const before = this.#state.image;
     const image = new MetadataImage();
     for (const record of records) image.replay(record, offset);
     this.#state = { ...this.#state, image };
+    const { sessions } = this.#state;
+    for (const id of before.brokers.keys()) if (!image.brokers.has(id)) sessions.unregistered(id);
+    for (const { id, epoch } of image.brokers.values())
+      if (before.brokers.get(id)?.epoch !== epoch) sessions.registered(id, Math.max(epoch, 0));
   }
 
   /** The first thing an active controller does. `bootstrapRecords` are for an empty log. */
-  activate(bootstrapRecords: readonly MetadataRecord[], context: DecisionContext): Decision<null> {
-    return activate(this.#state, bootstrapRecords, context);
+  activate(
+    bootstrapRecords: readonly MetadataRecord[],
+    context: DecisionContext,
+    { ownBrokerIsDead = true }: { readonly ownBrokerIsDead?: boolean } = {},
+  ): Decision<null> {
+    return activate(this.#state, bootstrapRecords, context, { ownBrokerIsDead });
+  }
+
+  /** Another decides from now on: who was heard of when, and which work is due, is its affair. */
+  resign(): void {
+    this.#state.sessions.clear();
+    this.#tasks.clear();
   }
 
   /** This process was busy or asleep for so long and heard no heartbeat, its own broker's least of all: nobody is fenced for that. */

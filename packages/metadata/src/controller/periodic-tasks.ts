@@ -25,6 +25,11 @@ export class PeriodicTasks {
     for (const task of this.#tasks) if (task.name === name) task.dueMs = Math.min(task.dueMs, dueMs);
   }
 
+  /** As if nothing had been asked yet. */
+  clear(): void {
+    for (const task of this.#tasks) task.dueMs = Number.NaN;
+  }
+
   nextDueMs(): number {
     return Math.min(Number.POSITIVE_INFINITY, ...this.#tasks.map(({ dueMs }) => dueMs));
   }

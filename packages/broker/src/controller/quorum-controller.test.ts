@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Controller } from '@ottla/metadata';
-import type { Runtime } from '@ottla/runtime';
+import { type Runtime, silentLogger } from '@ottla/runtime';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
-import { ActiveController, type MetadataLog } from './active-controller.ts';
+import { type MetadataLog, QuorumController } from './quorum-controller.ts';
 
 test('a controller that was held up tells so before it judges who has been silent', () => {
   let nowMs = 1_000;
@@ -14,10 +14,12 @@ test('a controller that was held up tells so before it judges who has been silen
       told.push('tick');
       return { records: [], wakeAtMs: nowMs + 400 };
     },
+    activate: () => ({ records: [], response: null }),
     overslept: (ms: number, now: number) => void told.push(`overslept ${ms} at ${now}`),
   } as unknown as Controller;
   const runtime = {
     clock: { nowMs: () => nowMs },
+    logger: silentLogger,
     timers: {
       after: (_ms: number, callback: () => void) => {
         wake = callback;
@@ -25,8 +27,17 @@ test('a controller that was held up tells so before it judges who has been silen
       },
     },
   } as unknown as Runtime;
-  const around = { log: { nextOffset: 0 } as MetadataLog, metadata: {} as ClusterMetadata, onFatal: () => assert.fail() };
-  new ActiveController({ controller, runtime, ...around }).start();
+  const quorumController = new QuorumController({
+    controller,
+    runtime,
+    nodeId: 1,
+    log: { nextOffset: 0 } as MetadataLog,
+    metadata: {} as ClusterMetadata,
+    bootstrap: [],
+    hasRegisteredBroker: () => false,
+    onFatal: () => assert.fail(),
+  });
+  quorumController.leaderChanged({ leaderId: 1, leaderEpoch: 1 });
   nowMs += 410;
   wake();
   nowMs += 400 + 11_000;
