@@ -9,6 +9,7 @@ import type { NodeParts } from './node-parts.ts';
 import type { ProducerIds } from './producer-ids.ts';
 import type { Partitions } from './replication/partitions.ts';
 import type { ReplicaMoves } from './replication/replica-moves.ts';
+import type { Replication } from './replication/replication.ts';
 import type { SharePersister } from './sharing/share-persister.ts';
 import type { Sharing } from './sharing/sharing.ts';
 import type { ClientMetricsFiles } from './telemetry/client-metrics-files.ts';
@@ -25,6 +26,7 @@ export type BrokerParts = NodeParts & {
   readonly partitions: Partitions;
   readonly produceTurn: ProduceTurn;
   readonly moves: ReplicaMoves;
+  readonly replication: Replication;
   readonly fetchSessions: FetchSessionCache;
   readonly groups: GroupCoordinatorService;
   readonly shareState: ShareCoordinatorService;

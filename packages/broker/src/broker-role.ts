@@ -1,4 +1,4 @@
-import { metadataLogDirectory, type ParsedBrokerConfig } from '@ottla/metadata';
+import { metadataLogDirectory, type ParsedBrokerConfig, resolveListeners } from '@ottla/metadata';
 import { AllocateProducerIds, CreateTopics, errorOfCode, type Uuid } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import { LogCleaner, type LogManager } from '@ottla/storage';
@@ -25,6 +25,7 @@ import { DirectoryAssignments } from './replication/directory-assignments.ts';
 import { Partitions } from './replication/partitions.ts';
 import { ReplicaMoves } from './replication/replica-moves.ts';
 import { ReplicaPublisher } from './replication/replica-publisher.ts';
+import { Replication } from './replication/replication.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 import { DeadLetterTopic } from './sharing/dead-letter-topic.ts';
 import { groupSharing } from './sharing/group-sharing.ts';
@@ -67,7 +68,7 @@ export class BrokerRole {
     settings.onChange(() => {
       logManager.producerIdExpirationMs = settings.get('producer.id.expiration.ms');
     });
-    const partitions = new Partitions();
+    const partitions = new Partitions(metadata);
     const ids = producerIds(runtime, channel, nodeId, () => this.brokerEpoch);
     const coordinatorRuntime = { ...runtime, logger: loggers.logger('coordinator') };
     const { transactions, markers, verifier } = transactionParts({
@@ -140,6 +141,17 @@ export class BrokerRole {
       logger: runtime.logger,
       maxBytesPerSecond: () => settings.moveBytesPerSecond,
     });
+    const replication = new Replication({
+      brokerId: nodeId,
+      brokerEpoch: () => this.brokerEpoch,
+      interBrokerListener: resolveListeners(config, parsed.properties).interBrokerListenerName,
+      settings,
+      metadata,
+      channel,
+      partitions,
+      onTruncated: (partition, offset) => moves.onTruncated(partition, offset),
+      runtime: { ...runtime, logger: loggers.logger('replication') },
+    });
     const clientMetrics = openClientMetrics(runtime, config, metadata);
     this.parts = {
       ...node,
@@ -148,6 +160,7 @@ export class BrokerRole {
       partitions,
       produceTurn: new ProduceTurn(runtime.logger),
       moves,
+      replication,
       fetchSessions: new FetchSessionCache({ ...runtime, slots: config['max.incremental.fetch.session.cache.slots'] }),
       groups,
       shareState,
@@ -172,7 +185,7 @@ export class BrokerRole {
   /** Registers, brings the replicas to what the metadata says, and resolves when clients may come. */
   async join(): Promise<void> {
     const { parsed, logManager, onFatal } = this.#options;
-    const { runtime, metadata, config: settings, moves } = this.parts;
+    const { runtime, metadata, config: settings, moves, replication } = this.parts;
     await this.#lifecycle.register();
     const publisher = replicaPublisher(this.parts, this.#assignments);
     onDirectoryFailures({
@@ -188,6 +201,7 @@ export class BrokerRole {
     cordonDirectories(settings, logManager, this.#lifecycle, runtime);
     publisher.publishAll(metadata.image);
     metadata.onChange((delta, image) => publisher.publish(delta, image));
+    replication.start();
     await this.#lifecycle.unfence();
     if (settings.get('log.cleaner.enable')) this.#cleaner.start();
   }
@@ -210,7 +224,7 @@ export class BrokerRole {
 
   /** Whatever is under way here is refused, and nothing more is begun. */
   stop(): void {
-    const { transactions, groups, sharing, shareState, moves } = this.parts;
+    const { transactions, groups, sharing, shareState, moves, replication } = this.parts;
     this.#lifecycle.fallSilent();
     transactions.shutdown();
     groups.shutdown();
@@ -218,6 +232,7 @@ export class BrokerRole {
     this.#sharePersister.shutdown();
     shareState.shutdown();
     moves.stop();
+    replication.stop();
     this.#assignments.stop();
   }
 
@@ -246,7 +261,7 @@ function logCleaner({ runtime, loggers, logManager, moves, config }: BrokerParts
 }
 
 function replicaPublisher(
-  { nodeId, config, logManager, partitions, moves, groups, shareState, transactions, runtime }: BrokerParts,
+  { nodeId, config, logManager, partitions, moves, replication, groups, shareState, transactions, runtime }: BrokerParts,
   assignments: DirectoryAssignments,
 ): ReplicaPublisher {
   const coordinators = new Map<string, GroupCoordinatorService | ShareCoordinatorService | TransactionCoordinatorService>([
@@ -261,6 +276,7 @@ function replicaPublisher(
     partitions,
     assignments,
     moves,
+    replication,
     logger: runtime.logger,
     timers: runtime.timers,
     clock: runtime.clock,

@@ -76,10 +76,18 @@ export class BrokerSettings {
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
   }
 
-  /** replica.alter.log.dirs.io.max.bytes.per.second, which only exists as a dynamic config; Infinity when it is not set. */
   get moveBytesPerSecond(): number {
+    return this.replicationRate('replica.alter.log.dirs.io.max.bytes.per.second');
+  }
+
+  /** Bytes a second, by a config that only exists as a dynamic one; Infinity when it is not set. */
+  replicationRate(
+    name:
+      | 'replica.alter.log.dirs.io.max.bytes.per.second'
+      | 'leader.replication.throttled.rate'
+      | 'follower.replication.throttled.rate',
+  ): number {
     const { dynamicDefault, dynamicBroker } = this.layers;
-    const name = 'replica.alter.log.dirs.io.max.bytes.per.second';
     const text = (dynamicBroker.get(name) ?? dynamicDefault.get(name))?.trim();
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : Number.POSITIVE_INFINITY;
   }

@@ -12,4 +12,5 @@ export { BorrowedParts, type LateResponse, type Reply, type Response, type Respo
 export { FrameBuffers } from './frame-buffers.ts';
 export { FrameCutter, FrameSizeError } from './frame-cutter.ts';
 export { type FrameParts, packFrames } from './outgoing-frames.ts';
+export { type RateWindows, SampledRate } from './sampled-rate.ts';
 export { type ConnectionLimits, REPLIES_LATER, type RequestHandler, type ServerConnection } from './server-connection.ts';

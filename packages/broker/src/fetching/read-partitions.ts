@@ -21,6 +21,8 @@ export type PartitionData = {
   /** Set where a request that came to the wrong place should go. */
   readonly currentLeader?: { leaderId: number; leaderEpoch: number };
   readonly divergingEpoch?: { epoch: number; endOffset: number };
+  /** A replica nearer to the reader, who should go there: nothing was read. */
+  readonly preferredReadReplica?: number;
 };
 
 export type ReadRules = {
@@ -29,15 +31,24 @@ export type ReadRules = {
   readonly maxBytes: number;
   /** The id of the broker that follows, or below zero for a consumer. */
   readonly replicaId: number;
+  /** Of a broker that follows, if it says. */
+  readonly replicaEpoch?: number;
+  /** A reader that knows of KIP-392 is served by followers too. */
+  readonly fromAnyReplica?: boolean;
+  /** Where a reader had better read, if not here. */
+  readonly preferredReplica?: ((partition: Partition, fetchOffset: number) => number | undefined) | undefined;
+  /** The partition gives nothing now, for this reader has had as much as he may. */
+  readonly isThrottled?: ((partition: Partition) => boolean) | undefined;
   /** Where each read leaves what is to be called when nobody looks at its records any more, also when a later one fails. */
   readonly releases: Release[];
 };
 
 /** Of a partition that a session follows: its fetcher has all that there is, and knows it. */
-function isKnown(partitions: Partitions, asked: SessionPartition, { bound, replicaId }: ReadRules): boolean {
-  if (asked.topic === undefined || replicaId >= 0) return false;
+function isKnown(partitions: Partitions, asked: SessionPartition, { bound, replicaId, replicaEpoch = -1 }: ReadRules): boolean {
+  if (asked.topic === undefined) return false;
   const partition = partitions.get(asked.topic, asked.index);
   if (!partition?.isLeader || asked.fetchOffset !== partition.endOffsetFor(bound)) return false;
+  if (replicaId >= 0 && !partition.hasFollower(replicaId, replicaEpoch)) return false;
   if (asked.currentLeaderEpoch !== -1 && asked.currentLeaderEpoch !== partition.leaderEpoch) return false;
   if (asked.topicId !== ZERO_UUID && asked.topicId !== partition.topicId) return false;
   if (asked.lastFetchedEpoch >= 0 && asked.lastFetchedEpoch !== partition.log.latestEpoch) return false;
@@ -82,11 +93,13 @@ export function readPartitions(
  */
 export function bytesReady(partitions: Partitions, asked: FetchPartition, rules: ReadRules, minBytes: number): number {
   try {
-    const partition = led(partitions, asked, rules);
+    const partition = served(partitions, asked, rules);
     if (divergence(partition, asked)) return Number.POSITIVE_INFINITY;
+    if (rules.preferredReplica?.(partition, asked.fetchOffset) !== undefined) return Number.POSITIVE_INFINITY;
     const { logStartOffset, logEndOffset } = partition.log;
     if (asked.fetchOffset < logStartOffset || asked.fetchOffset > logEndOffset) return Number.POSITIVE_INFINITY;
     if (asked.fetchOffset >= partition.endOffsetFor(rules.bound)) return 0;
+    if (rules.isThrottled?.(partition)) return 0;
     if (minBytes <= 1 || asked.maxBytes < 0) return minBytes;
     return partition.bytesToRead(asked.fetchOffset, asked.maxBytes, rules.bound);
   } catch {
@@ -103,14 +116,18 @@ function readPartition(
   minOneBatch: boolean,
 ): PartitionData {
   try {
-    const partition = led(partitions, asked, rules);
+    const partition = served(partitions, asked, rules);
     const offsets = {
       highWatermark: partition.highWatermark,
       lastStableOffset: partition.lastStableOffset,
       logStartOffset: partition.log.logStartOffset,
     };
+    const nothing = { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null };
+    const preferredReadReplica = rules.preferredReplica?.(partition, asked.fetchOffset);
+    if (preferredReadReplica !== undefined) return { ...nothing, preferredReadReplica };
     const divergingEpoch = divergence(partition, asked);
-    if (divergingEpoch) return { asked, errorCode: 0, ...offsets, records: EMPTY, abortedTransactions: null, divergingEpoch };
+    if (divergingEpoch) return { ...nothing, divergingEpoch };
+    if (rules.isThrottled?.(partition)) return nothing;
     if (maxBytes < 0 && asked.fetchOffset < partition.endOffsetFor(rules.bound))
       throw new KafkaError('UNKNOWN_SERVER_ERROR', `${maxBytes} bytes were asked for`);
     const read = partition.read(asked.fetchOffset, maxBytes, rules.bound, minOneBatch);
@@ -129,18 +146,45 @@ function readPartition(
   }
 }
 
+/**
+ * A follower's fetch acknowledges all before its offsets: noted when it comes, whatever becomes of its answer. What is not to be served says
+ * nothing; the read will meet the same, and tell.
+ */
+export function noteFollowerFetch(
+  partitions: Partitions,
+  asked: Iterable<FetchPartition>,
+  rules: ReadRules,
+  nowMs: number,
+): void {
+  const brokerEpoch = rules.replicaEpoch ?? -1;
+  for (const one of asked) {
+    try {
+      const partition = served(partitions, one, rules);
+      const { fetchOffset, logStartOffset } = one;
+      if (fetchOffset < partition.log.logStartOffset || fetchOffset > partition.log.logEndOffset) continue;
+      if (divergence(partition, one)) continue;
+      partition.onFollowerFetch(rules.replicaId, { fetchOffset, logStartOffset, brokerEpoch }, nowMs);
+    } catch (error) {
+      if (!(error instanceof KafkaError)) throw error;
+    }
+  }
+}
+
 /** The partition, if this broker may serve it. Throws what the reader is to be told. */
-function led(partitions: Partitions, asked: FetchPartition, { replicaId }: ReadRules): Partition {
+function served(
+  partitions: Partitions,
+  asked: FetchPartition,
+  { replicaId, replicaEpoch = -1, fromAnyReplica }: ReadRules,
+): Partition {
   const topic = asked.topic ?? partitions.topicName(asked.topicId);
   if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${asked.topicId}: refresh metadata`);
   const partition = partitions.require(topic, asked.index);
-  partition.requireLeader(asked.currentLeaderEpoch);
+  if (fromAnyReplica) partition.requireReplicaHere(asked.currentLeaderEpoch);
+  else partition.requireLeader(asked.currentLeaderEpoch);
   if (asked.topicId !== ZERO_UUID && partition.topicId !== asked.topicId) {
     throw new KafkaError('INCONSISTENT_TOPIC_ID', `${partition.name} has the id ${partition.topicId} now: refresh metadata`);
   }
-  if (replicaId >= 0) {
-    throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `broker ${replicaId} holds no replica of ${partition.name}`);
-  }
+  if (replicaId >= 0) partition.requireFollower(replicaId, replicaEpoch, asked.currentLeaderEpoch);
   return partition;
 }
 

@@ -7,22 +7,25 @@ import {
   partitionKey,
   type SessionPartition,
 } from '../fetching/fetch-session.ts';
-import { type PartitionData, readSessionPartitions } from '../fetching/read-partitions.ts';
+import { noteFollowerFetch, type PartitionData, readSessionPartitions } from '../fetching/read-partitions.ts';
 import { type Failure, failureOf, handler, LateAnswer, type RequestContext } from './handler.ts';
 
 type Answer = Writable<FetchResponse>;
 
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
+const CONSUMER = -1;
+const FIRST_VERSION_WITH_RACKS = 11;
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 const FIRST_VERSION_WITH_LEADER_HINTS = 16;
 
 /**
- * Fetch: records from partitions that this broker leads.
+ * Fetch: records from partitions that this broker leads, or follows (for consumers that know of it, KIP-392).
  * v4 isolationLevel: a read_committed reader sees up to the lastStableOffset, and the aborted transactions (KIP-98)
  * v7 sessions: a request names only what changed (KIP-227)
  * v9 currentLeaderEpoch fences a reader with stale metadata (KIP-320)
  * v10 tells a broker that the reader knows zstd (KIP-110); it is sent to older ones as well, as Kafka 4 does
+ * v11 rackId: the answer may send the reader to a replica nearer to it (KIP-392)
  * v12 lastFetchedEpoch: the answer tells where the reader's history diverges (KIP-595)
  * v13 topics by id (KIP-516)
  * v15 replicaState takes the place of replicaId (KIP-903)
@@ -32,7 +35,8 @@ export const fetch = handler(Fetch, answer, refused);
 function answer(request: FetchRequest, context: RequestContext): Answer | Promise<LateAnswer<FetchResponse>> {
   const { broker, apiVersion, connection } = context;
   const usesTopicIds = apiVersion >= FIRST_VERSION_WITH_TOPIC_IDS;
-  const replicaId = apiVersion >= 15 ? request.replicaState.replicaId : request.replicaId;
+  const { replicaId, replicaEpoch } =
+    apiVersion >= 15 ? request.replicaState : { replicaId: request.replicaId, replicaEpoch: -1 };
   if (request.isolationLevel !== READ_COMMITTED && request.isolationLevel !== READ_UNCOMMITTED)
     throw new KafkaError('UNKNOWN_SERVER_ERROR', `there is no isolation level ${request.isolationLevel}`);
   const changed = askedPartitions(request, context);
@@ -51,10 +55,13 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
           : ('highWatermark' as const),
     maxBytes: Math.min(request.maxBytes, serverMaxBytes),
     replicaId,
+    replicaEpoch,
+    ...readersRules(request, replicaId, context),
     releases: context.releases,
   };
   const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
   const finish = (answers: PartitionData[]): Answer => {
+    if (rules.isThrottled) for (const { asked, records } of answers) broker.replication.onSent(asked, records.length);
     if (session) return incrementalAnswer(session, answers, apiVersion);
     const created =
       start.kind === 'full' && start.create
@@ -68,10 +75,22 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
     return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers, apiVersion) };
   };
   const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
+  const asked = session ? resolved(session, context) : changed;
+  if (replicaId >= 0) noteFollowerFetch(broker.partitions, asked, rules, broker.runtime.clock.monotonicMs());
   const answers = session
-    ? readOrWait(around, resolved(session, context), rules, patience, readSessionPartitions)
+    ? readOrWait(around, asked as SessionPartition[], rules, patience, readSessionPartitions)
     : readOrWait(around, changed, rules, patience);
   return answers instanceof Promise ? answers.then((read) => new LateAnswer(() => finish(read()))) : finish(answers);
+}
+
+/** What holds for this one reader: a follower within its throttle, a consumer near some replica. */
+function readersRules(request: FetchRequest, replicaId: number, { broker, apiVersion, connection }: RequestContext) {
+  if (replicaId >= 0) return { isThrottled: broker.replication.leaderThrottle(replicaId) };
+  const isRackTold = apiVersion >= FIRST_VERSION_WITH_RACKS;
+  return {
+    fromAnyReplica: replicaId !== CONSUMER || isRackTold,
+    preferredReplica: isRackTold ? broker.replication.selectorFor(request.rackId, connection.listenerName) : undefined,
+  };
 }
 
 const NO_RECORDS = new Uint8Array(0);
@@ -140,7 +159,8 @@ function remember(known: SessionPartition, answer: PartitionData): boolean {
   // An error makes the next answer count as news, so that the fetcher hears of the recovery.
   known.sentHighWatermark = answer.errorCode === 0 ? answer.highWatermark : -1;
   known.sentLogStartOffset = answer.logStartOffset;
-  return moved || answer.errorCode !== 0 || answer.records.length > 0 || answer.divergingEpoch !== undefined;
+  if (moved || answer.errorCode !== 0 || answer.records.length > 0) return true;
+  return answer.divergingEpoch !== undefined || answer.preferredReadReplica !== undefined;
 }
 
 function byTopic(answers: readonly PartitionData[], apiVersion: number): Answer['responses'] {
@@ -158,6 +178,7 @@ function byTopic(answers: readonly PartitionData[], apiVersion: number): Answer[
       divergingEpoch: answer.divergingEpoch,
       currentLeader: apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? answer.currentLeader : undefined,
       abortedTransactions: answer.abortedTransactions,
+      preferredReadReplica: answer.preferredReadReplica,
       records: answer.records,
     });
   }

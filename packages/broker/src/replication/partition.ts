@@ -1,6 +1,17 @@
 import { KafkaError } from '@ottla/protocol';
 import { IoError } from '@ottla/runtime';
-import type { AbortedTransaction, AppendOptions, AppendResult, Log, LogRead } from '@ottla/storage';
+import {
+  type AbortedTransaction,
+  type AppendOptions,
+  type AppendResult,
+  type Log,
+  type LogRead,
+  UnexpectedOffsetError,
+} from '@ottla/storage';
+import type { AlterAnswer, SubmitAlteration } from './alter-partition-manager.ts';
+import type { IsrProposal } from './isr-state.ts';
+import { LeaderReplicas, type LeaderRules } from './leader-replicas.ts';
+import type { FollowerFetch } from './replica-progress.ts';
 
 /** What the metadata log says about a partition; see PartitionRecord and PartitionChangeRecord. */
 export type PartitionState = {
@@ -9,6 +20,25 @@ export type PartitionState = {
   readonly partitionEpoch: number;
   readonly replicas: readonly number[];
   readonly isr: readonly number[];
+};
+
+/** What a replica needs of the cluster around it. */
+export type ReplicationContext = LeaderRules & {
+  readonly monotonicMs: () => number;
+  readonly minInsyncReplicas: (topic: string) => number;
+  /** The broker is registered and not fenced. */
+  readonly isAlive: (brokerId: number) => boolean;
+  readonly alterPartition: SubmitAlteration;
+};
+
+/** A broker that no other replicates with. */
+const alone: ReplicationContext = {
+  monotonicMs: () => 0,
+  minInsyncReplicas: () => 1,
+  isAlive: () => false,
+  alterPartition: () => {},
+  activeBrokerEpoch: () => undefined,
+  maxLagMs: 0,
 };
 
 /** Below which offset a fetch may read. */
@@ -35,23 +65,34 @@ export class Partition {
   #log: Log;
   readonly #brokerId: number;
   readonly #onIoError: OnIoError;
+  readonly #cluster: ReplicationContext;
   /** The text of the failure that was told last, until an append succeeds. */
   #toldFailure: string | undefined;
   #state: PartitionState = { leader: -1, leaderEpoch: -1, partitionEpoch: -1, replicas: [], isr: [] };
+  /** Of the replicas on other brokers, while this one leads. Absent where there are none: then all that is written is committed. */
+  #leading: LeaderReplicas | undefined;
   #highWatermark: number;
+  /** The topic is gone, the disk failed, or the broker stops. */
+  #hasResigned = false;
   #hasStaged = false;
   #isCommitted = false;
   /** A set so that one that leaves costs nothing; absent while nobody waits. */
   #watchers: Set<PartitionWatcher> | undefined;
 
   /** Starts from the highWatermark that the log was opened with. `onIoError` is told when the disk fails an append or a read. */
-  constructor(identity: { topic: string; index: number; topicId: string; brokerId: number }, log: Log, onIoError: OnIoError) {
+  constructor(
+    identity: { topic: string; index: number; topicId: string; brokerId: number },
+    log: Log,
+    onIoError: OnIoError,
+    cluster: ReplicationContext = alone,
+  ) {
     this.topic = identity.topic;
     this.index = identity.index;
     this.topicId = identity.topicId;
     this.#brokerId = identity.brokerId;
     this.#log = log;
     this.#onIoError = onIoError;
+    this.#cluster = cluster;
     this.#highWatermark = log.highWatermark;
   }
 
@@ -88,17 +129,38 @@ export class Partition {
     return this.#state.leader === this.#brokerId;
   }
 
+  get replicas(): readonly number[] {
+    return this.#state.replicas;
+  }
+
+  /** The committed one. */
   get isr(): readonly number[] {
-    return this.#state.isr;
+    return this.#leading?.isr.committed ?? this.#state.isr;
+  }
+
+  /** What is known of the replicas on other brokers; undefined: this one does not lead, or there are none. */
+  get leading(): LeaderReplicas | undefined {
+    return this.#leading;
   }
 
   /** Takes over what the metadata log says now. */
   updateState(state: PartitionState): void {
+    const { leaderEpoch, partitionEpoch, replicas, isr } = state;
+    // An answer to AlterPartition was faster than the metadata log.
+    if (leaderEpoch === this.leaderEpoch && this.#leading && partitionEpoch < this.#leading.isr.partitionEpoch) return;
     this.#state = state;
+    this.#hasResigned = false;
     if (this.isLeader) {
-      if (state.leaderEpoch > this.log.latestEpoch) this.log.assignLeaderEpoch(state.leaderEpoch, this.log.logEndOffset);
+      const { logEndOffset } = this.log;
+      if (leaderEpoch > this.log.latestEpoch) this.log.assignLeaderEpoch(leaderEpoch, logEndOffset);
+      if (replicas.length > 1 || isr.length > 1) {
+        const nowMs = this.#cluster.monotonicMs();
+        const begins = { brokerId: this.#brokerId, leaderEpoch, partitionEpoch, replicas, isr, logEndOffset, nowMs };
+        if (this.#leading) this.#leading.update(begins);
+        else this.#leading = new LeaderReplicas(this.#cluster, begins);
+      } else this.#leading = undefined;
       this.#advanceHighWatermark();
-    }
+    } else this.#leading = undefined;
     this.#notify();
   }
 
@@ -111,6 +173,12 @@ export class Partition {
         `${this.name} is led by broker ${this.leader}: refresh metadata and retry there`,
       );
     }
+  }
+
+  /** For readers who may be served by any replica (KIP-392). Throws what `requireLeader` throws, when the replica is given up. */
+  requireReplicaHere(currentLeaderEpoch = -1): void {
+    if (this.#hasResigned) this.requireLeader(currentLeaderEpoch);
+    else this.requireEpoch(currentLeaderEpoch);
   }
 
   /** Throws FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH (KIP-320; -1 asks for no check). */
@@ -165,12 +233,21 @@ export class Partition {
 
   #requireEnoughReplicas(requiredAcks: number, minInsyncReplicas: number): void {
     this.requireLeader();
+    if (requiredAcks !== -1) return;
     const minimum = Math.min(minInsyncReplicas, this.#state.replicas.length);
-    if (requiredAcks !== -1 || this.#state.isr.length >= minimum) return;
+    const { isr } = this;
+    if (isr.length >= minimum) return;
     throw new KafkaError(
       'NOT_ENOUGH_REPLICAS',
-      `the isr of ${this.name} has ${this.#state.isr.length} members, min.insync.replicas asks for ${minimum}`,
+      `the isr of ${this.name} has ${isr.length} members, min.insync.replicas asks for ${minimum}`,
     );
+  }
+
+  /** What was committed a moment ago is in as many replicas as min.insync.replicas asks for, as far as the leader can tell. */
+  get hasEnoughReplicas(): boolean {
+    const leading = this.#leading;
+    if (!leading) return true;
+    return leading.isr.maximal.length >= leading.effectiveMinIsr(this.#cluster.minInsyncReplicas(this.topic));
   }
 
   /** Something waits for `commitStaged`. */
@@ -255,6 +332,15 @@ export class Partition {
     return this.log.logStartOffset;
   }
 
+  /** The smallest logStartOffset of the replicas whose brokers live: what is below is deleted everywhere (KIP-107). */
+  get lowWatermark(): number {
+    let lowest = this.log.logStartOffset;
+    if (!this.#leading) return lowest;
+    for (const { brokerId, logStartOffset } of this.#leading.others)
+      if (logStartOffset < lowest && this.#cluster.isAlive(brokerId)) lowest = logStartOffset;
+    return lowest;
+  }
+
   /** Tells `watcher` of each change that a waiting request may care about, until `unwatch`. */
   watch(watcher: PartitionWatcher): void {
     this.#watchers ??= new Set();
@@ -267,12 +353,21 @@ export class Partition {
 
   /** Resolves once the highWatermark is at `endOffset` or above; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
   whenCommitted(endOffset: number): Promise<void> {
-    if (this.#highWatermark >= endOffset) return Promise.resolve();
+    return this.#whileLeading(() => this.#highWatermark >= endOffset);
+  }
+
+  /** Resolves once all replicas have deleted what is below `offset`; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
+  whenDeletedEverywhere(offset: number): Promise<void> {
+    return this.#whileLeading(() => this.lowWatermark >= offset);
+  }
+
+  #whileLeading(isReached: () => boolean): Promise<void> {
     const { leaderEpoch } = this.#state;
+    if (this.isLeader && isReached()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const watcher: PartitionWatcher = {
         partitionChanged: () => {
-          if (this.#highWatermark >= endOffset) resolve();
+          if (this.isLeader && this.leaderEpoch === leaderEpoch && isReached()) resolve();
           else if (!this.isLeader || this.leaderEpoch !== leaderEpoch)
             reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
           else return;
@@ -286,15 +381,151 @@ export class Partition {
   /** The topic is being deleted, or the broker stops: whoever waits looks again and finds no leader here. */
   resign(): void {
     this.#state = { ...this.#state, leader: -1 };
+    this.#hasResigned = true;
+    this.#leading = undefined;
     this.#notify();
   }
 
-  // This release replicates to no other broker, so the isr's smallest end offset is known only when the isr is this broker alone.
-  #advanceHighWatermark(): void {
-    if (this.#state.isr.length !== 1 || this.#state.isr[0] !== this.#brokerId) return;
-    if (this.log.logEndOffset <= this.#highWatermark) return;
-    this.#highWatermark = this.log.logEndOffset;
+  /**
+   * Of a follower that fetches. Throws NOT_LEADER_OR_FOLLOWER, UNKNOWN_LEADER_EPOCH: it has no replica, this broker does not know of it yet, or
+   * it has restarted since.
+   */
+  requireFollower(brokerId: number, brokerEpoch: number, currentLeaderEpoch: number): void {
+    if (this.hasFollower(brokerId, brokerEpoch)) return;
+    if (this.#leading?.replica(brokerId)) {
+      throw new KafkaError(
+        'NOT_LEADER_OR_FOLLOWER',
+        `broker ${brokerId} fetches ${this.name} with broker epoch ${brokerEpoch}, which is over`,
+      );
+    }
+    // An epoch that was checked means that the follower has heard of a reassignment that this leader has not.
+    throw new KafkaError(
+      currentLeaderEpoch < 0 ? 'NOT_LEADER_OR_FOLLOWER' : 'UNKNOWN_LEADER_EPOCH',
+      `broker ${brokerId} has no replica of ${this.name}, as far as the leader knows`,
+    );
+  }
+
+  /** The broker has a replica that follows this one, and has not restarted since it had that epoch (-1: it does not say). */
+  hasFollower(brokerId: number, brokerEpoch: number): boolean {
+    return this.#leading?.replica(brokerId) !== undefined && !this.#leading.isStale(brokerId, brokerEpoch);
+  }
+
+  /** A fetch that `requireFollower` let through, for an offset that is in the log. */
+  onFollowerFetch(brokerId: number, fetch: FollowerFetch, nowMs: number): void {
+    const leading = this.#leading!;
+    const replica = leading.replica(brokerId)!;
+    const { logEndOffset, logStartOffset } = replica;
+    replica.onFetch(fetch, this.log.logEndOffset, nowMs);
+    const proposal = leading.expansionBy(brokerId, this.#highWatermark);
+    if (proposal) this.#propose(proposal);
+    const hasMoved = replica.logEndOffset !== logEndOffset && this.#advanceHighWatermark();
+    if (hasMoved || replica.logStartOffset !== logStartOffset) this.#notify();
+  }
+
+  /** Proposes an isr without those who have not kept up, if there are any. */
+  shrinkIsr(nowMs: number): void {
+    const proposal = this.#leading?.shrinking(this.log.logEndOffset, nowMs);
+    if (proposal) this.#propose(proposal);
+  }
+
+  #propose(proposal: IsrProposal): void {
+    this.#leading!.isr.propose(proposal);
+    this.#submit(proposal);
+  }
+
+  #submit(proposal: IsrProposal): void {
+    this.#cluster.alterPartition(this, proposal, (answer) => this.#onAnswer(proposal, answer));
+  }
+
+  #onAnswer(proposal: IsrProposal, answer: AlterAnswer): void {
+    const leading = this.#leading;
+    if (!leading) return;
+    const outcome = 'error' in answer ? leading.onRefused(proposal, answer.error) : leading.onAltered(proposal, answer.altered);
+    if (outcome === 'try again') this.#submit(proposal);
+    if (outcome === 'committed' || outcome === 'given up') {
+      this.#advanceHighWatermark();
+      this.#notify();
+    }
+  }
+
+  /**
+   * Appends what the leader sent, as it is. Throws CORRUPT_MESSAGE when it is damaged, KAFKA_STORAGE_ERROR, and whatever the log refuses.
+   */
+  appendAsFollower(records: Uint8Array, leaderEpoch: number): AppendResult {
+    const options = { leaderEpoch, origin: 'replication' } as const;
+    const result = this.#onDisk(() => {
+      try {
+        return this.log.append(records, options);
+      } catch (error) {
+        // The leader's log starts inside a batch: an empty one begins with the whole of it.
+        const beginsInside =
+          error instanceof UnexpectedOffsetError &&
+          this.log.logEndOffset === this.log.logStartOffset &&
+          error.firstOffset < this.log.logEndOffset &&
+          error.lastOffset >= this.log.logEndOffset;
+        if (!beginsInside) throw error;
+        this.log.truncateFullyAndStartAt(error.firstOffset);
+        return this.log.append(records, options);
+      }
+    });
+    this.#toldFailure = undefined;
+    return result;
+  }
+
+  /**
+   * What the leader says of its offsets. A high watermark that was known stays, also when a new leader has yet to learn it. Throws
+   * KAFKA_STORAGE_ERROR.
+   */
+  followOffsets(leader: { readonly highWatermark: number; readonly logStartOffset: number }): void {
+    const { log } = this;
+    const known = Math.min(leader.highWatermark, log.logEndOffset);
+    let hasMoved = false;
+    if (known > this.#highWatermark) {
+      this.#highWatermark = known;
+      log.onHighWatermark(known);
+      hasMoved = true;
+    }
+    const logStartOffset = Math.min(leader.logStartOffset, this.#highWatermark);
+    if (logStartOffset > log.logStartOffset) hasMoved = log.advanceLogStartOffset(logStartOffset) || hasMoved;
+    if (hasMoved) this.#notify();
+  }
+
+  /** As a follower: what lies behind is not what the leader has. Throws KAFKA_STORAGE_ERROR. */
+  truncateTo(offset: number): void {
+    this.#onDisk(() => this.log.truncateTo(offset));
+    this.#onTruncated();
+  }
+
+  /** As a follower: the leader has nothing before `offset` any more, and all of this log is before. Throws KAFKA_STORAGE_ERROR. */
+  startOverAt(offset: number): void {
+    this.#onDisk(() => this.log.truncateFullyAndStartAt(offset));
+    this.#highWatermark = offset;
+    this.#onTruncated();
+  }
+
+  #onTruncated(): void {
+    this.#highWatermark = Math.min(this.#highWatermark, this.log.logEndOffset);
     this.log.onHighWatermark(this.#highWatermark);
+    this.#notify();
+  }
+
+  /** True when it did. */
+  #advanceHighWatermark(): boolean {
+    const committedOffset = this.#committedOffset();
+    if (committedOffset <= this.#highWatermark) return false;
+    this.#highWatermark = committedOffset;
+    this.log.onHighWatermark(committedOffset);
+    return true;
+  }
+
+  #committedOffset(): number {
+    const { logEndOffset } = this.log;
+    if (this.#leading) {
+      const { minInsyncReplicas, monotonicMs } = this.#cluster;
+      return this.#leading.committedOffset(logEndOffset, minInsyncReplicas(this.topic), monotonicMs);
+    }
+    const { isr } = this.#state;
+    return isr.length === 1 && isr[0] === this.#brokerId ? logEndOffset : -1;
   }
 
   #notify(): void {

@@ -1,12 +1,25 @@
 import { KafkaError } from '@ottla/protocol';
 import type { Partition } from './partition.ts';
 
+/** What there is in the cluster, with a replica here or without. */
+export type PartitionsOfCluster = {
+  hasPartition(topic: string, index: number): boolean;
+  topicName(topicId: string): string | undefined;
+};
+
+const nothingElse: PartitionsOfCluster = { hasPartition: () => false, topicName: () => undefined };
+
 /** The replicas on this broker, by topic name and by topic id. */
 export class Partitions {
+  readonly #cluster: PartitionsOfCluster;
   readonly #byTopic = new Map<string, Map<number, Partition>>();
   readonly #topicNames = new Map<string, string>();
   /** Replicas whose log directory is offline, or had no room for them. */
   readonly #offline = new Map<string, { readonly topicId: string; readonly indexes: Set<number> }>();
+
+  constructor(cluster: PartitionsOfCluster = nothingElse) {
+    this.#cluster = cluster;
+  }
 
   get(topic: string, index: number): Partition | undefined {
     return this.#byTopic.get(topic)?.get(index);
@@ -16,9 +29,8 @@ export class Partitions {
     return this.#byTopic.get(topic)?.values() ?? [];
   }
 
-  /** The name of a topic that has a replica here. */
   topicName(topicId: string): string | undefined {
-    return this.#topicNames.get(topicId);
+    return this.#topicNames.get(topicId) ?? this.#cluster.topicName(topicId);
   }
 
   isOffline(topic: string, index: number): boolean {
@@ -31,12 +43,14 @@ export class Partitions {
     throw new KafkaError('KAFKA_STORAGE_ERROR', `${topic}-${index} is in a log directory that is offline or full`);
   }
 
-  /** Throws UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR. */
+  /** Throws UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER (it has no replica here), KAFKA_STORAGE_ERROR. */
   require(topic: string, index: number): Partition {
     const partition = this.get(topic, index);
-    if (!partition) this.requireOnline(topic, index);
-    if (!partition) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index} on this broker`);
-    return partition;
+    if (partition) return partition;
+    this.requireOnline(topic, index);
+    if (this.#cluster.hasPartition(topic, index))
+      throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${topic}-${index} has no replica on this broker: refresh metadata`);
+    throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index} on this broker`);
   }
 
   /** Throws UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */
@@ -61,6 +75,21 @@ export class Partitions {
     this.#offline.set(topic, offline);
     offline.indexes.add(index);
     this.#topicNames.set(topicId, topic);
+  }
+
+  /** It is no replica of this broker any more. */
+  remove(topic: string, index: number): void {
+    const partitions = this.#byTopic.get(topic);
+    const partition = partitions?.get(index);
+    const offline = this.#offline.get(topic);
+    const topicId = partition?.topicId ?? offline?.topicId;
+    partitions?.delete(index);
+    offline?.indexes.delete(index);
+    const isLast = (partitions?.size ?? 0) === 0 && (offline?.indexes.size ?? 0) === 0;
+    if (!isLast) return;
+    this.#byTopic.delete(topic);
+    this.#offline.delete(topic);
+    if (topicId !== undefined) this.#topicNames.delete(topicId);
   }
 
   removeTopic(topic: string): Partition[] {

@@ -122,6 +122,18 @@ export class ReplicaMoves {
       if (copied === topic) this.#removeFuture(topic, partition);
   }
 
+  /** The log was cut, as a follower's: what its copy has of that goes too, for other records come in its place. */
+  onTruncated({ topic, index, log }: Partition, offset: number): void {
+    const future = this.#options.logManager.getFuture(topic, index);
+    if (!future) return;
+    try {
+      if (log.logStartOffset > future.logEndOffset) future.truncateFullyAndStartAt(log.logStartOffset);
+      else future.truncateTo(offset);
+    } catch (error) {
+      if (!this.#options.logManager.onDiskError(error)) throw error;
+    }
+  }
+
   /** Their directories are offline, and the copies closed. */
   forget(logs: Iterable<Log>): void {
     for (const { name } of logs) this.#moves.delete(name);

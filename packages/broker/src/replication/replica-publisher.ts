@@ -16,6 +16,7 @@ import type { DirectoryAssignments } from './directory-assignments.ts';
 import { Partition } from './partition.ts';
 import type { Partitions } from './partitions.ts';
 import type { ReplicaMoves } from './replica-moves.ts';
+import type { Replication } from './replication.ts';
 
 /** Who wants to know when this broker begins or ceases to lead a partition. */
 export type LeadershipListener = {
@@ -45,6 +46,7 @@ export class ReplicaPublisher {
   readonly #timers: Timers;
   readonly #assignments: DirectoryAssignments;
   readonly #moves: ReplicaMoves;
+  readonly #replication: Replication;
   readonly #clock: Clock;
   /** Replicas to open, by topic id and partition number; what the metadata says of them is looked up in its turn. */
   readonly #toOpen = new Set<{ readonly topicId: string; readonly index: number }>();
@@ -64,6 +66,7 @@ export class ReplicaPublisher {
     timers: Timers;
     assignments: DirectoryAssignments;
     moves: ReplicaMoves;
+    replication: Replication;
     clock: Clock;
   }) {
     this.#brokerId = options.brokerId;
@@ -75,6 +78,7 @@ export class ReplicaPublisher {
     this.#timers = options.timers;
     this.#assignments = options.assignments;
     this.#moves = options.moves;
+    this.#replication = options.replication;
     this.#clock = options.clock;
     this.#settings.onChange(() => {
       for (const log of [...this.#logManager.logs, ...this.#logManager.futures]) log.updateConfig(this.#settings.log(log.topic));
@@ -126,6 +130,7 @@ export class ReplicaPublisher {
       if (!partition) continue;
       if (partition.isLeader) this.#leadership.resigned(topic, index);
       this.#partitions.markOffline(partition);
+      this.#replication.unfollow(partition);
       partition.resign();
       this.#logger.warn('a replica is offline with its log directory', { topic, partition: index });
     }
@@ -160,7 +165,10 @@ export class ReplicaPublisher {
     let opened = 0;
     for (const index of indexes) {
       const state = topic.partition(index);
-      if (!state?.replicas.includes(this.#brokerId)) continue;
+      if (!state?.replicas.includes(this.#brokerId)) {
+        this.#giveUp(topic.name, index);
+        continue;
+      }
       let partition = this.#partitions.get(topic.name, index);
       if (!partition) {
         if (this.#partitions.isOffline(topic.name, index) && !this.#isRetrying) continue;
@@ -175,6 +183,7 @@ export class ReplicaPublisher {
       const led = partition.isLeader;
       const ledEpoch = partition.leaderEpoch;
       if (!this.#takeOver(partition, state)) continue;
+      this.#replication.follow(partition);
       if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch)) this.#leadership.elected(partition);
       else if (led && !partition.isLeader) this.#leadership.resigned(topic.name, index);
     }
@@ -207,6 +216,7 @@ export class ReplicaPublisher {
       const { topic, index, topicId } = partition;
       this.#logManager.onDiskError(error);
       if (!this.#partitions.isOffline(topic, index)) {
+        this.#replication.unfollow(partition);
         partition.resign();
         this.#tryLater(topicId, index);
       }
@@ -225,10 +235,12 @@ export class ReplicaPublisher {
         mayExist: this.#isStarting,
       });
       log.updateConfig(this.#settings.log(topic));
-      const partition = new Partition({ topic, index, topicId, brokerId: this.#brokerId }, log, (error, isNews) => {
+      const onIoError = (error: IoError, isNews: boolean): void => {
         if (isNews) this.#logger.error('the disk fails a replica', { topic, partition: index, error });
         this.#logManager.onDiskError(error);
-      });
+      };
+      const identity = { topic, index, topicId, brokerId: this.#brokerId };
+      const partition = new Partition(identity, log, onIoError, this.#replication.context);
       this.#partitions.add(partition);
       this.#logger.debug('replica opened', { topic, partition: index, logEndOffset: log.logEndOffset });
       this.#tellDirectory(partition, assigned);
@@ -278,21 +290,35 @@ export class ReplicaPublisher {
 
   #delete({ name }: TopicChange): void {
     this.#moves.onTopicDeleted(name);
-    for (const partition of this.#partitions.removeTopic(name)) {
-      if (partition.isLeader) this.#leadership.resigned(name, partition.index);
-      partition.resign();
-      try {
-        this.#logManager.delete(name, partition.index, { durably: false });
-        this.#logger.debug('replica deleted', { topic: name, partition: partition.index });
-      } catch (error) {
-        const { index } = partition;
-        this.#logManager.onDiskError(error);
-        this.#logger.error('files of a deleted replica are still there: the next start sets them aside', {
-          topic: name,
-          partition: index,
-          error,
-        });
-      }
+    for (const partition of this.#partitions.removeTopic(name)) this.#deleteReplica(partition);
+  }
+
+  /** A reassignment has taken the replica from this broker. */
+  #giveUp(topic: string, index: number): void {
+    const partition = this.#partitions.get(topic, index);
+    if (!partition && !this.#partitions.isOffline(topic, index)) return;
+    this.#partitions.remove(topic, index);
+    if (!partition) return;
+    this.#logger.info('a replica is no longer given to this broker: its log is deleted', { topic, partition: index });
+    this.#deleteReplica(partition);
+  }
+
+  #deleteReplica(partition: Partition): void {
+    const { topic, index } = partition;
+    if (partition.isLeader) this.#leadership.resigned(topic, index);
+    this.#replication.unfollow(partition);
+    partition.resign();
+    this.#moves.forget([partition.log]);
+    try {
+      this.#logManager.delete(topic, index, { durably: false });
+      this.#logger.debug('replica deleted', { topic, partition: index });
+    } catch (error) {
+      this.#logManager.onDiskError(error);
+      this.#logger.error('files of a deleted replica are still there: the next start sets them aside', {
+        topic,
+        partition: index,
+        error,
+      });
     }
   }
 }

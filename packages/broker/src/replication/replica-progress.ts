@@ -1,0 +1,51 @@
+export type FollowerFetch = {
+  readonly fetchOffset: number;
+  readonly logStartOffset: number;
+  /** Of the incarnation that fetches; -1: a broker that does not say. */
+  readonly brokerEpoch: number;
+};
+
+/** How far the replica on another broker is, as its leader learns from its fetches: an offset that is asked for acknowledges all before it. */
+export class ReplicaProgress {
+  readonly brokerId: number;
+  /** -1 as long as the replica has not fetched from this leader. */
+  logEndOffset = -1;
+  logStartOffset = -1;
+  brokerEpoch = -1;
+  /** When it last had all that there was. */
+  lastCaughtUpMs: number;
+  #lastFetchMs = 0;
+  #leaderEndAtLastFetch = -1;
+
+  /** A new leader gives those that were in sync the benefit of the doubt, for as long as any other may lag. */
+  constructor(brokerId: number, { nowMs, isInSync }: { nowMs: number; isInSync: boolean }) {
+    this.brokerId = brokerId;
+    this.lastCaughtUpMs = isInSync ? nowMs : Number.NEGATIVE_INFINITY;
+  }
+
+  /** The same leader begins another epoch: what is known of the replica stays, but not that it kept up. */
+  beginEpoch({ nowMs, isInSync, leaderEndOffset }: { nowMs: number; isInSync: boolean; leaderEndOffset: number }): void {
+    this.lastCaughtUpMs = isInSync ? nowMs : Number.NEGATIVE_INFINITY;
+    this.#lastFetchMs = this.lastCaughtUpMs;
+    this.#leaderEndAtLastFetch = leaderEndOffset;
+  }
+
+  /**
+   * Who asks for the leader's end has caught up now; who asks for what was the end at his previous fetch had caught up then: under load a
+   * replica is always a little behind, and still keeps up.
+   */
+  onFetch(fetch: FollowerFetch, leaderEndOffset: number, nowMs: number): void {
+    if (fetch.fetchOffset >= leaderEndOffset) this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, nowMs);
+    else if (fetch.fetchOffset >= this.#leaderEndAtLastFetch)
+      this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, this.#lastFetchMs);
+    this.logEndOffset = fetch.fetchOffset;
+    this.logStartOffset = fetch.logStartOffset;
+    this.brokerEpoch = fetch.brokerEpoch;
+    this.#leaderEndAtLastFetch = Math.max(leaderEndOffset, this.#leaderEndAtLastFetch);
+    this.#lastFetchMs = nowMs;
+  }
+
+  isCaughtUp(leaderEndOffset: number, nowMs: number, maxLagMs: number): boolean {
+    return this.logEndOffset === leaderEndOffset || nowMs - this.lastCaughtUpMs <= maxLagMs;
+  }
+}
