@@ -6,7 +6,6 @@ import {
   metadataLogDirectory,
   type ParsedBrokerConfig,
   parseBrokerConfig,
-  parseQuorumVoters,
   resolveListeners,
   supportedFeatures,
 } from '@ottla/metadata';
@@ -30,7 +29,7 @@ import { randomUuid } from './format.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import type { NodeParts } from './node-parts.ts';
-import { MetadataQuorum, metadataLogConfig } from './quorum/index.ts';
+import { MetadataQuorum, quorumConfig } from './quorum/index.ts';
 import type { RequestDispatcher } from './request-dispatcher.ts';
 import { requireRunnable } from './runnable-config.ts';
 
@@ -127,12 +126,11 @@ export class BrokerServer {
       const quorum = await MetadataQuorum.open({
         runtime: { ...runtime, logger: loggers.logger('quorum') },
         directory: metadataDirectory,
+        ...quorumConfig(parsed),
         directoryId,
-        nodeId,
+        clusterId,
         wasCleanShutdown: logManager?.wasCleanShutdown ?? false,
         controllerEndpoints: listeners.advertised.controller,
-        staticVoters: parseQuorumVoters('controller.quorum.voters', config['controller.quorum.voters']),
-        config: metadataLogConfig(config),
         onFailure: fail,
       });
       undo.push(() => quorum.close());

@@ -380,8 +380,8 @@ export class MetadataQuorum {
       this.#committed.lead(leader, this.#raft.epochStartOffset!);
       return;
     }
-    this.#committed.followLeader(leader);
     this.#appends.giveUp(this.#notController('it has lost the lead'));
+    this.#committed.followLeader(leader);
   }
 
   /** After this turn: whatever else is appended in it goes along. While a sync is under way nothing needs to be done, it looks again. */

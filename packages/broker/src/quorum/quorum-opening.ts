@@ -111,7 +111,7 @@ export const controllerListenerNameOf = ({ controllerListenerName, controllerEnd
 const voterOf = ({ id, directoryId }: { id: number; directoryId: Uuid }, endpoints: readonly VoterEndpoint[]): Voter => ({
   id,
   directoryId,
-  endpoints,
+  endpoints: endpoints.map(({ name, host, port }) => ({ name, host, port })),
   minKRaftVersion: 0,
   maxKRaftVersion: 1,
 });

@@ -101,7 +101,11 @@ export const networkConfigs = defineConfigs({
     doc: 'Names the listener among brokers by its protocol; inter.broker.listener.name is the better way.',
   }),
   'socket.connection.setup.timeout.max.ms': long({ default: 30_000 }),
-  'socket.connection.setup.timeout.ms': long({ default: 10_000 }),
+  'socket.connection.setup.timeout.ms': long({
+    default: 10_000,
+    honoured: true,
+    doc: 'How long a connection to another node may take to be set up.',
+  }),
   'socket.listen.backlog.size': int({
     default: 50,
     min: 1,

@@ -41,10 +41,17 @@ export const nodeConfigs = defineConfigs({
   'controller.quorum.append.linger.ms': int({
     default: 25,
     min: 0,
-    honoured: 'moot',
-    doc: 'Records are written at once: those that come while the disk is busy share the next write and sync.',
+    honoured: true,
+    doc:
+      'How long records of the metadata log wait for others before they are written, if it is set and several controllers vote. Otherwise they ' +
+      'are written at once: those that come while the disk is busy share the next write and sync.',
   }),
-  'controller.quorum.auto.join.enable': boolean({ default: false, importance: 'low' }),
+  'controller.quorum.auto.join.enable': boolean({
+    default: false,
+    importance: 'low',
+    honoured: true,
+    doc: 'A controller that is no voter of a dynamic quorum makes itself one.',
+  }),
   'controller.quorum.bootstrap.servers': list({
     default: [],
     check: checkBootstrapServers,
@@ -52,21 +59,56 @@ export const nodeConfigs = defineConfigs({
     honoured: true,
     doc: 'host:port of controllers to ask for the quorum leader.',
   }),
-  'controller.quorum.election.backoff.max.ms': int({ default: 1000, min: 0, importance: 'high' }),
+  'controller.quorum.election.backoff.max.ms': int({
+    default: 1000,
+    min: 0,
+    importance: 'high',
+    honoured: true,
+    doc: 'How long a controller that is not the first in the line of successors waits at most before it stands for election.',
+  }),
   'controller.quorum.election.timeout.ms': int({
     default: 1000,
     min: 0,
     importance: 'high',
+    honoured: true,
+    doc: 'How long a controller without a leader, or in an election, waits before it asks for votes; up to as much again is added at random.',
   }),
-  'controller.quorum.fetch.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
-  'controller.quorum.fetch.snapshot.max.bytes': int({ default: 1_048_576, min: 1, importance: 'low' }),
+  'controller.quorum.fetch.max.bytes': int({
+    default: 1_048_576,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'The most bytes of the metadata log that one fetch takes; a single batch may be larger.',
+  }),
+  'controller.quorum.fetch.snapshot.max.bytes': int({
+    default: 1_048_576,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'The most bytes of a metadata snapshot that one fetch takes.',
+  }),
   'controller.quorum.fetch.timeout.ms': int({
     default: 2000,
     min: 0,
     importance: 'high',
+    honoured: true,
+    doc:
+      'A voter that has not heard from the leader for so long asks for an election, and a leader that has not heard from a majority for 1.5 ' +
+      'times as long steps down.',
   }),
-  'controller.quorum.request.timeout.ms': int({ default: 2000, min: 0 }),
-  'controller.quorum.retry.backoff.ms': int({ default: 20, min: 0, importance: 'low' }),
+  'controller.quorum.request.timeout.ms': int({
+    default: 2000,
+    min: 0,
+    honoured: true,
+    doc: 'How long a request between nodes of the metadata quorum may take.',
+  }),
+  'controller.quorum.retry.backoff.ms': int({
+    default: 20,
+    min: 0,
+    importance: 'low',
+    honoured: true,
+    doc: 'The pause before a request between nodes of the metadata quorum that failed is sent again.',
+  }),
   'controller.quorum.voters': list({
     default: [],
     check: checkQuorumVoters,
