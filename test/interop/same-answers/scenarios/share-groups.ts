@@ -538,6 +538,8 @@ export const shareGroupScenarios: readonly Scenario[] = [
           [4, 4, 1],
         ],
       });
+      // How far they are is stored with the next change: that is this one, or the end of a lock after 30 seconds.
+      await session.acknowledge('and gives one back', { acks: [[3, 3, 2]] });
       await probe.askSettled(
         'until it is stored',
         DescribeShareGroupOffsets,
