@@ -1,22 +1,57 @@
 /**
  * Runs the interop tests: `npm run interop [-- test/interop/kcat.test.ts ...]`, with `INTEROP_TARGETS=ottla,kafka` to choose
- * against whom. Installs first what they need (test/interop/install.ts), and stops in the end what a crashed test left running.
+ * against whom, and `--test-name-pattern=...` for the tests of that name. Installs first what they need
+ * (test/interop/install.ts), and stops in the end what a crashed test left running.
  */
-import { spawnSync } from 'node:child_process';
 import { globSync } from 'node:fs';
+import { basename } from 'node:path';
 import process from 'node:process';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
 import { installInterop } from '../test/interop/install.ts';
 import { stopLeftovers } from '../test/interop/processes.ts';
 
+/** They wait for one another's processes more than they compute, so more of them are at work than there are cores to expect. */
+const filesAtOnce = 3;
+
+/** Those of minutes, the longest first: started last, one of them would be at work alone in the end. */
+const longest = [
+  'java-tools',
+  'transactions',
+  'exactly-once',
+  'interchange',
+  'streams',
+  'same-answers',
+  'codecs',
+  'groups',
+  'histories',
+  'rebalance',
+  'share',
+  'restart',
+  'handover',
+].map((name) => `${name}.test.ts`);
+
 const asked = process.argv.slice(2);
-const options = asked.filter((argument) => argument.startsWith('--'));
+const nameOption = '--test-name-pattern=';
 const named = asked.filter((argument) => !argument.startsWith('--'));
-const files = named.length > 0 ? named : globSync('test/interop/*.test.ts').sort();
+const patterns = asked.filter((argument) => argument.startsWith(nameOption)).map((option) => option.slice(nameOption.length));
+const unknown = asked.find((argument) => argument.startsWith('--') && !argument.startsWith(nameOption));
+if (unknown) throw new Error(`interop: there is no option ${unknown}; name test files, or ${nameOption}PATTERN`);
+
+const place = (file: string) => (longest.includes(basename(file)) ? longest.indexOf(basename(file)) : longest.length);
+const files = (named.length > 0 ? named : globSync('test/interop/*.test.ts').sort()).toSorted((a, b) => place(a) - place(b));
 
 stopLeftovers();
 await installInterop();
-const run = spawnSync(process.execPath, ['--test', '--test-concurrency=2', '--test-timeout=600000', ...options, ...files], {
-  stdio: 'inherit',
+const tests = run({
+  files,
+  concurrency: filesAtOnce,
+  timeout: 900_000, // of a file
+  ...(patterns.length > 0 ? { testNamePatterns: patterns } : {}),
 });
-stopLeftovers();
-process.exit(run.status ?? 1);
+tests.on('test:fail', () => {
+  process.exitCode = 1;
+});
+const report = tests.compose(spec);
+report.pipe(process.stdout, { end: false });
+report.once('end', stopLeftovers);
