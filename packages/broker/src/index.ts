@@ -18,4 +18,4 @@ export {
   localControllerCount,
   localNodeDirectory,
 } from './local-cluster.ts';
-export { BrokerServer, type ServerOptions } from './server.ts';
+export { BrokerServer, type ServerOptions, type ServerParts } from './server.ts';

@@ -21,6 +21,7 @@ import {
   readMetaProperties,
 } from '@ottla/storage';
 import { BrokerLoggers } from './broker-loggers.ts';
+import type { BrokerParts } from './broker-parts.ts';
 import { BrokerRole } from './broker-role.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
@@ -50,6 +51,9 @@ const ANSWER_GRACE_MS = 2_000;
 
 const listenerText = ({ name, host, port }: RegisteredEndpoint): string =>
   `${name}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+
+/** Those of the broker are there where the node is one. */
+export type ServerParts = NodeParts & Partial<BrokerParts>;
 
 type Started = {
   readonly node: NodeParts;
@@ -212,6 +216,11 @@ export class BrokerServer {
 
   get clusterId(): string {
     return this.#node.clusterId;
+  }
+
+  /** For a simulator, which looks at them and changes nothing. */
+  get parts(): ServerParts {
+    return this.#broker?.parts ?? this.#node;
   }
 
   /** Leaves the cluster, answers what is under way, and leaves the files as a clean start wants them. */

@@ -1,0 +1,32 @@
+/** What a client has just been told, for promises that are about what was true at that moment. */
+export type ClientNews =
+  | {
+      readonly type: 'acknowledged';
+      readonly client: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  | {
+      readonly type: 'committedOffset';
+      readonly client: string;
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly offset: number;
+    }
+  | {
+      readonly type: 'assigned';
+      readonly client: string;
+      readonly group: string;
+      readonly generation: number;
+      readonly partitions: readonly string[];
+    }
+  | {
+      readonly type: 'read';
+      readonly client: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly offset: number;
+      readonly isolation: 'read_committed' | 'read_uncommitted';
+    };

@@ -1,0 +1,17 @@
+import type { ClusterPromise } from './cluster-promise.ts';
+import { groups } from './groups.ts';
+import { histories } from './histories.ts';
+import { leadership } from './leadership.ts';
+import { nodes } from './nodes.ts';
+import { quorum } from './quorum.ts';
+import { replication } from './replication.ts';
+
+/** All that a cluster promises. */
+export const clusterPromises: readonly ClusterPromise[] = [
+  ...nodes,
+  ...quorum,
+  ...leadership,
+  ...replication,
+  ...groups,
+  ...histories,
+];

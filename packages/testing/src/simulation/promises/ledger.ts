@@ -1,0 +1,132 @@
+import { type BatchView, batchesOf } from '@ottla/protocol';
+import type { Replica, ReplicaSight, Sight } from '../sight.ts';
+
+/** Of a batch below a high watermark: all that may never become something else. */
+export type CommittedBatch = {
+  readonly baseOffset: number;
+  readonly lastOffset: number;
+  readonly leaderEpoch: number;
+  readonly crc: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly isControl: boolean;
+  readonly isTransactional: boolean;
+};
+
+/** What some replica said is committed, from the first time it was said. */
+export class CommittedLog {
+  readonly topic: string;
+  readonly index: number;
+  /** Everything below was committed once. */
+  endOffset = 0;
+  /** By its last offset, which cleaning leaves alone. */
+  readonly byLastOffset = new Map<number, CommittedBatch>();
+  readonly batches: CommittedBatch[] = [];
+
+  constructor(topic: string, index: number) {
+    this.topic = topic;
+    this.index = index;
+  }
+}
+
+const readBytes = 1 << 20;
+
+/** All that replicas said is committed, and where they disagree about it. */
+export class Ledger {
+  readonly logs = new Map<string, CommittedLog>();
+  /** Newly found, for the promise that is about them. */
+  readonly disagreements: string[] = [];
+  /** How far each life of each replica was read. */
+  readonly #read = new Map<string, number>();
+
+  /** Reads what is committed since the last time. */
+  advance(sight: Sight): void {
+    for (const each of sight.replicas) this.#advance(each);
+  }
+
+  of(topic: string, index: number, sight: Sight): CommittedLog | undefined {
+    for (const { replica, key } of sight.replicas) {
+      if (replica.topic === topic && replica.index === index) return this.logs.get(key);
+    }
+    let latest: CommittedLog | undefined;
+    for (const log of this.logs.values()) if (log.topic === topic && log.index === index) latest = log;
+    return latest;
+  }
+
+  #advance({ node, replica, key }: ReplicaSight): void {
+    let log = this.logs.get(key);
+    if (!log) this.logs.set(key, (log = new CommittedLog(replica.topic, replica.index)));
+    const reader = `${node.id} ${node.lives} ${key}`;
+    const from = Math.max(this.#read.get(reader) ?? 0, replica.log.logStartOffset);
+    const to = Math.min(replica.highWatermark, replica.log.logEndOffset);
+    if (from >= to) return;
+    try {
+      this.#read.set(reader, this.#readStretch(log, replica, from, to, `node ${node.id}`));
+    } catch (error) {
+      // A disk that fails has its own promises.
+      if (!(error instanceof Error && 'code' in error)) throw error;
+    }
+  }
+
+  #readStretch(log: CommittedLog, replica: Replica, from: number, to: number, who: string): number {
+    let offset = from;
+    while (offset < to) {
+      const { records, release } = replica.log.read({
+        ...{ startOffset: offset, endOffset: to, maxBytes: readBytes, minOneBatch: true },
+      });
+      const before = offset;
+      for (const batch of batchesOf(records)) {
+        if (batch.baseOffset >= to) break;
+        this.#see(log, batch, who);
+        offset = batch.nextOffset;
+      }
+      release?.();
+      // Cleaned away up to the end.
+      if (offset === before) return to;
+    }
+    return offset;
+  }
+
+  #see(log: CommittedLog, batch: BatchView, who: string): void {
+    const known = log.byLastOffset.get(batch.lastOffset);
+    if (known) {
+      const isCleaned = known.crc !== batch.crc && log.topic.startsWith('__');
+      if ((known.crc !== batch.crc && !isCleaned) || known.leaderEpoch !== batch.leaderEpoch) {
+        this.disagreements.push(
+          `${log.topic}-${log.index}: ${who} has ${tell(batch)}, and ${tell(known)} was committed before at that offset`,
+        );
+      }
+      return;
+    }
+    if (batch.lastOffset < log.endOffset) {
+      // A batch that spans what others had as several, or the other way round, is another one.
+      this.disagreements.push(
+        `${log.topic}-${log.index}: ${who} has ${tell(batch)} below ${log.endOffset}, up to where others were committed`,
+      );
+      return;
+    }
+    const committed: CommittedBatch = {
+      baseOffset: batch.baseOffset,
+      lastOffset: batch.lastOffset,
+      leaderEpoch: batch.leaderEpoch,
+      crc: batch.crc,
+      producerId: batch.producerId,
+      producerEpoch: batch.producerEpoch,
+      baseSequence: batch.baseSequence,
+      isControl: batch.isControl,
+      isTransactional: batch.isTransactional,
+    };
+    log.batches.push(committed);
+    log.byLastOffset.set(committed.lastOffset, committed);
+    log.endOffset = batch.nextOffset;
+  }
+}
+
+export function tell(
+  batch: Pick<CommittedBatch, 'baseOffset' | 'lastOffset' | 'leaderEpoch' | 'crc' | 'producerId' | 'baseSequence'>,
+): string {
+  const { baseOffset, lastOffset, leaderEpoch, crc, producerId, baseSequence } = batch;
+  const producer = producerId < 0 ? '' : ` of producer ${producerId} from sequence ${baseSequence}`;
+  return `${baseOffset}..${lastOffset} of epoch ${leaderEpoch}${producer} (crc ${(crc >>> 0).toString(16)})`;
+}

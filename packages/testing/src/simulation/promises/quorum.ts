@@ -1,0 +1,318 @@
+/** The controllers' quorum, its log, and the metadata that everybody makes of it. */
+import { batchesOf } from '@ottla/protocol';
+import { isController } from '../plan.ts';
+import type { Image, Sight } from '../sight.ts';
+import type { SimulatedNode } from '../simulated-cluster.ts';
+import { type ClusterPromise, promise } from './cluster-promise.ts';
+
+const metadataDirectory = ({ directory }: SimulatedNode): string => `${directory}/__cluster_metadata-0`;
+
+export const quorum: readonly ClusterPromise[] = [
+  promise('oneActiveController', 'in one epoch of the quorum no two controllers lead it', (broken) => {
+    const leaders = new Map<number, number>();
+    return {
+      look({ nodes }) {
+        for (const { node, parts } of nodes) {
+          if (!parts.quorum.isLeader) continue;
+          const { leaderEpoch } = parts.quorum.leaderAndEpoch;
+          const known = leaders.get(leaderEpoch);
+          if (known === undefined) leaders.set(leaderEpoch, node.id);
+          else if (known !== node.id)
+            broken(`node ${node.id} leads the quorum in epoch ${leaderEpoch}, in which node ${known} led it`);
+        }
+      },
+    };
+  }),
+
+  promise('leadersOfTheQuorumAgree', 'all who know a leader of an epoch of the quorum know the same', (broken) => {
+    const leaders = new Map<number, { leader: number; by: number }>();
+    return {
+      look({ nodes }) {
+        for (const { node, parts } of nodes) {
+          const { leaderId, leaderEpoch } = parts.quorum.leaderAndEpoch;
+          if (leaderId === null || leaderId < 0) continue;
+          const known = leaders.get(leaderEpoch);
+          if (!known) leaders.set(leaderEpoch, { leader: leaderId, by: node.id });
+          else if (known.leader !== leaderId) {
+            broken(
+              `in epoch ${leaderEpoch} node ${node.id} takes ${leaderId} for the leader, and node ${known.by} ${known.leader}`,
+            );
+          }
+        }
+      },
+    };
+  }),
+
+  promise('quorumEpochsAscend', 'a voter never goes back to an earlier epoch, whatever happens to it', (broken) => {
+    const epochs = new Map<number, number>();
+    return {
+      look({ nodes }) {
+        for (const { node, parts } of nodes) {
+          const { leaderEpoch } = parts.quorum.leaderAndEpoch;
+          const before = epochs.get(node.id) ?? -1;
+          if (isController(node.plan) && leaderEpoch < before) {
+            broken(`node ${node.id} went from epoch ${before} of the quorum to ${leaderEpoch}`);
+          }
+          epochs.set(node.id, Math.max(before, leaderEpoch));
+        }
+      },
+    };
+  }),
+
+  promise('oneVotePerEpoch', 'a voter writes down one vote in an epoch, and never another', (broken) => {
+    const votes = new Map<string, number>();
+    return {
+      look({ cluster }) {
+        for (const node of cluster.nodes) {
+          if (!node.hasNewElectionState) continue;
+          node.hasNewElectionState = false;
+          const state = electionState(node);
+          if (!state || state.votedId < 0) continue;
+          const place = `${node.id} ${state.leaderEpoch}`;
+          const before = votes.get(place);
+          if (before !== undefined && before !== state.votedId) {
+            broken(`node ${node.id} voted for ${state.votedId} in epoch ${state.leaderEpoch}, and for ${before} before`);
+          }
+          votes.set(place, state.votedId);
+        }
+      },
+    };
+  }),
+
+  promise('epochsAreDurable', 'an epoch of the quorum that a voter is in is written down', (broken) => ({
+    look({ nodes }) {
+      for (const { node, parts } of nodes) {
+        if (!isController(node.plan)) continue;
+        const state = electionState(node);
+        const { leaderEpoch } = parts.quorum.leaderAndEpoch;
+        if (state && state.leaderEpoch < leaderEpoch) {
+          broken(`node ${node.id} is in epoch ${leaderEpoch} of the quorum, and ${state.leaderEpoch} is written down`);
+        }
+      }
+    },
+  })),
+
+  promise(
+    'metadataHighWatermarkNeverRetreats',
+    'what a node has called committed of the metadata stays committed to it',
+    (broken) => {
+      const marks = new Map<string, number>();
+      return {
+        look({ nodes }) {
+          for (const { node, parts } of nodes) {
+            const life = `${node.id} ${node.lives}`;
+            const { highWatermark } = parts.quorum;
+            const before = marks.get(life) ?? -1;
+            if (highWatermark < before)
+              broken(`node ${node.id} went from high watermark ${before} of the metadata to ${highWatermark}`);
+            marks.set(life, highWatermark);
+          }
+        },
+      };
+    },
+  ),
+
+  promise(
+    'committedMetadataIsOnAMajority',
+    'what is committed of the metadata was written by a majority of the voters',
+    (broken, { plan }) => {
+      const ends = new Map<number, number>();
+      const majority = Math.floor(plan.nodes.filter(isController).length / 2) + 1;
+      // A quorum that removes voters needs fewer.
+      const mayShrink = plan.steps.some((step) => step.do === 'removeVoter');
+      return {
+        look({ nodes }) {
+          let committed = 0;
+          for (const { node, parts } of nodes) {
+            committed = Math.max(committed, parts.quorum.highWatermark);
+            if (isController(node.plan)) ends.set(node.id, Math.max(ends.get(node.id) ?? 0, parts.quorum.nextOffset));
+          }
+          if (mayShrink || ends.size < majority) return;
+          const holders = [...ends.values()].filter((end) => end >= committed);
+          if (holders.length < majority)
+            broken(`the metadata is committed to ${committed}, and the voters end at ${[...ends.values()]}`);
+        },
+      };
+    },
+  ),
+
+  promise('metadataLogsAgree', 'the logs of the metadata are the same as far as they are committed', (broken) => {
+    const batches = new Map<number, { text: string; by: number }>();
+    const look = ({ nodes }: Sight): void => {
+      for (const { node, parts } of nodes) {
+        for (const { lastOffset, text } of metadataBatches(node, parts.quorum.highWatermark)) {
+          const known = batches.get(lastOffset);
+          if (!known) batches.set(lastOffset, { text, by: node.id });
+          else if (known.text !== text)
+            broken(`the metadata log of node ${node.id} has ${text}, that of node ${known.by} ${known.text}`);
+        }
+      }
+    };
+    return { lookClosely: look, judge: look };
+  }),
+
+  promise('imagesAgreeAtSameOffset', 'nodes that have applied as much of the metadata have made the same of it', (broken) => {
+    const images = new Map<number, { hash: string; by: number; records: string[] }>();
+    const look = ({ nodes }: Sight): void => {
+      for (const { node, parts } of nodes) {
+        const { appliedOffset, image } = parts.metadata;
+        if (appliedOffset < 0) continue;
+        const known = images.get(appliedOffset);
+        if (known?.by === node.id) continue;
+        const records = recordsOf(image);
+        const hash = records.join('\n');
+        if (!known) images.set(appliedOffset, { hash, by: node.id, records });
+        else if (known.hash !== hash) {
+          const mine = records.filter((record) => !known.records.includes(record));
+          const theirs = known.records.filter((record) => !records.includes(record));
+          broken(
+            `at offset ${appliedOffset} node ${node.id} has ${mine.slice(0, 3)}, and node ${known.by} ${theirs.slice(0, 3)}`,
+          );
+        }
+      }
+    };
+    return { lookClosely: look, judge: look };
+  }),
+
+  promise('snapshotsAreWhatTheLogSays', 'snapshots of the metadata of one offset say the same, whoever wrote them', (broken) => {
+    const snapshots = new Map<string, { bytes: string; by: number }>();
+    const look = ({ cluster }: Sight): void => {
+      for (const node of cluster.nodes) {
+        if (node.state !== 'up') continue;
+        for (const name of metadataFiles(node, '.checkpoint')) {
+          if (snapshots.get(name)?.by === node.id) continue;
+          const bytes = snapshotText(node.machine.files.readFile(`${metadataDirectory(node)}/${name}`));
+          const known = snapshots.get(name);
+          if (!known) snapshots.set(name, { bytes, by: node.id });
+          else if (known.bytes !== bytes) broken(`snapshot ${name} of node ${node.id} is not that of node ${known.by}`);
+        }
+      }
+    };
+    return { lookClosely: look, judge: look };
+  }),
+
+  promise('everybodyHearsOfAllMetadata', 'when the cluster rests all nodes have applied the same metadata', (broken) => ({
+    judge({ nodes }) {
+      const offsets = nodes.map(({ node, parts }) => ({ id: node.id, offset: parts.metadata.appliedOffset }));
+      const newest = Math.max(...offsets.map(({ offset }) => offset));
+      for (const { id, offset } of offsets) {
+        // What is being appended while nobody asks for anything.
+        if (newest - offset > 2) broken(`node ${id} has applied the metadata to ${offset}, others to ${newest}`);
+      }
+    },
+  })),
+
+  promise('brokerEpochsAscend', 'each registration of a broker has a higher epoch than the one before', (broken) => {
+    const epochs = new Map<number, { epoch: number; at: number }>();
+    return {
+      look({ nodes }) {
+        for (const { parts } of nodes) {
+          const { appliedOffset, image } = parts.metadata;
+          for (const { id, epoch } of image.brokers.values()) {
+            const before = epochs.get(id);
+            if (before && before.at > appliedOffset) continue;
+            if (before && epoch < before.epoch) broken(`broker ${id} went from broker epoch ${before.epoch} to ${epoch}`);
+            epochs.set(id, { epoch, at: appliedOffset });
+          }
+        }
+      },
+    };
+  }),
+
+  promise('producerIdsAreGivenOnce', 'blocks of producer ids ascend', (broken) => {
+    let latest = { next: -1, at: -1 };
+    return {
+      look({ nodes }) {
+        for (const { parts } of nodes) {
+          const { appliedOffset: at, image } = parts.metadata;
+          if (at <= latest.at) continue;
+          const next = image.producerIds.nextProducerId;
+          if (next < latest.next) broken(`producer ids begin again at ${next}, and those below ${latest.next} were given out`);
+          latest = { next, at };
+        }
+      },
+    };
+  }),
+
+  promise('metadataIsNeverForgotten', 'a node never applies less of the metadata than it has', (broken) => {
+    const applied = new Map<string, number>();
+    return {
+      look({ nodes }) {
+        for (const { node, parts } of nodes) {
+          const life = `${node.id} ${node.lives}`;
+          const now = parts.metadata.appliedOffset;
+          const before = applied.get(life) ?? -1;
+          if (now < before) broken(`node ${node.id} had applied the metadata to ${before}, and now to ${now}`);
+          applied.set(life, now);
+        }
+      },
+    };
+  }),
+
+  promise('onlyCommittedMetadataIsApplied', 'nobody acts on metadata that is not committed', (broken) => ({
+    look({ nodes }) {
+      for (const { node, parts } of nodes) {
+        const { appliedOffset } = parts.metadata;
+        const { highWatermark } = parts.quorum;
+        if (appliedOffset >= Math.max(0, highWatermark)) {
+          broken(`node ${node.id} has applied ${appliedOffset}, and the metadata is committed below ${highWatermark}`);
+        }
+      }
+    },
+  })),
+];
+
+type ElectionState = { readonly leaderId: number; readonly leaderEpoch: number; readonly votedId: number };
+
+/** As it is written down. */
+function electionState(node: SimulatedNode): ElectionState | undefined {
+  const path = `${metadataDirectory(node)}/quorum-state`;
+  const { files } = node.machine;
+  try {
+    if (!files.stat(path)) return undefined;
+    return JSON.parse(new TextDecoder().decode(files.readFile(path))) as ElectionState;
+  } catch {
+    // Of a disk that fails.
+    return undefined;
+  }
+}
+
+function metadataFiles(node: SimulatedNode, ending: string): string[] {
+  const { files } = node.machine;
+  try {
+    const directory = metadataDirectory(node);
+    return files.stat(directory) ? files.list(directory).filter((name) => name.endsWith(ending)) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** Below the high watermark, from the files. */
+function* metadataBatches(node: SimulatedNode, highWatermark: number): Generator<{ lastOffset: number; text: string }> {
+  for (const name of metadataFiles(node, '.log')) {
+    let bytes: Uint8Array;
+    try {
+      bytes = node.machine.files.readFile(`${metadataDirectory(node)}/${name}`);
+    } catch {
+      return;
+    }
+    for (const { baseOffset, lastOffset, leaderEpoch, crc } of batchesOf(bytes)) {
+      if (lastOffset >= highWatermark) break;
+      yield { lastOffset, text: `${baseOffset}..${lastOffset} of epoch ${leaderEpoch} (crc ${(crc >>> 0).toString(16)})` };
+    }
+  }
+}
+
+/** Header and footer say when it was written. */
+function snapshotText(bytes: Uint8Array): string {
+  const told: string[] = [];
+  for (const batch of batchesOf(bytes)) {
+    if (batch.isControl) continue;
+    for (const { value } of batch.records()) told.push(Buffer.from(value ?? []).toString('base64'));
+  }
+  return told.sort().join('\n');
+}
+
+function recordsOf(image: Image): string[] {
+  return [...image.toRecords()].map((record) => JSON.stringify(record)).sort();
+}

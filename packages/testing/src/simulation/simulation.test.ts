@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import process from 'node:process';
+import { test } from 'node:test';
+import { plantedSources } from '../../scripts/plant.ts';
+import { inventPlan, type Plan, tellPlan } from './plan.ts';
+import { plants } from './plants.ts';
+import { promise } from './promises/cluster-promise.ts';
+import { clusterPromises } from './promises/index.ts';
+import { run } from './run.ts';
+import { shrink } from './shrink.ts';
+import { planOf } from './simulation.ts';
+
+const script = join(import.meta.dirname, '../../scripts/simulate.ts');
+
+function simulate(...options: string[]): { status: number | null; output: string } {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [script, ...options], { encoding: 'utf8' });
+  return { status, output: `${stdout}${stderr}` };
+}
+
+async function assertHolds(plan: Plan): Promise<void> {
+  const { broken, story } = await run(plan);
+  assert.equal(broken, undefined, `${tellPlan(plan)}\n${story.join('\n')}`);
+}
+
+test('a few seeds of one node keep every promise', async () => {
+  for (let seed = 1; seed <= 3; seed++) await assertHolds(planOf(seed, { shape: 'single' }));
+});
+
+test('the same seed makes the same things happen, also in another process', () => {
+  const traces = [1, 2].map(() => /trace (\w+), (\d+) events/.exec(simulate('--seed', '7', '--shape', 'single').output)?.[0]);
+  assert.ok(traces[0], 'a trace is told');
+  assert.equal(traces[0], traces[1]);
+});
+
+test('a plan is the same for the same seed', () => {
+  assert.deepEqual(planOf(5), planOf(5));
+  assert.notDeepEqual(planOf(5), planOf(6));
+  assert.equal(typeof inventPlan, 'function');
+});
+
+test('every promise has a name of its own and says what it is', () => {
+  assert.ok(clusterPromises.length >= 30, `${clusterPromises.length} promises`);
+  assert.equal(new Set(clusterPromises.map(({ name }) => name)).size, clusterPromises.length);
+  for (const { says } of clusterPromises) assert.ok(says.length > 20, says);
+});
+
+test('every planted bug finds its place in the sources as they are', () => {
+  assert.equal(new Set(plants.map(({ name }) => name)).size, plants.length);
+  for (const plant of plants) assert.ok(plantedSources(plant).size > 0);
+});
+
+test('a promise that is broken is told with what little it needs', async () => {
+  const nobodyIsKilled = promise('nobodyIsKilled', 'no node is ever down after it was up', (broken) => {
+    const seen = new Set<number>();
+    return {
+      look({ cluster }) {
+        for (const { id, state } of cluster.nodes) {
+          if (state === 'up') seen.add(id);
+          else if (seen.has(id)) broken(`node ${id} is ${state}`);
+        }
+      },
+    };
+  });
+  const plan: Plan = {
+    ...planOf(1, { shape: 'single' }),
+    steps: [
+      { atMs: 100, do: 'slowDisk', node: 1, syncMs: 50, forMs: 100 },
+      { atMs: 300, do: 'kill', node: 1, downMs: 100 },
+      { atMs: 900, do: 'jumpClock', node: 1, ms: 1000 },
+    ],
+  };
+  const outcome = await run(plan, { promises: [nobodyIsKilled] });
+  assert.equal(outcome.broken?.promise, 'nobodyIsKilled');
+  const least = await shrink({ plan, outcome }, { promises: [nobodyIsKilled] });
+  assert.deepEqual(
+    least.plan.steps.map((step) => step.do),
+    ['kill'],
+  );
+  assert.deepEqual(least.plan.clients, []);
+  assert.match(least.outcome.story.at(-1)!, /BROKEN nobodyIsKilled/);
+});
