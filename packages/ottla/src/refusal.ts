@@ -1,13 +1,6 @@
 import { KafkaError } from '@ottla/protocol';
 
-const namesForThePerson = [
-  'ConfigError',
-  'FormatError',
-  'CorruptFileError',
-  'LogDirectoryError',
-  'UnsupportedQuorumError',
-  'IoError',
-];
+const namesForThePerson = ['ConfigError', 'FormatError', 'CorruptFileError', 'LogDirectoryError', 'IoError'];
 
 /** What to print of an error: what to do, where the error says so; of all others the stack, for they are ours. */
 export function refusalText(error: unknown): string {

@@ -18,6 +18,10 @@ export class Ballot {
     if (this.#voters.get(voterId) && !this.#granting.has(voterId)) this.#rejecting.add(voterId);
   }
 
+  hasVoted(voterId: number): boolean {
+    return this.#granting.has(voterId) || this.#rejecting.has(voterId);
+  }
+
   get granting(): number[] {
     return [...this.#granting];
   }

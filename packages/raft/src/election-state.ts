@@ -5,7 +5,7 @@ export type ElectionState = {
   readonly leaderEpoch: number;
   /** Who leads in this epoch, if known. */
   readonly leaderId: number | null;
-  /** Whom this node voted for in this epoch; null once it knows the leader. */
+  /** Whom this node voted for in this epoch; null: nobody. */
   readonly votedFor: VoterKey | null;
 };
 

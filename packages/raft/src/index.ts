@@ -27,5 +27,4 @@ export { RaftNode } from './raft-node.ts';
 export type { RaftNodeOptions } from './raft-node-options.ts';
 export { defaultRaftTiming, type RaftTiming } from './raft-timing.ts';
 export type { SnapshotId } from './snapshot-id.ts';
-export { UnsupportedQuorumError } from './unsupported-quorum-error.ts';
 export { type Voter, type VoterEndpoint, type VoterKey, VoterSet } from './voter-set.ts';

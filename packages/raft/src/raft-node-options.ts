@@ -24,6 +24,8 @@ export type RaftNodeOptions = {
   readonly snapshots?: readonly SnapshotId[];
   /** A controller that is no voter adds itself [controller.quorum.auto.join.enable]. Default false. */
   readonly isAutoJoining?: boolean;
+  /** Of the listeners of controllers, the one that nodes of the quorum use: the first of controller.listener.names. Default: that of `self`. */
+  readonly listenerName?: string;
   readonly timing?: Partial<RaftTiming>;
   /** The most bytes of one Fetch or FetchSnapshot [controller.quorum.fetch.max.bytes, controller.quorum.fetch.snapshot.max.bytes]. */
   readonly fetchMaxBytes?: number;

@@ -5,7 +5,6 @@ import fc from 'fast-check';
 import type { ElectionState } from './election-state.ts';
 import { QuorumHistory } from './quorum-history.ts';
 import { RaftNode } from './raft-node.ts';
-import { UnsupportedQuorumError } from './unsupported-quorum-error.ts';
 import { type Voter, VoterSet } from './voter-set.ts';
 
 const directoryId = 'AQAAAAAAAAAAAAAAAAAAAQ';
@@ -115,18 +114,6 @@ test('who does not lead refuses to append', () => {
   assert.deepEqual(raft.step({ type: 'resign' }, 0).leadership, { leaderId: null, leaderEpoch: 1 });
   assert.throws(() => raft.step({ type: 'append', values: values(1) }, 0), isNotController);
   assert.deepEqual(raft.step({ type: 'wake' }, 0).batches, [], 'a resigned node does not stand again');
-});
-
-test('a quorum of several controllers, of none, or of another directory is refused', () => {
-  const refused = (voters: Voter[], words: RegExp): void =>
-    assert.throws(
-      () => node({ voters: new VoterSet(voters) }),
-      (error) => error instanceof UnsupportedQuorumError && words.test(error.message),
-    );
-  refused([voter(1), voter(2)], /this release runs a single controller.*voters 2/);
-  refused([voter(2)], /single controller/);
-  refused([], /--standalone/);
-  refused([voter(1, 9093, 'AgAAAAAAAAAAAAAAAAAAAg')], /formatted anew/);
 });
 
 test('the description holds the own log end as far as it is on disk', () => {

@@ -5,6 +5,10 @@ export type VoterEndpoint = { readonly name: string; readonly host: string; read
 /** What tells two voters apart. In a static quorum (kraft.version 0) the directory id is unknown: zero. */
 export type VoterKey = { readonly id: number; readonly directoryId: Uuid };
 
+/** Where a directory id is unknown, as in a static quorum, the id alone tells. */
+export const isSameVoter = (a: VoterKey, b: VoterKey): boolean =>
+  a.id === b.id && (a.directoryId === ZERO_UUID || b.directoryId === ZERO_UUID || a.directoryId === b.directoryId);
+
 export type Voter = VoterKey & {
   readonly endpoints: readonly VoterEndpoint[];
   /** The levels of kraft.version the voter can speak. */
@@ -71,9 +75,18 @@ export class VoterSet {
     return voter !== undefined && (voter.directoryId === ZERO_UUID || voter.directoryId === directoryId);
   }
 
-  /** The set with `voter` in place of the one of its key. */
+  /** The set with `voter` in place of the one of its id. */
   with(voter: Voter): VoterSet {
     return new VoterSet(this.voters.map((each) => (each.id === voter.id ? voter : each)));
+  }
+
+  /** The set and one more, of a new id. */
+  plus(voter: Voter): VoterSet {
+    return new VoterSet([...this.voters, voter]);
+  }
+
+  without(voterId: number): VoterSet {
+    return new VoterSet(this.voters.filter(({ id }) => id !== voterId));
   }
 
   equals(other: VoterSet): boolean {

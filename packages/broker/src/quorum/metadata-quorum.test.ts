@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { featureLevelRecord, parseBrokerConfig } from '@ottla/metadata';
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
-import { UnsupportedQuorumError } from '@ottla/raft';
 import { type Machine, type Runtime, World } from '@ottla/runtime';
 import { readMetaProperties } from '@ottla/storage';
 import { type FormatOptions, formatDirectories } from '../format.ts';
@@ -337,21 +336,4 @@ test('a log that ends before the newest snapshot starts again behind it', async 
   assert.equal(again.levels.get('test'), 7);
   assert.equal(again.batches[0]?.baseOffset, endOffset);
   assert.equal(reopened.quorum.leaderAndEpoch.leaderEpoch, 2, 'the snapshot remembers the epoch that quorum-state has lost');
-});
-
-test('a quorum with other controllers is refused in words', async () => {
-  const world = new World({ seed: 1 });
-  const runtime = world.machine('node1').boot();
-  const initialControllers = '1@localhost:9093:AQAAAAAAAAAAAAAAAAAAAQ,2@h:9094:AgAAAAAAAAAAAAAAAAAAAg';
-  format(runtime, { standalone: false, initialControllers });
-  await assert.rejects(
-    open(world, runtime),
-    (error) => error instanceof UnsupportedQuorumError && /single controller/.test(error.message),
-  );
-  const joining = world.machine('node2').boot();
-  format(joining, { standalone: false, noInitialControllers: true });
-  await assert.rejects(
-    open(world, joining),
-    (error) => error instanceof UnsupportedQuorumError && /--standalone/.test(error.message),
-  );
 });

@@ -86,8 +86,8 @@ export class MetadataQuorum {
   #isClosed = false;
 
   /**
-   * Loads the log. An only voter leads when this resolves; any other node has begun to look for its quorum. Throws UnsupportedQuorumError for a
-   * quorum that this node cannot take part in, and IoError or CorruptFileError when the disk is at fault.
+   * Loads the log. An only voter leads when this resolves; any other node has begun to look for its quorum. Throws IoError or
+   * CorruptFileError when the disk is at fault.
    */
   static async open(options: MetadataQuorumOptions): Promise<MetadataQuorum> {
     const quorum = new MetadataQuorum(options);

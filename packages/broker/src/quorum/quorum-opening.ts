@@ -86,6 +86,7 @@ export function createRaftNode({ runtime, directory, snapshots }: Opening, log: 
   return new RaftNode({
     self: voterOf({ id: nodeId, directoryId }, controllerEndpoints),
     canVote: member.isController ?? true,
+    listenerName,
     clusterId: member.clusterId ?? null,
     bootstrapServers: bootstrapServers.length > 0 ? bootstrapServers : staticVoters,
     quorum,

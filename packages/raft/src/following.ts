@@ -1,0 +1,152 @@
+import type { FetchRequest, FetchResponse, Writable } from '@ottla/protocol';
+import type { Destination } from './effects.ts';
+import { appendFetched } from './fetched-batches.ts';
+import { SnapshotFetching } from './fetching-snapshots.ts';
+import { askForMembership } from './joining.ts';
+import { hearOf } from './leader-news.ts';
+import { metadataTopic, metadataTopicId } from './metadata-partition.ts';
+import type { RaftCore } from './raft-core.ts';
+import type { Follower } from './raft-state.ts';
+
+/** Fetching the log from the leader, and finding out who that is. */
+export class Following {
+  readonly #core: RaftCore;
+  readonly #snapshots: SnapshotFetching;
+
+  constructor(core: RaftCore) {
+    this.#core = core;
+    this.#snapshots = new SnapshotFetching(core);
+  }
+
+  pollFollower(state: Follower): number {
+    const core = this.#core;
+    const isLate = core.nowMs >= state.fetchDeadlineMs;
+    if (core.mayStand && isLate) {
+      core.becomeProspective();
+      return core.nowMs;
+    }
+    const wakeMs = core.mayStand ? state.fetchDeadlineMs : Number.POSITIVE_INFINITY;
+    if (!core.isReadyToFetch) return wakeMs;
+    const destination = core.destinationOf(state.leaderId, state.leaderEndpoints);
+    // An observer stands for nothing: when the leader does not answer it asks around who leads.
+    if (!destination || (!core.isVoter && (isLate || core.requests.isFailing(destination, core.nowMs)))) {
+      const askedMs = this.askBootstrapServers();
+      if (!destination) return Math.min(wakeMs, askedMs);
+    }
+    if (core.requests.isFree(destination, core.nowMs)) {
+      if (core.nowMs >= state.voterCheckAtMs) this.#checkMembership(state, destination);
+      if (core.requests.isFree(destination, core.nowMs)) this.#fetch(destination, state);
+    }
+    return Math.min(wakeMs, core.requests.freeAtMs(destination, core.nowMs));
+  }
+
+  #checkMembership(state: Follower, destination: Destination): void {
+    state.voterCheckAtMs = this.#core.nowMs + this.#core.timing.fetchTimeoutMs;
+    askForMembership(this.#core, state, destination);
+  }
+
+  /** Any bootstrap server knows, or will know, who leads. Returns when the next can be asked. */
+  askBootstrapServers(): number {
+    const core = this.#core;
+    const servers = this.#bootstrapServers();
+    const { requests, nowMs } = core;
+    const asked = servers.find((server) => !requests.isFree(server, nowMs) && !requests.isFailing(server, nowMs));
+    if (asked) return requests.freeAtMs(asked, nowMs);
+    const free = servers.filter((server) => requests.isFree(server, nowMs));
+    if (free.length > 0 && core.isReadyToFetch) this.#fetch(free[Math.floor(core.options.random() * free.length)]!, null);
+    return servers.reduce((wakeMs, server) => {
+      const freeAtMs = requests.freeAtMs(server, nowMs);
+      return freeAtMs > nowMs ? Math.min(wakeMs, freeAtMs) : wakeMs;
+    }, Number.POSITIVE_INFINITY);
+  }
+
+  /** Without any, as with controller.quorum.voters, the voters are. */
+  #bootstrapServers(): Destination[] {
+    const { options, voters, self } = this.#core;
+    const given = options.bootstrapServers ?? [];
+    const servers = given.length > 0 ? given : voters.voters.flatMap(({ endpoints }) => this.#core.endpointOf(endpoints) ?? []);
+    return servers
+      .filter(({ host, port }) => !self.endpoints.some((own) => own.host === host && own.port === port))
+      .map(({ host, port }) => ({ nodeId: null, host, port }));
+  }
+
+  #fetch(destination: Destination, state: Follower | null): void {
+    if (state?.snapshot) {
+      this.#snapshots.fetchNext(destination, state, state.snapshot);
+      return;
+    }
+    this.#core.send(
+      destination,
+      { api: 'fetch', request: this.#fetchRequest() },
+      { answered: (response) => this.#onFetch(response) },
+    );
+  }
+
+  #fetchRequest(): Writable<FetchRequest> {
+    const { options, self, log, epoch, timing } = this.#core;
+    const maxBytes = options.fetchMaxBytes ?? 1024 * 1024;
+    return {
+      clusterId: options.clusterId ?? null,
+      replicaState: { replicaId: self.id, replicaEpoch: -1 },
+      maxWaitMs: timing.fetchMaxWaitMs,
+      minBytes: 0,
+      maxBytes,
+      topics: [
+        {
+          topic: metadataTopic,
+          topicId: metadataTopicId,
+          partitions: [
+            {
+              partition: 0,
+              currentLeaderEpoch: epoch,
+              fetchOffset: log.endOffset,
+              lastFetchedEpoch: log.lastEpoch,
+              logStartOffset: -1,
+              partitionMaxBytes: maxBytes,
+              replicaDirectoryId: self.directoryId,
+              highWatermark: log.highWatermark,
+            },
+          ],
+        },
+      ],
+    };
+  }
+
+  #onFetch(response: FetchResponse): boolean {
+    const core = this.#core;
+    const heard = hearOf(core, { api: 'fetch', response });
+    if (heard !== 'goOn') return heard === 'done';
+    const state = core.in('follower');
+    // A bootstrap server may be the leader itself; its records are fetched once it is followed.
+    if (!state) return false;
+    state.hasFetched = true;
+    state.fetchDeadlineMs = core.nowMs + core.timing.fetchTimeoutMs;
+    const { divergingEpoch, snapshotId, records, highWatermark } = response.responses[0]!.partitions[0]!;
+    if (divergingEpoch.epoch >= 0) return this.#truncate(divergingEpoch);
+    if (snapshotId.epoch >= 0 && snapshotId.endOffset >= 0) {
+      state.snapshot = { id: { endOffset: snapshotId.endOffset, epoch: snapshotId.epoch }, position: 0 };
+      return true;
+    }
+    const { batches, damage } = appendFetched(core.log, records ?? nothing, core.epoch);
+    core.effects.fetched = batches;
+    state.leaderHighWatermark = Math.max(state.leaderHighWatermark, highWatermark);
+    return damage === null;
+  }
+
+  #truncate(diverging: { readonly epoch: number; readonly endOffset: number }): boolean {
+    const { log, effects } = this.#core;
+    const endOffset = log.truncationFor(diverging);
+    log.truncateTo(endOffset);
+    effects.truncateTo = endOffset;
+    return true;
+  }
+
+  /** What is committed by the leader's word counts here once it is on this node's disk. */
+  raiseHighWatermark({ leaderHighWatermark }: Follower): void {
+    const { log, effects } = this.#core;
+    const reached = Math.min(leaderHighWatermark, log.flushedEndOffset);
+    if (log.raiseHighWatermark(reached)) effects.highWatermark = reached;
+  }
+}
+
+const nothing = new Uint8Array(0);
