@@ -3,9 +3,11 @@ import {
   type BrokerHeartbeatResponse,
   BrokerRegistration,
   type BrokerRegistrationRequest,
+  type ErrorName,
+  KafkaError,
   type Uuid,
 } from '@ottla/protocol';
-import { type Logger, sleep, type Timer, type Timers } from '@ottla/runtime';
+import { type Clock, type Logger, sleep, type Timer, type Timers } from '@ottla/runtime';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ControllerChannel } from './controller/controller-channel.ts';
 
@@ -21,40 +23,50 @@ export type BrokerIdentity = {
   readonly previousBrokerEpoch: number;
 };
 
-const TELL_AGAIN_MS = 500;
-
 /** By their ids. */
 export type DirectoryStates = { readonly online: readonly Uuid[]; readonly cordoned: readonly Uuid[] };
 
+export type BrokerLifecycleOptions = {
+  readonly identity: BrokerIdentity;
+  readonly controller: ControllerChannel;
+  readonly metadata: ClusterMetadata;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly logger: Logger;
+  readonly heartbeatIntervalMs: number;
+  /** initial.broker.registration.timeout.ms */
+  readonly registrationTimeoutMs: number;
+  readonly directories: () => DirectoryStates;
+};
+
+const TELL_AGAIN_MS = 500;
+const FIRST_RETRY_MS = 100;
+const LONGEST_REGISTRATION_RETRY_MS = 1_000;
+const HAND_OVER_POLL_MS = 50;
+/** A controlled shutdown goes on without the controller when it has not answered for so long, and for no longer than this in all. */
+const SILENCE_PATIENCE_MS = 5_000;
+const HAND_OVER_PATIENCE_MS = 300_000;
+
+/** Of a registration: they may pass. A former incarnation of this broker may still have its session. */
+const passing: ReadonlySet<ErrorName> = new Set([
+  'DUPLICATE_BROKER_REGISTRATION',
+  'NETWORK_EXCEPTION',
+  'NOT_CONTROLLER',
+  'REQUEST_TIMED_OUT',
+  'UNKNOWN_SERVER_ERROR',
+]);
+
 /** How a broker joins the cluster, stays in it by heartbeats, and leaves it so that its leaderships move first. */
 export class BrokerLifecycle {
-  readonly #identity: BrokerIdentity;
-  readonly #controller: ControllerChannel;
-  readonly #metadata: ClusterMetadata;
-  readonly #timers: Timers;
-  readonly #logger: Logger;
-  readonly #heartbeatIntervalMs: number;
-  readonly #directories: () => DirectoryStates;
+  readonly #options: BrokerLifecycleOptions;
   #brokerEpoch = -1;
+  #isReady = false;
   #heartbeat: Timer | undefined;
+  #failuresInRow = 0;
   #stopped = false;
 
-  constructor(options: {
-    identity: BrokerIdentity;
-    controller: ControllerChannel;
-    metadata: ClusterMetadata;
-    timers: Timers;
-    logger: Logger;
-    heartbeatIntervalMs: number;
-    directories: () => DirectoryStates;
-  }) {
-    this.#identity = options.identity;
-    this.#controller = options.controller;
-    this.#metadata = options.metadata;
-    this.#timers = options.timers;
-    this.#logger = options.logger;
-    this.#heartbeatIntervalMs = options.heartbeatIntervalMs;
-    this.#directories = options.directories;
+  constructor(options: BrokerLifecycleOptions) {
+    this.#options = options;
   }
 
   /** -1 before the registration. */
@@ -62,29 +74,49 @@ export class BrokerLifecycle {
     return this.#brokerEpoch;
   }
 
-  /** Rejects with DUPLICATE_BROKER_REGISTRATION, INCONSISTENT_CLUSTER_ID, UNSUPPORTED_VERSION … */
-  async register(): Promise<void> {
-    const { nodeId, clusterId, incarnationId, rack, listeners, features, logDirs, previousBrokerEpoch } = this.#identity;
-    const request = {
-      brokerId: nodeId,
-      clusterId,
-      incarnationId,
-      listeners,
-      features,
-      rack,
-      isMigratingZkBroker: false,
-      logDirs,
-      previousBrokerEpoch,
-    };
-    const { brokerEpoch } = await this.#controller.send(BrokerRegistration, request);
-    this.#brokerEpoch = brokerEpoch;
+  /**
+   * Resolves when this broker's metadata has its registration. Until it is to be unfenced, heartbeats only say that it lives. Rejects with
+   * INCONSISTENT_CLUSTER_ID, INVALID_REGISTRATION, UNSUPPORTED_VERSION … and, after initial.broker.registration.timeout.ms, with whatever was in
+   * the way last.
+   */
+  async register(signal?: AbortSignal): Promise<void> {
+    const { clock, timers, logger, metadata, registrationTimeoutMs, identity } = this.#options;
+    const deadlineMs = clock.monotonicMs() + registrationTimeoutMs;
+    for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LONGEST_REGISTRATION_RETRY_MS)) {
+      try {
+        this.#brokerEpoch = await this.#registered();
+        break;
+      } catch (error) {
+        signal?.throwIfAborted();
+        const mayPass = error instanceof KafkaError && passing.has(error.name);
+        if (!mayPass || this.#stopped || clock.monotonicMs() + retryMs > deadlineMs) throw error;
+        logger.info('this broker is not registered yet', { reason: error.message });
+      }
+      await sleep(timers, retryMs);
+    }
+    this.#schedule(this.#options.heartbeatIntervalMs);
+    await metadata.until(({ brokers }) => brokers.get(identity.nodeId)?.epoch === this.#brokerEpoch, signal);
   }
 
-  /** Resolves when the cluster may send clients here; from then on heartbeats keep it so. */
-  async unfence(): Promise<void> {
-    const { isFenced } = await this.#beat({ wantShutDown: false });
-    if (isFenced) await this.#beat({ wantShutDown: false });
-    this.#schedule();
+  async #registered(): Promise<number> {
+    const { nodeId: brokerId, ...identity } = this.#options.identity;
+    const request = { brokerId, ...identity, isMigratingZkBroker: false };
+    const { brokerEpoch } = await this.#options.controller.send(BrokerRegistration, request);
+    return brokerEpoch;
+  }
+
+  /** Resolves when the cluster may send clients here; heartbeats keep it so. */
+  async unfence(signal?: AbortSignal): Promise<void> {
+    this.#isReady = true;
+    for (let tries = 1; !this.#stopped; tries++) {
+      signal?.throwIfAborted();
+      try {
+        if (!(await this.#beat()).isFenced) return;
+      } catch (error) {
+        this.#options.logger.warn('a heartbeat to the controller failed', { error });
+      }
+      if (tries > 1) await sleep(this.#options.timers, FIRST_RETRY_MS);
+    }
   }
 
   /**
@@ -95,7 +127,7 @@ export class BrokerLifecycle {
     if (this.#brokerEpoch < 0 || this.#stopped) return;
     const untold = Promise.withResolvers<never>();
     const late = (): void => untold.reject(new Error(`the controller has not heard of it in ${patienceMs} ms`));
-    const timer = Number.isFinite(patienceMs) ? this.#timers.after(patienceMs, late) : undefined;
+    const timer = Number.isFinite(patienceMs) ? this.#options.timers.after(patienceMs, late) : undefined;
     try {
       await Promise.race([this.#beatUntilHeard(), untold.promise]);
     } finally {
@@ -106,26 +138,48 @@ export class BrokerLifecycle {
   async #beatUntilHeard(): Promise<void> {
     while (!this.#stopped) {
       try {
-        await this.#beat({ wantShutDown: false });
+        await this.#beat();
         return;
       } catch (error) {
-        this.#logger.warn('the controller could not be told of the log directories: it is told again', { error });
-        await sleep(this.#timers, TELL_AGAIN_MS);
+        this.#options.logger.warn('the controller could not be told of the log directories: it is told again', { error });
+        await sleep(this.#options.timers, TELL_AGAIN_MS);
       }
     }
   }
 
-  /** Hands leaderships over and leaves. Resolves when the controller agrees, or after `patienceMs`. */
-  async leave(patienceMs: number): Promise<void> {
+  /** Hands leaderships over and leaves. Resolves when the controller agrees, or when waiting for that makes no sense any more. */
+  async leave(): Promise<void> {
     this.fallSilent();
     if (this.#brokerEpoch < 0) return;
-    const givesUp = new Promise<'late'>((resolve) => {
-      this.#heartbeat = this.#timers.after(patienceMs, () => resolve('late'));
-    });
-    const outcome = await Promise.race([this.#handOver(), givesUp]);
-    this.#heartbeat?.cancel();
-    if (outcome === 'late')
-      this.#logger.warn('stopping although leaderships have not all moved: nobody else can take them', { patienceMs });
+    const { clock, timers, logger } = this.#options;
+    const beganMs = clock.monotonicMs();
+    let heardMs = beganMs;
+    for (let tries = 1; ; tries++) {
+      try {
+        const { shouldShutDown } = await this.#beat({ wantShutDown: true, timeoutMs: SILENCE_PATIENCE_MS });
+        heardMs = clock.monotonicMs();
+        if (shouldShutDown) return;
+        // Nobody is there who could take anything over.
+        if (tries > 1 && !this.#hasCompany) return;
+      } catch (error) {
+        if (error instanceof KafkaError && (error.name === 'STALE_BROKER_EPOCH' || error.name === 'BROKER_ID_NOT_REGISTERED'))
+          throw error;
+        logger.info('the controller did not answer that this broker wants to shut down', { error });
+      }
+      const nowMs = clock.monotonicMs();
+      if (nowMs - heardMs >= SILENCE_PATIENCE_MS || nowMs - beganMs >= HAND_OVER_PATIENCE_MS) {
+        logger.warn('stopping although leaderships may not all have moved', { waitedMs: nowMs - beganMs });
+        return;
+      }
+      if (tries > 1) await sleep(timers, HAND_OVER_POLL_MS);
+    }
+  }
+
+  get #hasCompany(): boolean {
+    const { metadata, identity } = this.#options;
+    for (const { id, fenced, inControlledShutdown } of metadata.image.brokers.values())
+      if (id !== identity.nodeId && !fenced && !inControlledShutdown) return true;
+    return false;
   }
 
   /** Stops without a word: the controller notices when the session ends. */
@@ -134,33 +188,41 @@ export class BrokerLifecycle {
     this.#heartbeat?.cancel();
   }
 
-  async #handOver(): Promise<'done'> {
-    for (let isLastTry = false; ; isLastTry = true) {
-      const { shouldShutDown } = await this.#beat({ wantShutDown: true });
-      if (shouldShutDown || isLastTry) return 'done';
-    }
-  }
-
-  #beat({ wantShutDown }: { wantShutDown: boolean }): Promise<BrokerHeartbeatResponse> {
-    const { online, cordoned } = this.#directories();
+  #beat({
+    wantShutDown = false,
+    timeoutMs,
+  }: {
+    wantShutDown?: boolean;
+    timeoutMs?: number;
+  } = {}): Promise<BrokerHeartbeatResponse> {
+    const { identity, metadata, controller, directories } = this.#options;
+    const { online, cordoned } = directories();
     const request = {
-      brokerId: this.#identity.nodeId,
+      brokerId: identity.nodeId,
       brokerEpoch: this.#brokerEpoch,
-      currentMetadataOffset: this.#metadata.appliedOffset,
-      wantFence: false,
+      currentMetadataOffset: metadata.appliedOffset,
+      wantFence: !this.#isReady,
       wantShutDown,
-      offlineLogDirs: this.#identity.logDirs.filter((id) => !online.includes(id)),
+      offlineLogDirs: identity.logDirs.filter((id) => !online.includes(id)),
       cordonedLogDirs: [...cordoned],
     };
-    return this.#controller.send(BrokerHeartbeat, request);
+    return controller.send(BrokerHeartbeat, request, timeoutMs === undefined ? {} : { timeoutMs });
   }
 
-  #schedule(): void {
+  #schedule(afterMs: number): void {
     if (this.#stopped) return;
-    this.#heartbeat = this.#timers.after(this.#heartbeatIntervalMs, () => {
-      this.#beat({ wantShutDown: false })
-        .catch((error: unknown) => this.#logger.warn('a heartbeat to the controller failed', { error }))
-        .finally(() => this.#schedule());
+    const { timers, logger, heartbeatIntervalMs } = this.#options;
+    this.#heartbeat = timers.after(afterMs, () => {
+      this.#beat().then(
+        () => {
+          this.#failuresInRow = 0;
+          this.#schedule(heartbeatIntervalMs);
+        },
+        (error: unknown) => {
+          logger.warn('a heartbeat to the controller failed', { error });
+          this.#schedule(Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#failuresInRow++, 10), heartbeatIntervalMs));
+        },
+      );
     });
   }
 }

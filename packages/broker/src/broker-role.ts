@@ -38,14 +38,14 @@ export type BrokerRoleOptions = {
   readonly node: NodeParts;
   readonly parsed: ParsedBrokerConfig;
   readonly channel: ControllerChannel;
+  /** Of its own, so that nothing holds heartbeats up. */
+  readonly heartbeats: ControllerChannel;
   readonly logManager: LogManager;
   readonly incarnationId: Uuid;
   /** As others reach this broker. */
   readonly listeners: RegisteredEndpoint[];
   readonly onFatal: (error: unknown) => void;
 };
-
-const HAND_OVER_PATIENCE_MS = 5_000;
 
 /**
  * The broker half of a node: the replicas and coordinators that the metadata gives to it. Its parts are made and joined here, in the order in
@@ -61,7 +61,7 @@ export class BrokerRole {
   readonly #cleaner: LogCleaner;
 
   constructor(options: BrokerRoleOptions) {
-    const { node, parsed, channel, logManager, incarnationId, listeners } = options;
+    const { node, parsed, channel, heartbeats, logManager, incarnationId, listeners } = options;
     const { runtime, nodeId, clusterId, config: settings, metadata, loggers } = node;
     const { config } = parsed;
     this.#options = options;
@@ -116,11 +116,13 @@ export class BrokerRole {
         logDirs: logManager.directoryIds,
         previousBrokerEpoch: logManager.lastBrokerEpoch,
       },
-      controller: channel,
+      controller: heartbeats,
       metadata,
+      clock: runtime.clock,
       timers: runtime.timers,
       logger: runtime.logger,
       heartbeatIntervalMs: config['broker.heartbeat.interval.ms'],
+      registrationTimeoutMs: config['initial.broker.registration.timeout.ms'],
       directories: () => ({ online: logManager.directoryIds, cordoned: logManager.cordonedDirectoryIds }),
     });
     this.#assignments = new DirectoryAssignments({
@@ -183,10 +185,10 @@ export class BrokerRole {
   }
 
   /** Registers, brings the replicas to what the metadata says, and resolves when clients may come. */
-  async join(): Promise<void> {
+  async join(signal?: AbortSignal): Promise<void> {
     const { parsed, logManager, onFatal } = this.#options;
     const { runtime, metadata, config: settings, moves, replication } = this.parts;
-    await this.#lifecycle.register();
+    await this.#lifecycle.register(signal);
     const publisher = replicaPublisher(this.parts, this.#assignments);
     onDirectoryFailures({
       logManager,
@@ -202,7 +204,7 @@ export class BrokerRole {
     publisher.publishAll(metadata.image);
     metadata.onChange((delta, image) => publisher.publish(delta, image));
     replication.start();
-    await this.#lifecycle.unfence();
+    await this.#lifecycle.unfence(signal);
     if (settings.get('log.cleaner.enable')) this.#cleaner.start();
   }
 
@@ -214,9 +216,7 @@ export class BrokerRole {
   async leave(): Promise<void> {
     const { config, runtime, partitions } = this.parts;
     if (config.get('controlled.shutdown.enable')) {
-      await this.#lifecycle
-        .leave(HAND_OVER_PATIENCE_MS)
-        .catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
+      await this.#lifecycle.leave().catch((error: unknown) => runtime.logger.warn('the controlled shutdown failed', { error }));
     }
     this.stop();
     for (const partition of partitions) partition.resign();

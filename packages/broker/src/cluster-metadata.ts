@@ -75,9 +75,32 @@ export class ClusterMetadata {
     return new Promise((resolve) => this.#waiters.push({ offset, resolve }));
   }
 
+  /** Resolves when the image is such. Rejects with the signal's reason. */
+  until(isSuch: (image: MetadataImage) => boolean, signal?: AbortSignal): Promise<void> {
+    if (isSuch(this.#image)) return Promise.resolve();
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        this.#listeners.splice(this.#listeners.indexOf(look), 1);
+        signal?.removeEventListener('abort', abort);
+      };
+      const look = (): void => {
+        if (!isSuch(this.#image)) return;
+        settle();
+        resolve();
+      };
+      const abort = (): void => {
+        settle();
+        reject(signal!.reason);
+      };
+      this.#listeners.push(look);
+      signal?.addEventListener('abort', abort);
+    });
+  }
+
   #publish(delta: MetadataDelta, lastOffset: number): void {
     this.#appliedOffset = lastOffset;
-    if (!delta.isEmpty) for (const listener of this.#listeners) listener(delta, this.#image);
+    // Whoever is told may stop listening.
+    if (!delta.isEmpty) for (const listener of [...this.#listeners]) listener(delta, this.#image);
     for (let index = this.#waiters.length - 1; index >= 0; index--) {
       if (this.#waiters[index]!.offset <= lastOffset) this.#waiters.splice(index, 1)[0]!.resolve();
     }

@@ -7,10 +7,11 @@ import {
   type ParsedBrokerConfig,
 } from '@ottla/metadata';
 import type { ServerConnection } from '@ottla/network';
-import { type Api, ControllerRegistration, type MetadataRecord, type Uuid, type Writable } from '@ottla/protocol';
+import type { Api, MetadataRecord, Uuid, Writable } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import type { ClientRequest, ControllerChannel, LocalController } from './controller/controller-channel.ts';
 import { operationOf } from './controller/controller-operations.ts';
+import { ControllerRegistrar } from './controller/controller-registration.ts';
 import { QuorumController } from './controller/quorum-controller.ts';
 import type { ControllerParts } from './controller-parts.ts';
 import { readBootstrapCheckpoint } from './format.ts';
@@ -18,7 +19,6 @@ import type { ControllerContext, ControllerHandler } from './handlers/handler.ts
 import { controllerHandlers } from './handlers/index.ts';
 import type { RegisteredEndpoint } from './listeners.ts';
 import type { NodeParts } from './node-parts.ts';
-import { registeredFeatures } from './registered-features.ts';
 import { RequestDispatcher } from './request-dispatcher.ts';
 
 export type ControllerRoleOptions = {
@@ -36,6 +36,7 @@ export class ControllerRole implements LocalController {
   readonly dispatcher: RequestDispatcher;
   readonly #parts: ControllerParts;
   readonly #handlers: ReadonlyMap<number, ControllerHandler>;
+  #registrar: ControllerRegistrar | undefined;
 
   constructor({ node, parsed, runtime, hasRegisteredBroker, onFatal }: ControllerRoleOptions) {
     this.controller = new QuorumController({
@@ -85,14 +86,16 @@ export class ControllerRole implements LocalController {
     return (await handler.handle(request as object, context)) as Writable<Response>;
   }
 
-  /** Tells the cluster that this controller is there, and where. */
+  /** Tells the cluster that this controller is there, and where. Resolves when the cluster knows, or when that takes another leader. */
   async register(channel: ControllerChannel, incarnationId: Uuid, listeners: RegisteredEndpoint[]): Promise<void> {
-    const { nodeId: controllerId } = this.#parts;
-    const request = { controllerId, incarnationId, zkMigrationReady: false, listeners, features: registeredFeatures() };
-    await channel.send(ControllerRegistration, request);
+    const { nodeId: controllerId, metadata, runtime } = this.#parts;
+    this.#registrar = new ControllerRegistrar({ metadata, runtime, channel, controllerId, incarnationId, listeners });
+    const registration = this.#registrar.register();
+    if (this.isActive) await registration;
   }
 
   stop(): void {
+    this.#registrar?.stop();
     this.controller.stop();
   }
 }
@@ -102,7 +105,6 @@ function pureController({ config, ...parsed }: ParsedBrokerConfig, { nodeId, clu
     schema: new BrokerConfigSchema({ config, ...parsed }),
     clusterId,
     nodeId,
-    controllerIds: [nodeId],
     defaultPartitions: config['num.partitions'],
     defaultReplicationFactor: config['default.replication.factor'],
     brokerSessionTimeoutMs: config['broker.session.timeout.ms'],

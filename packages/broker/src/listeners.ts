@@ -131,6 +131,11 @@ export class NodeListeners {
     };
   }
 
+  /** Clients come no more; those who talk to the controller still do. */
+  async closeBroker(graceMs = 0): Promise<void> {
+    await Promise.all(this.broker.map((listener) => listener.close(graceMs)));
+  }
+
   /** Stops accepting; requests in flight have `graceMs` to be answered. */
   async close(graceMs = 0): Promise<void> {
     await Promise.all([...this.broker, ...this.controller].map((listener) => listener.close(graceMs)));

@@ -214,11 +214,6 @@ const sasl = {
 };
 for (const { title, settings, refusal } of [
   {
-    title: 'a broker without controller',
-    settings: { 'process.roles': 'broker', listeners: 'PLAINTEXT://node:9092' },
-    refusal: /process\.roles must be broker,controller/,
-  },
-  {
     title: 'a listener with SASL',
     settings: sasl,
     refusal: /no TLS and no SASL yet: listener CLIENTS must be PLAINTEXT, not SASL_PLAINTEXT/,

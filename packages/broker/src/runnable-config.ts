@@ -1,15 +1,12 @@
 import { relative, sep } from 'node:path';
-import { type BrokerConfig, ConfigError, isBroker, isController, type ListenerEndpoint, logDirectories } from '@ottla/metadata';
+import { type BrokerConfig, ConfigError, type ListenerEndpoint, logDirectories } from '@ottla/metadata';
 import { isConsumerAssignor } from './coordinators/group-service-config.ts';
 
 /**
- * Refuses what this release cannot be, rather than run as something else: a setting that promises security or company must not be
+ * Refuses what this release cannot be, rather than run as something else: a setting that promises security must not be
  * passed over with a warning. Throws ConfigError.
  */
 export function requireRunnable(config: BrokerConfig, listeners: readonly ListenerEndpoint[]): void {
-  if (!isBroker(config) || !isController(config)) {
-    throw new ConfigError('this release of Ottla runs a single node: process.roles must be broker,controller');
-  }
   for (const { name, securityProtocol } of listeners) {
     if (securityProtocol !== 'PLAINTEXT') {
       throw new ConfigError(

@@ -25,6 +25,7 @@ import type { BrokerParts } from './broker-parts.ts';
 import { BrokerRole } from './broker-role.ts';
 import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
+import { NodeToControllerChannel } from './controller/node-to-controller-channel.ts';
 import { ControllerRole } from './controller-role.ts';
 import { randomUuid } from './format.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
@@ -48,6 +49,8 @@ export type ServerOptions = {
 
 const TASK_INTERVAL_MS = 1_000;
 const ANSWER_GRACE_MS = 2_000;
+/** As Kafka's brokers. */
+const requestPatienceMs = 60_000;
 
 const listenerText = ({ name, host, port }: RegisteredEndpoint): string =>
   `${name}://${host.includes(':') ? `[${host}]` : host}:${port}`;
@@ -59,6 +62,7 @@ type Started = {
   readonly node: NodeParts;
   readonly broker: BrokerRole | undefined;
   readonly controller: ControllerRole | undefined;
+  readonly channels: Channels;
   readonly logManager: LogManager | undefined;
   readonly listeners: NodeListeners;
   /** Where the metadata log has a directory of its own. */
@@ -73,6 +77,7 @@ export class BrokerServer {
   readonly #node: NodeParts;
   readonly #broker: BrokerRole | undefined;
   readonly #controller: ControllerRole | undefined;
+  readonly #channels: Channels;
   readonly #logManager: LogManager | undefined;
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
@@ -150,6 +155,8 @@ export class BrokerServer {
           })
         : undefined;
       undo.push(() => controller?.stop());
+      const channels = openChannels(parsed, node, controller);
+      undo.push(() => closeAll(channels));
       quorum.subscribe({
         snapshot: (snapshot) => {
           controller?.controller.loaded(snapshot);
@@ -159,24 +166,33 @@ export class BrokerServer {
           controller?.controller.heard(batch);
           metadata.apply(batch.records, batch.lastOffset);
         },
-        leaderChanged: (leader) => controller?.controller.leaderChanged(leader),
+        leaderChanged: (leader) => {
+          controller?.controller.leaderChanged(leader);
+          for (const channel of Object.values(channels)) channel.leaderChanged();
+        },
         toSnapshot: () => metadata.image.toRecords(),
       });
       await controller?.controller.activation;
       logIdleConfigs(metadata, runtime.logger);
-      const channel = controller!;
-      const incarnationId = randomUuid(runtime.random);
       if (controller) {
         controllerGate.open(controller.dispatcher);
-        await controller.register(channel, incarnationId, listeners.advertised.controller);
+        await controller.register(channels.requests, randomUuid(runtime.random), listeners.advertised.controller);
       }
       if (logManager) {
         const onBrokerFatal = (error: unknown): void => onFatal?.(error);
-        const surroundings = { node, parsed, channel, logManager, incarnationId, onFatal: onBrokerFatal };
-        broker = new BrokerRole({ ...surroundings, listeners: listeners.advertised.broker });
+        broker = new BrokerRole({
+          node,
+          parsed,
+          channel: channels.requests,
+          heartbeats: channels.heartbeats,
+          logManager,
+          incarnationId: randomUuid(runtime.random),
+          listeners: listeners.advertised.broker,
+          onFatal: onBrokerFatal,
+        });
         undo.push(() => broker?.close());
         undo.push(() => broker?.stop());
-        await broker.join();
+        await broker.join(signal);
         brokerGate.open(broker.dispatcher);
       }
       runtime.logger.info('the node serves', {
@@ -186,7 +202,7 @@ export class BrokerServer {
         directories: logDirectories(config).join(','),
         ms: Math.round(runtime.clock.monotonicMs() - beganMs),
       });
-      return new BrokerServer({ node, broker, controller, logManager, listeners, metadataLock });
+      return new BrokerServer({ node, broker, controller, channels, logManager, listeners, metadataLock });
     } catch (error) {
       for (const step of undo.reverse()) {
         try {
@@ -199,10 +215,11 @@ export class BrokerServer {
     }
   }
 
-  private constructor({ node, broker, controller, logManager, listeners, metadataLock }: Started) {
+  private constructor({ node, broker, controller, channels, logManager, listeners, metadataLock }: Started) {
     this.#node = node;
     this.#broker = broker;
     this.#controller = controller;
+    this.#channels = channels;
     this.#logManager = logManager;
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
@@ -232,14 +249,16 @@ export class BrokerServer {
   async #leaveAndClose(): Promise<void> {
     const { quorum, runtime } = this.#node;
     await this.#broker?.leave();
-    await this.#listeners.close(ANSWER_GRACE_MS);
+    await this.#listeners.closeBroker(ANSWER_GRACE_MS);
     this.#taskTimer?.cancel();
     await this.#tasks;
     await this.#broker?.close();
     this.#controller?.stop();
+    closeAll(this.#channels);
     try {
       await quorum.close();
     } finally {
+      await this.#listeners.close(ANSWER_GRACE_MS);
       this.#metadataLock?.release();
       await this.#logManager?.closeAhead();
       this.#logManager?.close({ brokerEpoch: this.#broker?.brokerEpoch ?? -1 });
@@ -261,6 +280,29 @@ export class BrokerServer {
         });
     });
   }
+}
+
+/** One for what must not wait behind anything else, and one for all else. */
+type Channels = { readonly heartbeats: NodeToControllerChannel; readonly requests: NodeToControllerChannel };
+
+function openChannels({ config }: ParsedBrokerConfig, { runtime, nodeId, quorum }: NodeParts, local?: ControllerRole): Channels {
+  const options = {
+    runtime,
+    nodeId,
+    local,
+    controller: () => quorum.leaderEndpoint(),
+    requestTimeoutMs: config['controller.socket.timeout.ms'],
+    connectTimeoutMs: config['socket.connection.setup.timeout.ms'],
+  };
+  return {
+    heartbeats: new NodeToControllerChannel({ ...options, patienceMs: config['broker.session.timeout.ms'] / 2 }),
+    requests: new NodeToControllerChannel({ ...options, patienceMs: requestPatienceMs }),
+  };
+}
+
+function closeAll({ heartbeats, requests }: Channels): void {
+  heartbeats.close();
+  requests.close();
 }
 
 /** Requests that come before they can be served wait here. */

@@ -25,6 +25,9 @@ export interface ControllerChannel {
 
   /** What a client asks. Rejects as `send`; the answer is the controller's to this version, its errors included. */
   forward<Request, Response>(api: Api<Request, Response>, request: Request, client: ClientRequest): Promise<Writable<Response>>;
+
+  /** What the active controller said of the APIs that it serves; undefined where it is this node, or was not talked to yet. */
+  readonly controllerVersions: ReadonlyMap<number, { readonly minVersion: number; readonly maxVersion: number }> | undefined;
 }
 
 /** The controller of this very node, for whom there is no need of a network. */

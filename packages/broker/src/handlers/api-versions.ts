@@ -1,9 +1,13 @@
 import { kraftVersionFeature } from '@ottla/metadata';
 import type { ResponseParts } from '@ottla/network';
-import { ApiVersions, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
+import { ApiVersions, apiByKey, type RequestHead, Writer, writeResponseHeader } from '@ottla/protocol';
+import type { ControllerChannel } from '../controller/controller-channel.ts';
+import { isForwardable } from '../controller/forwarded-request.ts';
 import { type Handler, handler, highestServed, type NodeContext } from './handler.ts';
 
 type Served = Pick<Handler, 'api'>;
+type Versions = { readonly apiKey: number; readonly minVersion: number; readonly maxVersion: number };
+type ControllerVersions = ControllerChannel['controllerVersions'];
 
 /** Letters, digits, `-` and `.`, with a letter or digit at both ends (KIP-511). */
 const softwareNamePattern = /^[a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])?$/;
@@ -16,8 +20,12 @@ const PRODUCE_KEY = 0;
  * v3 software name and version (KIP-511), features (KIP-584)
  * v4 supported features whose minimum is 0 are listed too
  */
-export function apiVersionsHandler(table: () => Iterable<Served>): Handler<object, object, NodeContext> {
-  return handler(ApiVersions, (request, { node, connection, apiVersion }: NodeContext) => {
+export function apiVersionsHandler<Context extends NodeContext>(
+  table: () => Iterable<Served>,
+  limits: (context: Context) => ControllerVersions = () => undefined,
+): Handler<object, object, Context> {
+  return handler(ApiVersions, (request, context: Context) => {
+    const { node, connection, apiVersion } = context;
     if (apiVersion >= 3) {
       if (!softwareNamePattern.test(request.clientSoftwareName) || !softwareNamePattern.test(request.clientSoftwareVersion)) {
         return { errorCode: 42 };
@@ -29,7 +37,7 @@ export function apiVersionsHandler(table: () => Iterable<Served>): Handler<objec
     const { kRaftVersion } = node.quorum;
     const kraftVersion = kRaftVersion > 0 ? [[kraftVersionFeature, kRaftVersion] as const] : [];
     return {
-      apiKeys: advertised(table()),
+      apiKeys: within(limits(context), advertised(table())),
       supportedFeatures: [...node.supportedFeatures]
         .filter(([, { min }]) => apiVersion >= 4 || min > 0)
         .map(([name, { min, max }]) => ({ name, minVersion: min, maxVersion: max })),
@@ -41,7 +49,19 @@ export function apiVersionsHandler(table: () => Iterable<Served>): Handler<objec
       })),
       zkMigrationReady: false,
     };
-  }) as unknown as Handler<object, object, NodeContext>;
+  }) as unknown as Handler<object, object, Context>;
+}
+
+/** What goes on to the controller is served as far as that serves it, once that is known (KIP-590). */
+function within(controller: ControllerVersions, versions: Versions[]): Versions[] {
+  if (!controller) return versions;
+  return versions.flatMap((served) => {
+    if (!isForwardable(apiByKey(served.apiKey)!)) return [served];
+    const theirs = controller.get(served.apiKey);
+    const minVersion = Math.max(served.minVersion, theirs?.minVersion ?? 0);
+    const maxVersion = Math.min(served.maxVersion, theirs?.maxVersion ?? -1);
+    return minVersion <= maxVersion ? [{ ...served, minVersion, maxVersion }] : [];
+  });
 }
 
 /** By API key. */

@@ -18,6 +18,7 @@ import { describeProducers } from './describe-producers.ts';
 import { describeQuorum } from './describe-quorum.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { describeClientQuotas, describeUserScramCredentials } from './described-identities.ts';
+import { envelopeHandler } from './envelope.ts';
 import { fetch } from './fetch.ts';
 import { findCoordinator } from './find-coordinator.ts';
 import { groupHandlers } from './groups.ts';
@@ -78,7 +79,10 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     ...(clientTelemetry ? clientTelemetryHandlers : []),
   ] as unknown as readonly Handler[];
   const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
-  const apiVersions = apiVersionsHandler(() => table.values());
+  const apiVersions: Handler = apiVersionsHandler(
+    () => table.values(),
+    ({ broker }) => broker.channel.controllerVersions,
+  );
   return table.set(apiVersions.api.apiKey, apiVersions);
 }
 
@@ -95,6 +99,8 @@ export function controllerHandlers(): ReadonlyMap<number, ControllerHandler> {
     describeQuorum,
   ] as unknown as readonly ControllerHandler[];
   const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
+  const envelope = envelopeHandler(() => table);
+  table.set(envelope.api.apiKey, envelope);
   const apiVersions: ControllerHandler = apiVersionsHandler(() => table.values());
   return table.set(apiVersions.api.apiKey, apiVersions);
 }

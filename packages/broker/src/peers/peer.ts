@@ -56,6 +56,11 @@ export class Peer {
     return this.#requests;
   }
 
+  /** What the node said of itself when the connection was made; undefined while there is none. */
+  get apiVersions(): BrokerConnection['apiVersions'] | undefined {
+    return this.isConnected ? this.#connection!.apiVersions : undefined;
+  }
+
   get isConnected(): boolean {
     return this.#connection?.closed === false;
   }

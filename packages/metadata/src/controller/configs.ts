@@ -165,7 +165,7 @@ function checkExists({ image, settings }: ControllerState, type: number, name: s
   if (type !== configResource.broker || name === '') return;
   if (!/^[+-]?\d+$/.test(name)) throw new KafkaError('INVALID_REQUEST', `Invalid broker name ${name}`);
   const id = Number(name);
-  if (!image.brokers.has(id) && !settings.controllerIds.includes(id)) {
+  if (!image.brokers.has(id) && !image.controllers.has(id) && !settings.controllerIds.includes(id)) {
     throw new KafkaError('BROKER_ID_NOT_REGISTERED', `No node with id ${id} found.`);
   }
 }

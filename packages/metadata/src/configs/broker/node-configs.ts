@@ -116,9 +116,15 @@ export const nodeConfigs = defineConfigs({
     honoured: true,
     doc: 'The controllers of a static quorum as id@host:port. Leave it out for a dynamic quorum.',
   }),
-  'controller.socket.timeout.ms': int({ default: 30_000 }),
+  'controller.socket.timeout.ms': int({
+    default: 30_000,
+    honoured: true,
+    doc: 'How long a node waits for the answer of the active controller before it looks for it anew.',
+  }),
   'initial.broker.registration.timeout.ms': int({
     default: 60_000,
+    honoured: true,
+    doc: 'A broker that could not register with the active controller for so long after its start stops.',
   }),
   'internal.metadata.delete.delay.millis': long({
     default: 60_000,
