@@ -1,6 +1,7 @@
 import { relative, sep } from 'node:path';
 import { type BrokerConfig, ConfigError, type ListenerEndpoint, logDirectories } from '@ottla/metadata';
 import { isConsumerAssignor } from './coordinators/group-service-config.ts';
+import { rackAwareSelector } from './replication/rack-aware-replica-selector.ts';
 
 /**
  * Refuses what this release cannot be, rather than run as something else: a setting that promises security must not be
@@ -22,6 +23,9 @@ export function requireRunnable(config: BrokerConfig, listeners: readonly Listen
   for (const name of policyClasses) {
     if (config[name] !== null) throw new ConfigError(`Ottla loads no classes: unset ${name}, for nothing would enforce it`);
   }
+  const selector = config['replica.selector.class'];
+  if (selector !== null && selector !== '' && selector !== rackAwareSelector)
+    throw new ConfigError(`Ottla loads no classes: replica.selector.class must be ${rackAwareSelector}, or unset`);
   for (const name of config['group.consumer.assignors']) {
     if (!isConsumerAssignor(name))
       throw new ConfigError(`group.consumer.assignors: ${name} is none that Ottla has: use uniform and range`);

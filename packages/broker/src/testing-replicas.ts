@@ -151,6 +151,23 @@ export class TestReplicas {
     await this.advance(2 * controllerMs);
   }
 
+  /** The replicas that partition 0 shall have. */
+  reassign(name: string, replicas: readonly number[] | null): void {
+    const topics = [{ name, partitions: [{ partitionIndex: 0, replicas: replicas && [...replicas] }] }];
+    const { responses } = this.decide((controller) =>
+      controller.alterPartitionReassignments({ topics, timeoutMs: 1000, allowReplicationFactorChange: true }),
+    );
+    assert.equal(errorName(responses[0]!.partitions[0]!.errorCode), 'NONE');
+  }
+
+  configure(resourceType: number, resourceName: string, settings: Settings): void {
+    const configs = Object.entries(settings).map(([name, value]) => ({ name, value, configOperation: 0 }));
+    const { responses } = this.decide((controller) =>
+      controller.incrementalAlterConfigs({ resources: [{ resourceType, resourceName, configs }], validateOnly: false }),
+    );
+    assert.equal(errorName(responses[0]!.errorCode), 'NONE', responses[0]!.errorMessage ?? '');
+  }
+
   state(topic: string, index = 0) {
     return this.image.topics.byName(topic)!.partition(index)!;
   }

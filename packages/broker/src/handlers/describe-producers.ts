@@ -7,7 +7,7 @@ type Partition = NonNullable<NonNullable<Writable<DescribeProducersResponse>['to
 /** Kafka says nothing more about these. */
 const withoutText: ReadonlySet<number> = new Set([errors.UNKNOWN_TOPIC_OR_PARTITION.code, errors.KAFKA_STORAGE_ERROR.code]);
 
-/** DescribeProducers: the producers whose sequences a partition's leader keeps (KIP-664). */
+/** DescribeProducers: the producers whose sequences a partition's replica keeps (KIP-664). */
 export const describeProducers = handler(
   DescribeProducers,
   (request, { broker }): Writable<DescribeProducersResponse> => ({
@@ -22,7 +22,7 @@ export const describeProducers = handler(
               partitionIndex,
               errorCode: 0,
               activeProducers: broker.partitions
-                .leader(name, partitionIndex)
+                .require(name, partitionIndex)
                 .log.activeProducers()
                 .map(({ currentTransactionFirstOffset, ...producer }) => ({
                   ...producer,

@@ -23,6 +23,9 @@ const firstVersionOf = new Map([
 type Found = { offset: number; timestamp: number; leaderEpoch: number };
 const NOT_FOUND: Found = { offset: -1, timestamp: -1, leaderEpoch: -1 };
 
+const OFFSET_NOT_AVAILABLE = new KafkaError('OFFSET_NOT_AVAILABLE').code;
+const LEADER_NOT_AVAILABLE = new KafkaError('LEADER_NOT_AVAILABLE').code;
+
 const READ_COMMITTED = 1;
 const READ_UNCOMMITTED = 0;
 const CONSUMER = -1;
@@ -31,6 +34,7 @@ const CONSUMER = -1;
  * ListOffsets: the offset for a timestamp, or for one of the special timestamps below zero.
  * v2 isolationLevel: a read_committed reader sees up to the lastStableOffset (KIP-98)
  * v4 currentLeaderEpoch fences a client with stale metadata (KIP-320)
+ * v5 OFFSET_NOT_AVAILABLE while a new leader does not know yet what is committed; before, LEADER_NOT_AVAILABLE (KIP-207)
  * v7 timestamp -3 asks for the record with the greatest timestamp (KIP-734)
  * v8 -4 the first offset on local disk (KIP-405); v9 -5 the last tiered one (KIP-1005); v11 -6 the first not yet tiered (KIP-1023)
  */
@@ -54,13 +58,7 @@ export const listOffsets = handler(
                   `timestamp ${asked.timestamp} has no meaning in version ${apiVersion}`,
                 );
               }
-              const partition = broker.partitions.get(name, asked.partitionIndex);
-              if (!partition) broker.partitions.requireOnline(name, asked.partitionIndex);
-              if (!partition)
-                throw new KafkaError(
-                  'UNKNOWN_TOPIC_OR_PARTITION',
-                  `there is no partition ${name}-${asked.partitionIndex} on this broker`,
-                );
+              const partition = broker.partitions.require(name, asked.partitionIndex);
               if (apiVersion >= 2 && request.isolationLevel !== READ_COMMITTED && request.isolationLevel !== READ_UNCOMMITTED)
                 throw new KafkaError('UNKNOWN_SERVER_ERROR', `there is no isolation level ${request.isolationLevel}`);
               // The debugging consumer (replica id -2) may ask a follower.
@@ -72,7 +70,11 @@ export const listOffsets = handler(
                 ...inVersion(apiVersion, find(partition, asked.timestamp, request)),
               };
             },
-            ({ errorCode }) => ({ partitionIndex: asked.partitionIndex, errorCode, ...NOT_FOUND }),
+            ({ errorCode }) => ({
+              partitionIndex: asked.partitionIndex,
+              errorCode: errorCode === OFFSET_NOT_AVAILABLE && apiVersion < 5 ? LEADER_NOT_AVAILABLE : errorCode,
+              ...NOT_FOUND,
+            }),
           ),
         ),
       })),
@@ -94,6 +96,7 @@ function find(partition: Partition, timestamp: number, request: ListOffsetsReque
   const bound =
     request.replicaId !== CONSUMER ? 'logEnd' : request.isolationLevel === READ_COMMITTED ? 'lastStableOffset' : 'highWatermark';
   const endOffset = partition.endOffsetFor(bound);
+  if (timestamp === LATEST && bound !== 'logEnd') partition.requireKnownEnd();
   if (timestamp === LATEST) return { offset: endOffset, timestamp: -1, leaderEpoch: partition.leaderEpoch };
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL) {
     return { offset: log.logStartOffset, timestamp: -1, leaderEpoch: epochAt(log.epochs, log.logStartOffset) };
@@ -102,8 +105,10 @@ function find(partition: Partition, timestamp: number, request: ListOffsetsReque
   if (timestamp === LATEST_TIERED || timestamp === EARLIEST_PENDING_UPLOAD) return NOT_FOUND;
   const found = timestamp === MAX_TIMESTAMP ? log.offsetOfMaxTimestamp() : log.offsetForTimestamp(timestamp);
   // A record that the reader may not see yet is not found either.
-  if (!found || (timestamp >= 0 && found.offset >= endOffset)) return NOT_FOUND;
-  return found;
+  if (!found) return NOT_FOUND;
+  if (timestamp < 0 || found.offset < endOffset) return found;
+  if (bound !== 'logEnd') partition.requireKnownEnd();
+  return NOT_FOUND;
 }
 
 /** The leader epoch in force at an offset; -1 when the log does not know. */

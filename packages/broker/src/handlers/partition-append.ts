@@ -11,6 +11,8 @@ const FIRST_VERSION_WITH_LEADER_HINTS = 10;
 
 const NO_RECORDS = new Uint8Array(0);
 
+const NOT_ENOUGH_REPLICAS_AFTER_APPEND = new KafkaError('NOT_ENOUGH_REPLICAS_AFTER_APPEND').code;
+
 /** Tools that repair a cluster use this client id; nobody else may write to internal topics. */
 const ADMIN_CLIENT_ID = '__admin_client';
 
@@ -139,8 +141,9 @@ export class PartitionAppend {
       const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () =>
         settle(failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode),
       );
-      this.#partition!.whenCommitted(this.#endOffset).then(
-        () => settle(0),
+      const partition = this.#partition!;
+      partition.whenCommitted(this.#endOffset).then(
+        () => settle(partition.hasEnoughReplicas ? 0 : NOT_ENOUGH_REPLICAS_AFTER_APPEND),
         (error: unknown) => settle(failureOf(error).errorCode),
       );
     });

@@ -312,6 +312,18 @@ export class Partition {
     this.#onIoError(error, isNews);
   }
 
+  /**
+   * Throws OFFSET_NOT_AVAILABLE: a new leader's high watermark may trail one that clients have seen, until the isr has all that there was when its
+   * epoch began. To answer now could run backwards (KIP-207).
+   */
+  requireKnownEnd(): void {
+    if (!this.#leading || this.#leading.epochStartOffset <= this.#highWatermark) return;
+    throw new KafkaError(
+      'OFFSET_NOT_AVAILABLE',
+      `${this.name} has a new leader, whose high watermark ${this.#highWatermark} is still behind the start of its epoch: retry`,
+    );
+  }
+
   endOffsetFor(bound: ReadBound): number {
     if (bound === 'logEnd') return this.log.logEndOffset;
     return bound === 'highWatermark' ? this.#highWatermark : this.lastStableOffset;

@@ -1,3 +1,6 @@
+/** The one value of replica.selector.class that Ottla knows; Kafka comes with no other. */
+export const rackAwareSelector = 'org.apache.kafka.common.replica.RackAwareReplicaSelector';
+
 /** A replica that a consumer could read from. */
 export type ReplicaView = {
   readonly brokerId: number;

@@ -8,7 +8,7 @@ import { Peer } from '../peers/index.ts';
 import { AlterPartitionManager } from './alter-partition-manager.ts';
 import type { Partition, ReplicationContext } from './partition.ts';
 import type { Partitions } from './partitions.ts';
-import { type ReplicaView, selectInRack } from './rack-aware-replica-selector.ts';
+import { type ReplicaView, rackAwareSelector, selectInRack } from './rack-aware-replica-selector.ts';
 import type { ReplicaFetcherOptions } from './replica-fetcher.ts';
 import { ReplicaFetchers } from './replica-fetchers.ts';
 import { ReplicationQuota } from './replication-quota.ts';
@@ -25,8 +25,6 @@ export type ReplicationOptions = {
   readonly onTruncated: (partition: Partition, offset: number) => void;
   readonly runtime: Runtime;
 };
-
-export const rackAwareSelector = 'org.apache.kafka.common.replica.RackAwareReplicaSelector';
 
 /** What the replicas on this broker have to do with those on others: whom they follow, who follows them, and what that may cost. */
 export class Replication {
@@ -50,8 +48,8 @@ export class Replication {
       timers,
       logger,
     });
-    this.#leaderQuota = this.#quota('leader');
-    this.#followerQuota = this.#quota('follower');
+    this.#leaderQuota = this.#quota('leader.replication.throttled.rate', 'leader.replication.throttled.replicas');
+    this.#followerQuota = this.#quota('follower.replication.throttled.rate', 'follower.replication.throttled.replicas');
     this.#fetchers = new ReplicaFetchers({
       fetchersPerLeader: () => settings.get('num.replica.fetchers'),
       create: (leaderId, fetcherId) => this.#fetcherOptions(leaderId, fetcherId),
@@ -132,16 +130,18 @@ export class Replication {
     this.#fetchers.close();
   }
 
-  #quota(end: 'leader' | 'follower'): ReplicationQuota {
+  #quota(
+    rate: 'leader.replication.throttled.rate' | 'follower.replication.throttled.rate',
+    replicas: 'leader.replication.throttled.replicas' | 'follower.replication.throttled.replicas',
+  ): ReplicationQuota {
     const { settings, brokerId, runtime } = this.#options;
-    const rate = `${end}.replication.throttled.rate` as const;
     let bytesPerSecond = settings.replicationRate(rate);
     settings.onChange(() => {
       bytesPerSecond = settings.replicationRate(rate);
     });
     return new ReplicationQuota({
       bytesPerSecond: () => bytesPerSecond,
-      throttledReplicas: (topic) => settings.topic(topic)[`${end}.replication.throttled.replicas`],
+      throttledReplicas: (topic) => settings.topic(topic)[replicas],
       brokerId,
       windows: {
         samples: settings.get('replication.quota.window.num'),

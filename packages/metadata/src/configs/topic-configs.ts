@@ -77,7 +77,12 @@ export const topicConfigs = defineConfigs({
     honoured: true,
     doc: 'Sync to disk when the oldest unsynced record is this old.',
   }),
-  'follower.replication.throttled.replicas': list({ default: [], check: checkThrottledReplicas }),
+  'follower.replication.throttled.replicas': list({
+    default: [],
+    check: checkThrottledReplicas,
+    honoured: true,
+    doc: 'Replicas (partition:broker, or * for all) that follower.replication.throttled.rate holds back.',
+  }),
   'index.interval.bytes': int({
     default: 4096,
     min: 0,
@@ -91,7 +96,12 @@ export const topicConfigs = defineConfigs({
     honoured: true,
     doc: 'A segment size without the lower bound of segment.bytes, for tests.',
   }),
-  'leader.replication.throttled.replicas': list({ default: [], check: checkThrottledReplicas }),
+  'leader.replication.throttled.replicas': list({
+    default: [],
+    check: checkThrottledReplicas,
+    honoured: true,
+    doc: 'Replicas (partition:broker, or * for all) that leader.replication.throttled.rate holds back.',
+  }),
   'local.retention.bytes': long({ default: -2, min: -2, broker: 'log.local.retention.bytes' }),
   'local.retention.ms': long({ default: -2, min: -2, broker: 'log.local.retention.ms' }),
   'max.compaction.lag.ms': long({

@@ -48,8 +48,20 @@ export const quotaConfigs = defineConfigs({
     honoured: true,
     doc: 'How long such a window is, and for how long at most a connection that comes too fast has to wait.',
   }),
-  'replication.quota.window.num': int({ default: 11, min: 1, importance: 'low' }),
-  'replication.quota.window.size.seconds': int({ default: 1, min: 1, importance: 'low' }),
+  'replication.quota.window.num': int({
+    default: 11,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'Over how many windows the rate of throttled replication is taken.',
+  }),
+  'replication.quota.window.size.seconds': int({
+    default: 1,
+    min: 1,
+    importance: 'low',
+    honoured: true,
+    doc: 'How long such a window is.',
+  }),
   'telemetry.max.bytes': int({
     default: 1_048_576,
     min: 1,
