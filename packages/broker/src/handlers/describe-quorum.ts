@@ -13,12 +13,13 @@ export const describeQuorum = handler(
   DescribeQuorum,
   (request, context: NodeContext): Writable<DescribeQuorumResponse> => {
     const { node, apiVersion } = context;
-    const quorum = node.quorum.describe();
     const isMetadata = (topic: string, index: number): boolean => topic === metadataTopic && index === 0;
     const asked = request.topics.flatMap(({ topicName, partitions }) =>
       partitions.map(({ partitionIndex }) => isMetadata(topicName, partitionIndex)),
     );
     const isWhole = asked.length === 1 && asked[0];
+    if (isWhole && !node.quorum.isLeader) throw new KafkaError('NOT_LEADER_OR_FOLLOWER');
+    const quorum = node.quorum.describe();
     return {
       errorCode: 0,
       topics: request.topics.map(({ topicName, partitions }) => ({

@@ -15,7 +15,6 @@ import { describeCluster, describeControllers } from './describe-cluster.ts';
 import { describeConfigs } from './describe-configs.ts';
 import { describeLogDirs } from './describe-log-dirs.ts';
 import { describeProducers } from './describe-producers.ts';
-import { describeQuorum } from './describe-quorum.ts';
 import { describeTopicPartitions } from './describe-topic-partitions.ts';
 import { describeClientQuotas, describeUserScramCredentials } from './described-identities.ts';
 import { envelopeHandler } from './envelope.ts';
@@ -29,6 +28,7 @@ import { listOffsets } from './list-offsets.ts';
 import { metadata } from './metadata.ts';
 import { offsetForLeaderEpoch } from './offset-for-leader-epoch.ts';
 import { produce } from './produce.ts';
+import { forwardedQuorumHandlers, quorumHandlers } from './quorum-apis.ts';
 import { securityDisabledHandlers } from './security-disabled.ts';
 import { shareAcknowledge } from './share-acknowledge.ts';
 import { shareFetch } from './share-fetch.ts';
@@ -73,7 +73,7 @@ export function brokerHandlers({ clientTelemetry }: OptionalApis): ReadonlyMap<n
     alterReplicaLogDirs,
     describeLogDirs,
     describeProducers,
-    describeQuorum,
+    ...forwardedQuorumHandlers,
     describeTopicPartitions,
     listConfigResources,
     ...(clientTelemetry ? clientTelemetryHandlers : []),
@@ -96,7 +96,7 @@ export function controllerHandlers(): ReadonlyMap<number, ControllerHandler> {
     describeConfigs,
     incrementalAlterConfigsOnController,
     alterConfigsOnController,
-    describeQuorum,
+    ...quorumHandlers,
   ] as unknown as readonly ControllerHandler[];
   const table = new Map(served.map((handler) => [handler.api.apiKey, handler]));
   const envelope = envelopeHandler(() => table);

@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { errorName } from '@ottla/protocol';
+import { directoryIdOf, hostOf, level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
+
+const clusterId = 'test-cluster-of-quorums';
+const voterIds = ({ quorum }: QuorumNode) =>
+  quorum
+    .describe()
+    .voters.map(({ replicaId }) => replicaId)
+    .sort();
+
+/** The directory id that `format` drew. */
+function directoryOf({ machine }: QuorumNode): string {
+  const properties = new TextDecoder().decode(machine.files.readFile('/data/meta.properties'));
+  return /^directory\.id=(.*)$/m.exec(properties)![1]!;
+}
+
+function addition(node: QuorumNode) {
+  const listeners = [{ name: 'CONTROLLER', host: hostOf(node.id), port: 9093 }];
+  return { clusterId, timeoutMs: 30_000, voterId: node.id, voterDirectoryId: directoryOf(node), listeners };
+}
+
+describe('voters of a dynamic quorum', () => {
+  test('are added when they have caught up, vote from then on, and can be removed, the leader too', async () => {
+    const quorum = await TestQuorum.start({ seed: 1, joining: 1, observers: 1 });
+    const leader = await quorum.untilLed();
+    for (let value = 1; value <= 5; value++) await quorum.append(level(value));
+    await quorum.untilCaughtUp();
+    assert.deepEqual(voterIds(leader), [1, 2, 3]);
+    const joining = quorum.node(4);
+    const added = await quorum.ask(leader.id, 'addRaftVoter', addition(joining));
+    assert.equal(errorName(added.errorCode), 'NONE', added.errorMessage ?? '');
+    assert.deepEqual(voterIds(leader), [1, 2, 3, 4]);
+    const again = await quorum.ask(leader.id, 'addRaftVoter', addition(joining));
+    assert.equal(errorName(again.errorCode), 'DUPLICATE_VOTER');
+
+    const removed = await quorum.ask(leader.id, 'removeRaftVoter', {
+      clusterId,
+      voterId: leader.id,
+      voterDirectoryId: directoryIdOf(leader.id),
+    });
+    assert.equal(errorName(removed.errorCode), 'NONE', removed.errorMessage ?? '');
+    await quorum.until('another leads', () => quorum.leader !== undefined && quorum.leader !== leader);
+    const next = await quorum.untilLed();
+    assert.deepEqual(
+      voterIds(next),
+      [1, 2, 3, 4].filter((id) => id !== leader.id),
+    );
+    await quorum.append(level(6));
+    // Two of the three that are left are enough, whoever they are.
+    const other = quorum.up.find(({ id }) => id < 100 && id !== leader.id && id !== next.id && id !== 4)!;
+    other.crash();
+    await quorum.append(level(7));
+    await quorum.untilCaughtUp();
+    for (const { listener } of quorum.up) assert.deepEqual(listener.values, [1, 2, 3, 4, 5, 6, 7]);
+  });
+
+  test('are what the log says after a restart, and after a snapshot', async () => {
+    const quorum = await TestQuorum.start({ seed: 2, joining: 1 });
+    const leader = await quorum.untilLed();
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    assert.equal((await quorum.ask(leader.id, 'addRaftVoter', addition(quorum.node(4)))).errorCode, 0);
+    await quorum.untilCaughtUp();
+    for (const { quorum: each, listener } of quorum.up) await quorum.world.runUntil(each.writeSnapshot(listener.toSnapshot()));
+    for (const node of quorum.up) node.kill();
+    for (const node of quorum.nodes.values()) await node.start();
+    const next = await quorum.untilLed();
+    await quorum.append(level(2));
+    await quorum.untilCaughtUp();
+    assert.deepEqual(voterIds(next), [1, 2, 3, 4]);
+  });
+
+  test('add themselves with controller.quorum.auto.join.enable', async () => {
+    const quorum = await TestQuorum.start({
+      seed: 3,
+      voters: 1,
+      joining: 2,
+      settings: { 'controller.quorum.auto.join.enable': 'true' },
+    });
+    await quorum.untilLed();
+    await quorum.until('three voters', () => quorum.leader !== undefined && voterIds(quorum.leader).length === 3);
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    quorum.leader!.crash();
+    await quorum.untilLed();
+    await quorum.append(level(2));
+  });
+
+  test('with another directory than the record says are no voters: they neither vote nor lead', async () => {
+    const quorum = await TestQuorum.start({ seed: 4 });
+    const leader = await quorum.untilLed();
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    const wiped = quorum.up.find((node) => node !== leader)!;
+    wiped.kill();
+    wiped.machine.files.removeDirectory('/data');
+    wiped.format(undefined);
+    await wiped.start();
+    await quorum.append(level(2));
+    await quorum.untilCaughtUp();
+    assert.deepEqual(wiped.listener.values, [1, 2]);
+    leader.crash();
+    // One voter of three is left.
+    await quorum.world.advance(20_000);
+    assert.equal(quorum.leader, undefined);
+    await leader.start();
+    await quorum.untilLed();
+  });
+});
