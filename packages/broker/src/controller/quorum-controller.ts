@@ -54,6 +54,7 @@ export class QuorumController {
   /** The latest that is not known to be committed. */
   #lastCommit: Promise<void> | undefined;
   #wakeUp: Timer | undefined;
+  #wakeAtMs = Number.POSITIVE_INFINITY;
   #stopped = false;
   /** The controller has replayed what is not committed yet. */
   #isAhead = false;
@@ -88,6 +89,8 @@ export class QuorumController {
       nextOffset,
       apiVersion,
     });
+    // A session may have begun that ends before anything else is due.
+    if (controller.nextWakeMs() < this.#wakeAtMs) this.#wakeBy(controller.nextWakeMs());
     if (records.length > 0) {
       // What cannot be written must be refused before anybody sees it: afterwards the node could only stop.
       log.requireWritable(records);
@@ -214,6 +217,7 @@ export class QuorumController {
     const { controller, log, runtime } = this.#options;
     const nowMs = runtime.clock.nowMs();
     if (log.isBlocked) {
+      this.#wakeAtMs = Number.NEGATIVE_INFINITY;
       this.#wakeUp = runtime.timers.after(blockedMs, () => this.#tick());
       return;
     }
@@ -224,8 +228,16 @@ export class QuorumController {
     if (records.length > 0) this.#commit(records, nextOffset).catch(() => {});
     // An append that was refused may have ended the reign.
     if (!this.isActive) return;
+    this.#wakeBy(wakeAtMs);
+  }
+
+  #wakeBy(wakeAtMs: number): void {
+    const { clock, timers } = this.#options.runtime;
+    const nowMs = clock.nowMs();
     const afterMs = Math.max(1, wakeAtMs - nowMs);
-    this.#wakeUp = runtime.timers.after(afterMs, () => this.#tick(nowMs + afterMs));
+    this.#wakeAtMs = wakeAtMs;
+    this.#wakeUp?.cancel();
+    this.#wakeUp = timers.after(afterMs, () => this.#tick(nowMs + afterMs));
   }
 }
 

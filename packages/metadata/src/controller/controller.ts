@@ -109,7 +109,7 @@ export class Controller {
 
   /** Does what is due: the idle record, fencing the silent, balancing leaders, unclean elections, expiring tokens. */
   tick({ nowMs }: DecisionContext): Tick {
-    const { settings, sessions } = this.#state;
+    const { settings } = this.#state;
     const silent = brokers.fenceSilentBroker(this.#state, nowMs);
     // Each decision must see the outcome of the one before, so a tick takes one and asks to be called again.
     if (silent.length > 0) return { records: silent, wakeAtMs: nowMs };
@@ -124,7 +124,12 @@ export class Controller {
       if (!isComplete) this.#tasks.hasten(election, nowMs + 1);
       if (election === 'balance leaders' && due.includes('unclean elections')) this.#tasks.hasten('unclean elections', nowMs + 1);
     }
-    return { records, wakeAtMs: Math.min(this.#tasks.nextDueMs(), sessions.nextExpiryMs()) };
+    return { records, wakeAtMs: this.nextWakeMs() };
+  }
+
+  /** When `tick` is to be called at the latest: earlier than the last tick said, when brokers have been heard of since. */
+  nextWakeMs(): number {
+    return Math.min(this.#tasks.nextDueMs(), this.#state.sessions.nextExpiryMs());
   }
 
   createTopics(request: wire.CreateTopicsRequest, context: DecisionContext): Decision<wire.CreateTopicsResponse> {
