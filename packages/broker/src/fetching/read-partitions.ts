@@ -19,7 +19,6 @@ export type PartitionData = {
   /** Null unless the reader asked for committed records only. */
   readonly abortedTransactions: AbortedTransaction[] | null;
   /** Set where a request that came to the wrong place should go. */
-  readonly currentLeader?: { leaderId: number; leaderEpoch: number };
   readonly divergingEpoch?: { epoch: number; endOffset: number };
   /** A replica nearer to the reader, who should go there: nothing was read. */
   readonly preferredReadReplica?: number;
@@ -141,8 +140,7 @@ function readPartition(
     return { asked, errorCode: 0, ...offsets, records: read.records, abortedTransactions };
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error;
-    const topic = asked.topic ?? partitions.topicName(asked.topicId);
-    return failedRead(asked, error, topic === undefined ? undefined : partitions.get(topic, asked.index));
+    return failedRead(asked, error);
   }
 }
 
@@ -201,12 +199,10 @@ function divergence(partition: Partition, asked: FetchPartition): { epoch: numbe
 /** Errors that a look at the metadata explains come without aborted transactions rather than with a null of them. */
 const errorsOfMetadata: ReadonlySet<string> = new Set(['UNKNOWN_TOPIC_OR_PARTITION', 'UNKNOWN_TOPIC_ID']);
 
-function failedRead(asked: FetchPartition, error: KafkaError, partition: Partition | undefined): PartitionData {
-  const isMisled = error.name === 'NOT_LEADER_OR_FOLLOWER' || error.name === 'FENCED_LEADER_EPOCH';
+function failedRead(asked: FetchPartition, error: KafkaError): PartitionData {
   return {
     asked,
     errorCode: errorCodeOf(error),
-    ...(partition && isMisled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : {}),
     highWatermark: -1,
     lastStableOffset: -1,
     logStartOffset: -1,

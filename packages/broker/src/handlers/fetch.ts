@@ -9,6 +9,7 @@ import {
 } from '../fetching/fetch-session.ts';
 import { noteFollowerFetch, type PartitionData, readSessionPartitions } from '../fetching/read-partitions.ts';
 import { type Failure, failureOf, handler, LateAnswer, type RequestContext } from './handler.ts';
+import { LeaderHints } from './leader-hints.ts';
 
 type Answer = Writable<FetchResponse>;
 
@@ -29,6 +30,7 @@ const FIRST_VERSION_WITH_LEADER_HINTS = 16;
  * v12 lastFetchedEpoch: the answer tells where the reader's history diverges (KIP-595)
  * v13 topics by id (KIP-516)
  * v15 replicaState takes the place of replicaId (KIP-903)
+ * v16 tells the current leader when this is not it (KIP-951)
  */
 export const fetch = handler(Fetch, answer, refused);
 
@@ -62,7 +64,7 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
   const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
   const finish = (answers: PartitionData[]): Answer => {
     if (rules.isThrottled) for (const { asked, records } of answers) broker.replication.onSent(asked, records.length);
-    if (session) return incrementalAnswer(session, answers, apiVersion);
+    if (session) return incrementalAnswer(session, answers, context);
     const created =
       start.kind === 'full' && start.create
         ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
@@ -72,7 +74,7 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
         const known = created.partitions.get(partitionKey(usesTopicIds, answer.asked));
         if (known) remember(known, answer);
       }
-    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, responses: byTopic(answers, apiVersion) };
+    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, ...byTopic(answers, context) };
   };
   const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
   const asked = session ? resolved(session, context) : changed;
@@ -144,13 +146,13 @@ function resolved(session: FetchSession, { broker }: RequestContext): SessionPar
 }
 
 /** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
-function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[], apiVersion: number): Answer {
+function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[], context: RequestContext): Answer {
   const news = answers.filter((answer) => {
     const isNews = remember(answer.asked as SessionPartition, answer);
     if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
     return isNews;
   });
-  return { errorCode: 0, sessionId: session.id, responses: byTopic(news, apiVersion) };
+  return { errorCode: 0, sessionId: session.id, ...byTopic(news, context) };
 }
 
 /** Notes what the fetcher is told now; true if it is anything new. */
@@ -163,7 +165,8 @@ function remember(known: SessionPartition, answer: PartitionData): boolean {
   return answer.divergingEpoch !== undefined || answer.preferredReadReplica !== undefined;
 }
 
-function byTopic(answers: readonly PartitionData[], apiVersion: number): Answer['responses'] {
+function byTopic(answers: readonly PartitionData[], context: RequestContext): Pick<Answer, 'responses' | 'nodeEndpoints'> {
+  const hints = context.apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? new LeaderHints(context) : undefined;
   const topics: { topic: string | undefined; topicId: string; partitions: object[] }[] = [];
   for (const answer of answers) {
     const { topic, topicId, index } = answer.asked;
@@ -176,11 +179,11 @@ function byTopic(answers: readonly PartitionData[], apiVersion: number): Answer[
       lastStableOffset: answer.lastStableOffset,
       logStartOffset: answer.logStartOffset,
       divergingEpoch: answer.divergingEpoch,
-      currentLeader: apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? answer.currentLeader : undefined,
+      currentLeader: hints?.of(topic, index, answer.errorCode),
       abortedTransactions: answer.abortedTransactions,
       preferredReadReplica: answer.preferredReadReplica,
       records: answer.records,
     });
   }
-  return topics;
+  return { responses: topics, nodeEndpoints: hints?.endpoints() };
 }

@@ -3,11 +3,11 @@ import { type DecompressionBudget, NO_GUARD, RecordValidationError, type Verific
 import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
 import { failureOf, type RequestContext } from './handler.ts';
+import type { CurrentLeader } from './leader-hints.ts';
 import { requireOneBatch } from './produced-batches.ts';
 import { type Admission, partitionKey } from './transactional-produce.ts';
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
-const FIRST_VERSION_WITH_LEADER_HINTS = 10;
 
 const NO_RECORDS = new Uint8Array(0);
 
@@ -33,7 +33,7 @@ export class PartitionAppend {
   logStartOffset = -1;
   recordErrors: { batchIndex: number; batchIndexErrorMessage: string }[] | undefined;
   errorMessage: string | null = null;
-  currentLeader: { leaderId: number; leaderEpoch: number } | undefined;
+  currentLeader: CurrentLeader | undefined;
   #partition: Partition | undefined;
   /** One after the batch's last offset. */
   #endOffset = -1;
@@ -82,7 +82,7 @@ export class PartitionAppend {
           partition: this.index,
           error,
         });
-      this.#refuse(error, context.apiVersion);
+      this.#refuse(error);
     }
   }
 
@@ -149,7 +149,7 @@ export class PartitionAppend {
     });
   }
 
-  #refuse(error: unknown, apiVersion: number): void {
+  #refuse(error: unknown): void {
     this.errorCode = failureOf(error).errorCode;
     const partition = this.#partition;
     if (!(error instanceof KafkaError) || !partition) return;
@@ -158,8 +158,6 @@ export class PartitionAppend {
       this.errorMessage = error.message;
       this.recordErrors = error.recordErrors.map(({ batchIndex, message }) => ({ batchIndex, batchIndexErrorMessage: message }));
     }
-    if (apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS && error.name === 'NOT_LEADER_OR_FOLLOWER')
-      this.currentLeader = { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch };
   }
 
   /** What seemed well at first came to nothing. */

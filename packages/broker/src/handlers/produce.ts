@@ -1,6 +1,7 @@
 import { KafkaError, Produce, type ProduceRequest, type ProduceResponse, type Writable } from '@ottla/protocol';
 import { decompressionBudget } from '@ottla/storage';
 import { type Answer, type Failure, handler, type RequestContext, TurnAnswer } from './handler.ts';
+import { LeaderHints } from './leader-hints.ts';
 import { PartitionAppend, refusedAppend } from './partition-append.ts';
 import { hasTransactionalBatch } from './produced-batches.ts';
 import { type Admission, produceInTransaction } from './transactional-produce.ts';
@@ -8,6 +9,8 @@ import { type Admission, produceInTransaction } from './transactional-produce.ts
 type TopicData = ProduceRequest['topicData'][number];
 
 const FIRST_VERSION_WITH_TOPIC_IDS = 13;
+const FIRST_VERSION_WITH_LEADER_HINTS = 10;
+const NOT_LEADER_OR_FOLLOWER = new KafkaError('NOT_LEADER_OR_FOLLOWER').code;
 const CORRUPT_MESSAGE = new KafkaError('CORRUPT_MESSAGE').code;
 
 /**
@@ -88,21 +91,17 @@ class ProduceAnswer extends TurnAnswer<ProduceResponse> {
   }
 
   #answer(): Writable<ProduceResponse> {
-    return { responses: this.#topics, nodeEndpoints: this.#leaderEndpoints() };
-  }
-
-  #leaderEndpoints(): Writable<ProduceResponse>['nodeEndpoints'] {
-    let leaders: Set<number> | undefined;
-    for (const { partitionResponses } of this.#topics) {
-      for (const { currentLeader } of partitionResponses) {
-        if (!currentLeader || currentLeader.leaderId < 0) continue;
-        leaders ??= new Set();
-        leaders.add(currentLeader.leaderId);
+    if (this.#context.apiVersion < FIRST_VERSION_WITH_LEADER_HINTS) return { responses: this.#topics };
+    let hints: LeaderHints | undefined;
+    for (const { name, topicId, partitionResponses } of this.#topics) {
+      for (const append of partitionResponses) {
+        if (append.errorCode !== NOT_LEADER_OR_FOLLOWER) continue;
+        hints ??= new LeaderHints(this.#context);
+        const topic = name === '' ? this.#context.broker.metadata.topicName(topicId) : name;
+        append.currentLeader = hints.of(topic, append.index, append.errorCode);
       }
     }
-    if (!leaders) return noEndpoints;
-    const { broker, connection } = this.#context;
-    return [...leaders].flatMap((leader) => broker.metadata.endpointOf(leader, connection.listenerName) ?? []);
+    return hints === undefined ? { responses: this.#topics } : { responses: this.#topics, nodeEndpoints: hints.endpoints() };
   }
 
   /** The producer does not listen, so the one way to tell it of an error is to close the connection: it will refresh its metadata. */
@@ -121,8 +120,6 @@ class ProduceAnswer extends TurnAnswer<ProduceResponse> {
     return null;
   }
 }
-
-const noEndpoints: NonNullable<Writable<ProduceResponse>['nodeEndpoints']> = [];
 
 /** A partition named twice counts once, as the last time says, and a topic without partitions not at all. */
 function lastOfEach({ topicData }: ProduceRequest, apiVersion: number): readonly TopicData[] {

@@ -3,6 +3,7 @@ import { type Acknowledged, acknowledgeShared } from '../sharing/acknowledge-sha
 import { shareMember } from '../sharing/member-request.ts';
 import { FINAL_EPOCH } from '../sharing/share-session.ts';
 import { handler, type RequestContext } from './handler.ts';
+import { LeaderHints } from './leader-hints.ts';
 
 const FIRST_VERSION_WITH_RENEW = 2;
 
@@ -14,8 +15,9 @@ export const shareAcknowledge = handler(ShareAcknowledge, acknowledge, ({ errorC
 
 async function acknowledge(
   request: ShareAcknowledgeRequest,
-  { broker, apiVersion }: RequestContext,
+  context: RequestContext,
 ): Promise<Writable<ShareAcknowledgeResponse>> {
+  const { broker, apiVersion } = context;
   const { sharing } = broker;
   const member = shareMember(request, broker);
   const session = sharing.sessions.acknowledge(member);
@@ -32,17 +34,25 @@ async function acknowledge(
   return {
     errorCode: 0,
     ...(isRenewing ? { acquisitionLockTimeoutMs: lockDurationMs } : {}),
-    responses: byTopic(acknowledged),
+    ...byTopic(acknowledged, context),
   };
 }
 
-function byTopic(acknowledged: readonly Acknowledged[]) {
-  const topics = new Map<string, { partitionIndex: number; errorCode: number; errorMessage: string | null }[]>();
+type Answer = Writable<ShareAcknowledgeResponse>;
+type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['partitions']>[number];
+
+function byTopic(acknowledged: readonly Acknowledged[], context: RequestContext): Pick<Answer, 'responses' | 'nodeEndpoints'> {
+  const hints = new LeaderHints(context);
+  const topics = new Map<string, PartitionAnswer[]>();
   for (const { topicId, index, errorCode, errorMessage } of acknowledged) {
-    const partition = { partitionIndex: index, errorCode, errorMessage };
+    const currentLeader = hints.of(context.broker.partitions.topicName(topicId), index, errorCode);
+    const partition = { partitionIndex: index, errorCode, errorMessage, ...(currentLeader && { currentLeader }) };
     const known = topics.get(topicId);
     if (known) known.push(partition);
     else topics.set(topicId, [partition]);
   }
-  return [...topics].map(([topicId, partitions]) => ({ topicId, partitions }));
+  return {
+    responses: [...topics].map(([topicId, partitions]) => ({ topicId, partitions })),
+    nodeEndpoints: hints.endpoints(),
+  };
 }

@@ -4,6 +4,7 @@ import { type ShareMember, shareMember } from '../sharing/member-request.ts';
 import { fetchShared, type SharedRecords } from '../sharing/share-fetch.ts';
 import { FINAL_EPOCH, INITIAL_EPOCH, type SharedPartitionName, type ShareSession } from '../sharing/share-session.ts';
 import { handler, type RequestContext } from './handler.ts';
+import { LeaderHints } from './leader-hints.ts';
 
 type Answer = Writable<ShareFetchResponse>;
 type PartitionAnswer = NonNullable<NonNullable<Answer['responses']>[number]['partitions']>[number];
@@ -65,17 +66,17 @@ function failLater(error: KafkaError, { maxWaitMs }: ShareFetchRequest, { broker
 async function finish(
   session: ShareSession,
   member: ShareMember,
-  { broker: { sharing } }: RequestContext,
+  context: RequestContext,
   acknowledging: Promise<Acknowledged[]>,
   fetching: SharedRecords[] | Promise<SharedRecords[]>,
 ): Promise<Answer> {
+  const { sharing } = context.broker;
   const [acknowledged, fetched] = await Promise.all([acknowledging, fetching]);
   if (member.epoch === FINAL_EPOCH) await sharing.closeSession(session);
-  return {
-    errorCode: 0,
-    acquisitionLockTimeoutMs: sharing.shares.sharingOf(member.groupId).lockDurationMs,
-    responses: byTopic(told(session, fetched, acknowledged)),
-  };
+  const hints = new LeaderHints(context);
+  const responses = byTopic(told(session, fetched, acknowledged, hints));
+  const acquisitionLockTimeoutMs = sharing.shares.sharingOf(member.groupId).lockDurationMs;
+  return { errorCode: 0, acquisitionLockTimeoutMs, responses, nodeEndpoints: hints.endpoints() };
 }
 
 function requireNothingFetched({ maxBytes, minBytes, maxRecords, maxWaitMs }: ShareFetchRequest): void {
@@ -131,10 +132,16 @@ function acknowledgementsOf({ topics }: ShareFetchRequest): AskedAcknowledgement
 type Told = { readonly asked: Pick<SharedPartitionName, 'topicId' | 'index'>; answer: PartitionAnswer };
 
 /** Only what the member does not know yet: records, errors, and what became of his acknowledgements. */
-function told(session: ShareSession, fetched: readonly SharedRecords[], acknowledged: readonly Acknowledged[]): Told[] {
+function told(
+  session: ShareSession,
+  fetched: readonly SharedRecords[],
+  acknowledged: readonly Acknowledged[],
+  hints: LeaderHints,
+): Told[] {
   const all = new Map<string, Told>();
-  for (const { asked, errorCode, records, acquired, currentLeader } of fetched) {
+  for (const { asked, errorCode, records, acquired } of fetched) {
     if (!session.tell(asked, { errorCode, hasRecords: records.length > 0 })) continue;
+    const currentLeader = hints.of(asked.topic, asked.index, errorCode);
     const answer = {
       partitionIndex: asked.index,
       errorCode,

@@ -1,7 +1,7 @@
 import { errorCodeOf, KafkaError } from '@ottla/protocol';
 import type { Timer, Timers } from '@ottla/runtime';
 import type { LogRead, Release } from '@ottla/storage';
-import type { Partition, PartitionWatcher } from '../replication/partition.ts';
+import type { PartitionWatcher } from '../replication/partition.ts';
 import type { AcquiredRange } from './acquire-records.ts';
 import { ReadBatches } from './batch-bounds.ts';
 import type { Share, ShareWatcher } from './share.ts';
@@ -17,7 +17,6 @@ export type SharedRecords = {
   readonly records: Uint8Array;
   readonly acquired: readonly AcquiredRange[];
   /** Set where a request that came to the wrong place should go. */
-  readonly currentLeader?: { readonly leaderId: number; readonly leaderEpoch: number };
 };
 
 export type ShareFetchRules = {
@@ -179,7 +178,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
       try {
         return this.#acquireFrom(asked, rules);
       } catch (error) {
-        return failedFetch(asked, error, this.#around.shares.partitionOf(asked));
+        return failedFetch(asked, error);
       }
     });
   }
@@ -251,12 +250,10 @@ function nothingOf(asked: SharedPartitionName): SharedRecords {
   return { asked, errorCode: 0, records: EMPTY, acquired: [] };
 }
 
-function failedFetch(asked: SharedPartitionName, error: unknown, partition: Partition | undefined): SharedRecords {
+function failedFetch(asked: SharedPartitionName, error: unknown): SharedRecords {
   if (!(error instanceof KafkaError)) throw error;
-  const isMisled = error.name === 'NOT_LEADER_OR_FOLLOWER' || error.name === 'FENCED_LEADER_EPOCH';
   return {
     ...nothingOf(asked),
     errorCode: errorCodeOf(error),
-    ...(partition && isMisled ? { currentLeader: { leaderId: partition.leader, leaderEpoch: partition.leaderEpoch } } : {}),
   };
 }
