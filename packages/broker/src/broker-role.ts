@@ -8,8 +8,9 @@ import type { BrokerSettings } from './broker-settings.ts';
 import type { ClusterMetadata } from './cluster-metadata.ts';
 import type { ControllerChannel } from './controller/controller-channel.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
-import { LocalSharePersister } from './coordinators/local-share-persister.ts';
 import { groupCoordinators, shareCoordinator } from './coordinators/node-coordinators.ts';
+import { PatientSharePersister } from './coordinators/patient-share-persister.ts';
+import { ShareCoordinatorRoutes } from './coordinators/share-coordinator-routes.ts';
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import { onDirectoryFailures } from './directory-failures.ts';
@@ -19,6 +20,7 @@ import { ProduceTurn } from './handlers/produce-turn.ts';
 import { newInternalTopic, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from './internal-topics.ts';
 import type { RegisteredEndpoint } from './listeners.ts';
 import type { NodeParts } from './node-parts.ts';
+import { BrokerPeers } from './peers/index.ts';
 import { ProducerIds } from './producer-ids.ts';
 import { registeredFeatures } from './registered-features.ts';
 import { DirectoryAssignments } from './replication/directory-assignments.ts';
@@ -57,7 +59,9 @@ export class BrokerRole {
   readonly #options: BrokerRoleOptions;
   readonly #lifecycle: BrokerLifecycle;
   readonly #assignments: DirectoryAssignments;
-  readonly #sharePersister: LocalSharePersister;
+  readonly #sharePersister: PatientSharePersister;
+  /** The others, as the coordinators and leaders of this one turn to them. */
+  readonly #brokers: BrokerPeers;
   readonly #cleaner: LogCleaner;
 
   constructor(options: BrokerRoleOptions) {
@@ -69,6 +73,15 @@ export class BrokerRole {
       logManager.producerIdExpirationMs = settings.get('producer.id.expiration.ms');
     });
     const partitions = new Partitions(metadata);
+    this.#brokers = new BrokerPeers({
+      runtime,
+      nodeId,
+      metadata,
+      listenerName: resolveListeners(config, parsed.properties).interBrokerListenerName,
+      clientId: `broker-${nodeId}`,
+      requestTimeoutMs: settings.get('request.timeout.ms'),
+    });
+    const brokers = this.#brokers;
     const ids = producerIds(runtime, channel, nodeId, () => this.brokerEpoch);
     const coordinatorRuntime = { ...runtime, logger: loggers.logger('coordinator') };
     const { transactions, markers, verifier } = transactionParts({
@@ -76,13 +89,19 @@ export class BrokerRole {
       settings,
       metadata,
       partitions,
+      brokers,
       producerIds: ids,
       endInGroups: (partition, marker) => groups.endTransaction(partition, marker),
     });
     const shareState = shareCoordinator({ ...runtime, logger: loggers.logger('coordinator') }, settings, metadata, partitions);
     const topics = topicCreation(runtime, channel, settings, metadata);
-    this.#sharePersister = new LocalSharePersister({
-      coordinator: shareState,
+    this.#sharePersister = new PatientSharePersister({
+      coordinators: new ShareCoordinatorRoutes({
+        local: shareState,
+        partitionCount: () => metadata.partitionCount(SHARE_STATE_TOPIC),
+        leaderOf: (index) => metadata.leaderOf(SHARE_STATE_TOPIC, index),
+        brokers,
+      }),
       ensureTopic: () =>
         metadata.partitionCount(SHARE_STATE_TOPIC) === undefined ? topics.ensure(SHARE_STATE_TOPIC) : undefined,
       timers: runtime.timers,
@@ -92,6 +111,7 @@ export class BrokerRole {
       settings,
       metadata,
       partitions,
+      brokers,
       createTopic: createTopicWith(channel),
       sharePersister: this.#sharePersister,
       verifier,
@@ -99,7 +119,7 @@ export class BrokerRole {
     const sharing = new Sharing({
       partitions,
       persister: this.#sharePersister,
-      deadLetters: deadLetterTopic({ runtime, settings, metadata, partitions, topics }),
+      deadLetters: deadLetterTopic({ runtime, settings, metadata, partitions, brokers, topics }),
       ...runtime,
       logger: loggers.logger('sharing'),
       sharing: (groupId) => groupSharing(settings.group(groupId)),
@@ -234,6 +254,7 @@ export class BrokerRole {
     moves.stop();
     replication.stop();
     this.#assignments.stop();
+    this.#brokers.close();
   }
 
   /** When no more requests come. */
@@ -337,21 +358,29 @@ type DeadLetterParts = {
   readonly settings: BrokerSettings;
   readonly metadata: ClusterMetadata;
   readonly partitions: Partitions;
+  readonly brokers: BrokerPeers;
   readonly topics: TopicCreation;
 };
 
-function deadLetterTopic({ runtime, settings, metadata, partitions, topics }: DeadLetterParts): DeadLetterTopic {
+function deadLetterTopic({ runtime, settings, metadata, partitions, brokers, topics }: DeadLetterParts): DeadLetterTopic {
   const createTime = { name: 'message.timestamp.type', value: 'CreateTime' };
   return new DeadLetterTopic({
     partitions,
     partitionCount: (topic) => metadata.partitionCount(topic),
+    leaderOf: (topic, index) => metadata.leaderOf(topic, index),
+    brokers,
     createTopic: (topic) => topics.ensure(topic, [{ name: 'errors.deadletterqueue.group.enable', value: 'true' }, createTime]),
     rules: {
       prefix: () => settings.get('errors.deadletterqueue.topic.name.prefix'),
       createsTopics: () => settings.get('errors.deadletterqueue.auto.create.topics.enable'),
       isOpenToGroups: (topic) => settings.topic(topic)['errors.deadletterqueue.group.enable'],
       minInsyncReplicas: (topic) => settings.topic(topic)['min.insync.replicas'],
+      maxBatchBytes: (topic) => {
+        const { maxMessageBytes, segmentBytes } = settings.log(topic);
+        return Math.min(maxMessageBytes, segmentBytes);
+      },
     },
+    timeoutMs: () => settings.get('request.timeout.ms'),
     clock: runtime.clock,
   });
 }

@@ -48,7 +48,7 @@ function start(config: Partial<GroupServiceConfig['partition']> = {}) {
     configOf: () => assert.fail('no group here has configs'),
     isEnabled: () => true,
     createTopic: () => assert.fail('no topic is created here'),
-    share: { persister: new MemorySharePersister(), latestOffset: () => 0 },
+    share: { persister: new MemorySharePersister(), latestOffset: async () => 0 },
   });
   return { world, log, service };
 }

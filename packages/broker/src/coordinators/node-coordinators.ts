@@ -2,6 +2,7 @@ import type { Runtime } from '@ottla/runtime';
 import type { BrokerSettings } from '../broker-settings.ts';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
 import { OFFSETS_TOPIC, SHARE_STATE_TOPIC } from '../internal-topics.ts';
+import type { BrokerPeers } from '../peers/index.ts';
 import { coordinatedPartition } from '../replication/coordinated-partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { SharePersister } from '../sharing/share-persister.ts';
@@ -12,6 +13,7 @@ import { committedTopics } from './committed-topics.ts';
 import { GroupCoordinatorService } from './group-coordinator-service.ts';
 import { isGroupProtocolEnabled } from './group-protocols.ts';
 import { groupServiceConfig } from './group-service-config.ts';
+import { LatestOffsets } from './latest-offsets.ts';
 import { shareCoordinatorConfig } from './share-coordinator-config.ts';
 import { ShareCoordinatorService } from './share-coordinator-service.ts';
 
@@ -20,6 +22,7 @@ type GroupParts = {
   readonly settings: BrokerSettings;
   readonly metadata: ClusterMetadata;
   readonly partitions: Partitions;
+  readonly brokers: BrokerPeers;
   readonly createTopic: CreateTopic;
   readonly sharePersister: SharePersister;
   readonly verifier: TransactionVerifier;
@@ -27,7 +30,12 @@ type GroupParts = {
 
 /** The groups of a node, told of what changes in its settings and topics. */
 export function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
-  const { runtime, settings, metadata, partitions, createTopic, sharePersister, verifier } = parts;
+  const { runtime, settings, metadata, partitions, brokers, createTopic, sharePersister, verifier } = parts;
+  const latestOffsets = new LatestOffsets({
+    local: (topic, index) => partitions.leader(topic, index).highWatermark,
+    leaderOf: (topic, index) => metadata.leaderOf(topic, index),
+    brokers,
+  });
   const groups = new GroupCoordinatorService({
     runtime,
     config: groupServiceConfig((name) => settings.get(name)),
@@ -40,7 +48,7 @@ export function groupCoordinators(parts: GroupParts): GroupCoordinatorService {
     createTopic,
     share: {
       persister: sharePersister,
-      latestOffset: (topic, index) => partitions.leader(topic, index).highWatermark,
+      latestOffset: (topic, index) => latestOffsets.of(topic, index),
     },
     verifyTransaction: verifyOffsetCommit({
       partitions,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { buildBatch, errorName, KafkaError, writeShareRecordKey } from '@ottla/protocol';
 import { World } from '@ottla/runtime';
-import { LocalSharePersister } from './local-share-persister.ts';
 import { MemoryCoordinatorLog } from './memory-coordinator-log.ts';
+import { PatientSharePersister } from './patient-share-persister.ts';
 import { ShareCoordinatorService } from './share-coordinator-service.ts';
 
 const TOPIC_ID = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -26,8 +26,8 @@ function start() {
     deleteRecordsBefore: (_partition, offset) => void pruned.push(offset),
     hasPartition: (topicId, partition) => topicId === TOPIC_ID && partition < 3,
   });
-  const persister = new LocalSharePersister({
-    coordinator: service,
+  const persister = new PatientSharePersister({
+    coordinators: service,
     ensureTopic: () => {
       if (topic.exists) return undefined;
       topic.creations++;

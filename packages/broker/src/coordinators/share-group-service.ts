@@ -26,8 +26,8 @@ import { type GroupPartitions, type GroupRequestContext, requireGroupId } from '
 
 export type ShareGroupSurroundings = {
   readonly persister: SharePersister;
-  /** The end of a partition for its readers. Throws KafkaError when nobody leads it. */
-  readonly latestOffset: (topic: string, partition: number) => number;
+  /** The end of a partition for its readers, wherever it is led. Rejects with KafkaError when nobody says. */
+  readonly latestOffset: (topic: string, partition: number) => Promise<number>;
   readonly logger: Logger;
 };
 
@@ -237,21 +237,23 @@ export class ShareGroupService {
       })),
     });
     const names = new Map(asked.map(({ topicId, topicName }) => [topicId, topicName]));
-    return results.map(({ topicId, partitions }) => {
+    const described = results.map(async ({ topicId, partitions }) => {
       const topicName = names.get(topicId) ?? '';
-      return { topicId, topicName, partitions: partitions.map((summary) => this.#offsetOf(topicName, summary)) };
+      const offsets = await Promise.all(partitions.map((summary) => this.#offsetOf(topicName, summary)));
+      return { topicId, topicName, partitions: offsets };
     });
+    return Promise.all(described);
   }
 
-  #offsetOf(topic: string, summary: Summary): OffsetOfPartition {
+  async #offsetOf(topic: string, summary: Summary): Promise<OffsetOfPartition> {
     const { partition: partitionIndex, errorCode, startOffset, leaderEpoch, deliveryCompleteCount } = summary;
     if (errorCode !== 0)
       return { partitionIndex, startOffset: -1, leaderEpoch: 0, lag: -1, errorCode, errorMessage: summary.errorMessage };
     // What is not known cannot be counted.
     if (startOffset === -1 || deliveryCompleteCount === -1) return { partitionIndex, startOffset, leaderEpoch, lag: -1 };
     try {
-      const lag = this.#surroundings.latestOffset(topic, partitionIndex) - startOffset - deliveryCompleteCount;
-      return { partitionIndex, startOffset, leaderEpoch, lag };
+      const latestOffset = await this.#surroundings.latestOffset(topic, partitionIndex);
+      return { partitionIndex, startOffset, leaderEpoch, lag: latestOffset - startOffset - deliveryCompleteCount };
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       return { partitionIndex, errorCode: errorCodeOf(error), errorMessage: error.message };

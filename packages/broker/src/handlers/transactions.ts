@@ -210,7 +210,7 @@ const writeTxnMarkers = handler(
           return [...new Set(partitionIndexes)].map((index) => async () => {
             ofTopic.set(index, 0);
             try {
-              await broker.markers.write(name, index, marker);
+              await committed(broker.markers.write(name, index, marker), broker);
             } catch (error) {
               if (!(error instanceof KafkaError))
                 broker.runtime.logger.error('a transaction marker could not be written', {
@@ -238,6 +238,16 @@ const writeTxnMarkers = handler(
     })),
   }),
 );
+
+/** A coordinator elsewhere sends the marker again: one that is written twice does no harm. Rejects with REQUEST_TIMED_OUT. */
+function committed(writing: Promise<void>, { config, runtime }: RequestContext['broker']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const timer = runtime.timers.after(config.get('request.timeout.ms'), () =>
+      reject(new KafkaError('REQUEST_TIMED_OUT', 'the replicas do not have the marker yet')),
+    );
+    writing.then(resolve, reject).finally(() => timer.cancel());
+  });
+}
 
 function topicsOf(topics: ReadonlyMap<string, ReadonlyMap<number, number>>): NonNullable<MarkersOfProducer['topics']> {
   return [...topics].map(([name, partitions]) => ({

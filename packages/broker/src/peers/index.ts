@@ -1,2 +1,3 @@
+export { BrokerPeers } from './broker-peers.ts';
 export { Peer, type PeerOptions, type PeerSendOptions } from './peer.ts';
 export { Peers } from './peers.ts';

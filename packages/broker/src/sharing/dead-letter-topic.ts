@@ -1,5 +1,14 @@
-import { BatchBuilder, batchesOf, type DecodedRecord, KafkaError, type RecordHeader } from '@ottla/protocol';
+import {
+  BatchBuilder,
+  batchesOf,
+  type DecodedRecord,
+  errorOfCode,
+  KafkaError,
+  Produce,
+  type RecordHeader,
+} from '@ottla/protocol';
 import type { Clock } from '@ottla/runtime';
+import type { BrokerPeers } from '../peers/broker-peers.ts';
 import type { Partition } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { DeadLetterOffice, DeadLetterQueue } from './dead-letter-queue.ts';
@@ -14,19 +23,36 @@ export type DeadLetterRules = {
   /** errors.deadletterqueue.group.enable of a topic. */
   readonly isOpenToGroups: (topic: string) => boolean;
   readonly minInsyncReplicas: (topic: string) => number;
+  /** A larger batch the topic would not take. */
+  readonly maxBatchBytes: (topic: string) => number;
 };
 
 export type DeadLetterTopicOptions = {
   readonly partitions: Partitions;
   readonly partitionCount: (topic: string) => number | undefined;
+  /** -1: the partition has no leader; undefined: there is no such partition. */
+  readonly leaderOf: (topic: string, partition: number) => number | undefined;
+  readonly brokers: Pick<BrokerPeers, 'nodeId' | 'to'>;
   /** With the config that opens it to groups. */
   readonly createTopic: (topic: string) => Promise<void>;
   readonly rules: DeadLetterRules;
+  /** For another broker to have a batch committed. */
+  readonly timeoutMs: () => number;
   readonly clock: Clock;
+};
+
+/** The partition that letters go to. */
+type LetterBox = {
+  readonly maxBatchBytes: number;
+  /** Resolves when the batch is committed. */
+  readonly send: (batch: Uint8Array) => Promise<void>;
 };
 
 const ACKS_ALL = -1;
 const READ_BYTES = 1024 * 1024;
+const LAST_VERSION_WITH_NAMES = 12;
+/** The other broker gives up first, and says so. */
+const ANSWER_GRACE_MS = 5_000;
 const encoder = new TextEncoder();
 
 /**
@@ -42,29 +68,25 @@ export class DeadLetterTopic implements DeadLetterQueue {
   }
 
   async write(office: DeadLetterOffice, origin: Partition, letters: readonly DeadLetters[]): Promise<void> {
-    const target = await this.#partitionFor(office, origin);
-    const mail = new Mail(target, this.#options.clock.nowMs(), (batch) =>
-      target.appendAsLeader(batch, { origin: 'coordinator' }, ACKS_ALL, this.#options.rules.minInsyncReplicas(target.topic)),
-    );
+    const mail = new Mail(await this.#boxFor(office, origin), this.#options.clock.nowMs());
     for (const range of letters) {
       const headers = headersFor(office.groupId, origin, range);
       const copies = office.copiesDeadLetters ? recordsBetween(origin, range.firstOffset, range.lastOffset) : [];
       let offset = range.firstOffset;
       for (const record of copies) {
         // What the log has lost leaves a letter without content.
-        for (; offset < record.offset; offset++) mail.add(headers(offset));
-        mail.add(headers(offset), record);
+        for (; offset < record.offset; offset++) await mail.add(headers(offset));
+        await mail.add(headers(offset), record);
         offset++;
       }
-      for (; offset <= range.lastOffset; offset++) mail.add(headers(offset));
+      for (; offset <= range.lastOffset; offset++) await mail.add(headers(offset));
     }
-    mail.send();
-    await target.whenCommitted(mail.endOffset);
+    await mail.send();
   }
 
   /** Throws where dead letters may not go, or not yet. */
-  async #partitionFor({ groupId, deadLetterTopic: topic }: DeadLetterOffice, origin: Partition): Promise<Partition> {
-    const { rules, partitionCount, partitions, createTopic } = this.#options;
+  async #boxFor({ groupId, deadLetterTopic: topic }: DeadLetterOffice, origin: Partition): Promise<LetterBox> {
+    const { rules, partitionCount, createTopic } = this.#options;
     const prefix = rules.prefix();
     if (topic.startsWith('__') || !topic.startsWith(prefix))
       throw new KafkaError(
@@ -84,7 +106,29 @@ export class DeadLetterTopic implements DeadLetterQueue {
         'INVALID_CONFIG',
         `the topic ${topic} does not take the dead letters of ${groupId}: set its errors.deadletterqueue.group.enable to true`,
       );
-    return partitions.leader(topic, origin.index % (partitionCount(topic) ?? 1));
+    const index = origin.index % (partitionCount(topic) ?? 1);
+    return { maxBatchBytes: rules.maxBatchBytes(topic), send: (batch) => this.#send(topic, index, batch) };
+  }
+
+  /** To the leader of the partition, here or elsewhere. */
+  async #send(topic: string, index: number, batch: Uint8Array): Promise<void> {
+    const { partitions, leaderOf, brokers, rules } = this.#options;
+    const leader = leaderOf(topic, index) ?? -1;
+    if (leader >= 0 && leader !== brokers.nodeId) return this.#sendTo(leader, topic, index, batch);
+    const partition = partitions.leader(topic, index);
+    const { lastOffset } = partition.appendAsLeader(batch, { origin: 'coordinator' }, ACKS_ALL, rules.minInsyncReplicas(topic));
+    await partition.whenCommitted(lastOffset + 1);
+  }
+
+  async #sendTo(leader: number, topic: string, index: number, records: Uint8Array): Promise<void> {
+    const { brokers, timeoutMs } = this.#options;
+    const topicData = [{ name: topic, partitionData: [{ index, records }] }];
+    const request = { transactionalId: null, acks: ACKS_ALL, timeoutMs: timeoutMs(), topicData };
+    const options = { maxVersion: LAST_VERSION_WITH_NAMES, timeoutMs: timeoutMs() + ANSWER_GRACE_MS };
+    const { responses } = await brokers.to(leader).send(Produce, request, options);
+    const { errorCode, errorMessage } = responses[0]!.partitionResponses[0]!;
+    const refusal = errorOfCode(errorCode, errorMessage ?? `broker ${leader} has not taken dead letters for ${topic}-${index}`);
+    if (refusal) throw refusal;
   }
 }
 
@@ -97,32 +141,28 @@ const HEADER_OVERHEAD_BYTES = 10;
 
 /** Letters on their way, in batches as large as their partition takes them. */
 class Mail {
-  readonly #partition: Partition;
+  readonly #box: LetterBox;
   readonly #nowMs: number;
-  readonly #append: (batch: Uint8Array) => { lastOffset: number };
   #batch = new BatchBuilder();
-  endOffset = 0;
 
-  constructor(partition: Partition, nowMs: number, append: (batch: Uint8Array) => { lastOffset: number }) {
-    this.#partition = partition;
+  constructor(box: LetterBox, nowMs: number) {
+    this.#box = box;
     this.#nowMs = nowMs;
-    this.#append = append;
   }
 
-  add(headers: RecordHeader[], content: Content = {}): void {
-    const { maxMessageBytes, segmentBytes } = this.#partition.log.config;
-    const maxBytes = Math.min(maxMessageBytes, segmentBytes);
+  async add(headers: RecordHeader[], content: Content = {}): Promise<void> {
+    const { maxBatchBytes } = this.#box;
     // What the topic does not take would be tried for ever, and everything before it written again each time.
-    const { key, value } = fitsAlone(headers, content, maxBytes) ? content : {};
-    const hasRoom = this.#batch.hasRoomFor(key ?? null, value ?? null, headers, maxBytes);
-    if (!hasRoom) this.send();
+    const { key, value } = fitsAlone(headers, content, maxBatchBytes) ? content : {};
+    if (!this.#batch.hasRoomFor(key ?? null, value ?? null, headers, maxBatchBytes)) await this.send();
     this.#batch.append(this.#nowMs, key ?? null, value ?? null, headers);
   }
 
-  send(): void {
+  async send(): Promise<void> {
     if (this.#batch.isEmpty) return;
-    this.endOffset = this.#append(this.#batch.build()).lastOffset + 1;
+    const batch = this.#batch.build();
     this.#batch = new BatchBuilder();
+    await this.#box.send(batch);
   }
 }
 
@@ -148,12 +188,15 @@ function* recordsBetween(partition: Partition, firstOffset: number, lastOffset: 
   while (offset <= lastOffset && offset < partition.highWatermark) {
     const { records, release } = partition.read(offset, READ_BYTES, 'highWatermark', true);
     let nextOffset = offset;
-    for (const batch of batchesOf(records)) {
-      nextOffset = batch.lastOffset + 1;
-      if (batch.isControl || batch.baseOffset > lastOffset) continue;
-      for (const record of batch.records()) if (record.offset >= offset && record.offset <= lastOffset) yield record;
+    try {
+      for (const batch of batchesOf(records)) {
+        nextOffset = batch.lastOffset + 1;
+        if (batch.isControl || batch.baseOffset > lastOffset) continue;
+        for (const record of batch.records()) if (record.offset >= offset && record.offset <= lastOffset) yield record;
+      }
+    } finally {
+      release?.();
     }
-    release?.();
     if (nextOffset <= offset) return;
     offset = nextOffset;
   }

@@ -17,11 +17,11 @@ import {
 } from '@ottla/protocol';
 import { sleep, type Timers } from '@ottla/runtime';
 import type { SharePersister } from '../sharing/share-persister.ts';
-import type { ShareCoordinatorService } from './share-coordinator-service.ts';
+import type { ShareCoordinators } from './share-coordinator-routes.ts';
 import { askEachSharePartition, type ShareStateResponse } from './share-partition-requests.ts';
 
-export type LocalSharePersisterOptions = {
-  readonly coordinator: ShareCoordinatorService;
+export type PatientSharePersisterOptions = {
+  readonly coordinators: ShareCoordinators;
   /** Resolves when `__share_group_state` exists; undefined when it does already. Rejects when it cannot be created, and says why in the log. */
   readonly ensureTopic: () => Promise<unknown> | undefined;
   readonly timers: Timers;
@@ -40,48 +40,48 @@ const passing: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * The share coordinator of this broker, as those see it who need share state kept: the leaders of shared partitions, and the group
- * coordinator. It has the coordinator's topic created, and is patient while the coordinator is being loaded. What is asked of one share
+ * The share coordinators, as those see them who need share state kept: the leaders of shared partitions, and the group coordinator. It has the
+ * coordinators' topic created, and is patient while a coordinator is being loaded, or another one is taking its place. What is asked of one share
  * partition is asked one after the other, so that what has to be asked again does not overtake what came before it.
  */
-export class LocalSharePersister implements SharePersister {
-  readonly #options: LocalSharePersisterOptions;
+export class PatientSharePersister implements SharePersister {
+  readonly #options: PatientSharePersisterOptions;
   /** For share partitions of which something is being asked: the last of it. */
   readonly #lines = new Map<string, Promise<unknown>>();
   #isClosed = false;
 
-  constructor(options: LocalSharePersisterOptions) {
+  constructor(options: PatientSharePersisterOptions) {
     this.#options = options;
   }
 
   initialize(request: Writable<InitializeShareGroupStateRequest>): Promise<InitializeShareGroupStateResponse> {
     const whole = ({ partition = 0, stateEpoch = 0, startOffset = 0 }) => ({ partition, stateEpoch, startOffset });
-    return this.#each(request, whole, (single) => this.#options.coordinator.initialize(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.initialize(single));
   }
 
   read(request: Writable<ReadShareGroupStateRequest>): Promise<ReadShareGroupStateResponse> {
     const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
-    return this.#each(request, whole, (single) => this.#options.coordinator.read(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.read(single));
   }
 
   write(request: Writable<WriteShareGroupStateRequest>): Promise<WriteShareGroupStateResponse> {
-    return this.#each(request, wholeChange, (single) => this.#options.coordinator.write(single));
+    return this.#each(request, wholeChange, (single) => this.#options.coordinators.write(single));
   }
 
   delete(request: Writable<DeleteShareGroupStateRequest>): Promise<DeleteShareGroupStateResponse> {
     return this.#each(
       request,
       ({ partition = 0 }) => ({ partition }),
-      (single) => this.#options.coordinator.delete(single),
+      (single) => this.#options.coordinators.delete(single),
     );
   }
 
   readSummary(request: Writable<ReadShareGroupStateSummaryRequest>): Promise<ReadShareGroupStateSummaryResponse> {
     const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
-    return this.#each(request, whole, (single) => this.#options.coordinator.readSummary(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.readSummary(single));
   }
 
-  /** The coordinator will not be back: nobody is kept waiting. */
+  /** This broker stops: nobody is kept waiting. */
   shutdown(): void {
     this.#isClosed = true;
   }
