@@ -17,6 +17,11 @@ export class EpochHistory {
     return this.#starts.at(-1)?.epoch ?? -1;
   }
 
+  /** Of the oldest epoch; undefined: there is none. */
+  get startOffset(): number | undefined {
+    return this.#starts[0]?.startOffset;
+  }
+
   /** A record of `epoch` is at `offset`, the log's end. */
   add(epoch: number, offset: number): void {
     if (epoch > this.lastEpoch) this.#starts.push({ epoch, startOffset: offset });

@@ -60,14 +60,15 @@ export class Following {
     }, Number.POSITIVE_INFINITY);
   }
 
-  /** Without any, as with controller.quorum.voters, the voters are. */
+  /** The voters that this node knows of are asked too: those of the configuration may all have left. */
   #bootstrapServers(): Destination[] {
     const { options, voters, self } = this.#core;
-    const given = options.bootstrapServers ?? [];
-    const servers = given.length > 0 ? given : voters.voters.flatMap(({ endpoints }) => this.#core.endpointOf(endpoints) ?? []);
-    return servers
-      .filter(({ host, port }) => !self.endpoints.some((own) => own.host === host && own.port === port))
-      .map(({ host, port }) => ({ nodeId: null, host, port }));
+    const known = voters.voters.flatMap(({ endpoints }) => this.#core.endpointOf(endpoints) ?? []);
+    const servers = new Map<string, Destination>();
+    for (const { host, port } of [...(options.bootstrapServers ?? []), ...known])
+      servers.set(`${host}:${port}`, { nodeId: null, host, port });
+    for (const { host, port } of self.endpoints) servers.delete(`${host}:${port}`);
+    return [...servers.values()];
   }
 
   #fetch(destination: Destination, state: Follower | null): void {

@@ -26,6 +26,11 @@ export class QuorumHistory {
     return this.#voters.at(-1)!.offset;
   }
 
+  /** Of the word before, if it is still kept: the one in force may not be committed. */
+  get votersBeforeLast(): VoterSet | undefined {
+    return this.#voters.at(-2)?.value;
+  }
+
   get kRaftVersion(): number {
     return this.#kRaftVersions.at(-1)!.value;
   }

@@ -91,7 +91,18 @@ export class RaftCore {
 
   /** It may lead: not while its log is about to be replaced. */
   get mayStand(): boolean {
-    return this.isVoter && this.loadingSnapshot === null;
+    return this.#isNeeded && this.loadingSnapshot === null;
+  }
+
+  /**
+   * A voter, or one until a record that may not be committed yet. If nobody else has that record only this node can bring it to the others,
+   * whom its longer log keeps from leading.
+   */
+  get #isNeeded(): boolean {
+    if (this.isVoter) return true;
+    const { quorum, highWatermark } = this.log;
+    const wasVoter = this.options.canVote !== false && quorum.votersBeforeLast?.has(this.self) === true;
+    return wasVoter && quorum.votersOffset >= highWatermark;
   }
 
   /** The offset of a Fetch says what this node has on disk, so the disk must have all of it. */
@@ -107,9 +118,10 @@ export class RaftCore {
     return this.voters.voters.filter(({ id }) => id !== this.self.id);
   }
 
-  /** Who leads as far as this node knows; one that has resigned knows nobody. */
+  /** Who leads as far as this node knows; one that did and does no longer knows nobody. */
   get leaderId(): number | null {
-    return this.#state.name === 'resigned' ? null : this.#election.leaderId;
+    const { leaderId } = this.#election;
+    return leaderId === this.self.id && this.#state.name !== 'leader' ? null : leaderId;
   }
 
   get leaderAndEpoch(): LeaderAndEpoch {
@@ -169,9 +181,10 @@ export class RaftCore {
   /** Goes on from what was saved, at the first event. */
   start(): void {
     const { leaderId, votedFor } = this.#election;
-    if (leaderId === this.self.id && this.isVoter) this.#enter(this.#asResigned([]));
-    else if (leaderId !== null) this.#followOrWait(leaderId, this.voters.get(leaderId)?.endpoints ?? []);
-    else if (votedFor !== null && isSameVoter(votedFor, this.self) && this.isVoter) this.#enter(this.#asCandidate());
+    if (leaderId === this.self.id && this.#isNeeded) this.#enter(this.#asResigned([]));
+    else if (leaderId !== null && leaderId !== this.self.id)
+      this.#followOrWait(leaderId, this.voters.get(leaderId)?.endpoints ?? []);
+    else if (votedFor !== null && isSameVoter(votedFor, this.self) && this.#isNeeded) this.#enter(this.#asCandidate());
     else this.#enter({ name: 'unattached', electionDeadlineMs: this.#electionDeadlineMs() });
   }
 
@@ -295,12 +308,12 @@ export class RaftCore {
   }
 
   #electionDeadlineMs(): number {
-    return this.isVoter ? this.nowMs + this.randomElectionTimeoutMs() : Number.POSITIVE_INFINITY;
+    return this.#isNeeded ? this.nowMs + this.randomElectionTimeoutMs() : Number.POSITIVE_INFINITY;
   }
 
   /** News of an epoch gives nobody more time: who was about to stand for election still is. */
   #remainingDeadlineMs(): number {
-    if (!this.isVoter) return Number.POSITIVE_INFINITY;
+    if (!this.#isNeeded) return Number.POSITIVE_INFINITY;
     const state = this.#state;
     if (state.name === 'leader') return this.#electionDeadlineMs();
     const deadlineMs = state.name === 'follower' ? state.fetchDeadlineMs : state.electionDeadlineMs;

@@ -37,7 +37,10 @@ export class RaftLog {
     this.quorum = given.quorum;
     this.#snapshots = given.snapshots;
     const { newestSnapshot } = this;
-    if (newestSnapshot && this.epochs.lastEpoch < 0) this.epochs.startFromSnapshot(newestSnapshot.epoch, this.#startOffset);
+    if (!newestSnapshot) return;
+    if (this.epochs.lastEpoch < 0) this.epochs.startFromSnapshot(newestSnapshot.epoch, this.#startOffset);
+    // Only what is committed goes into a snapshot.
+    this.raiseHighWatermark(newestSnapshot.endOffset);
   }
 
   get startOffset(): number {
@@ -140,7 +143,8 @@ export class RaftLog {
       const isBelow = offset < this.#startOffset || epoch < oldest.epoch;
       if (isBelow || (offset === this.#startOffset && epoch !== oldest.epoch)) return { kind: 'snapshot', snapshotId: newest };
     }
-    const own = this.epochs.endOf(epoch, this.#endOffset) ?? { epoch: 0, endOffset: this.#startOffset };
+    // Of an epoch before all that the log still knows: it ended where they begin.
+    const own = this.epochs.endOf(epoch, this.#endOffset) ?? { epoch, endOffset: this.epochs.startOffset ?? this.#startOffset };
     if (own.epoch === epoch && own.endOffset >= offset) return { kind: 'valid' };
     return { kind: 'diverging', ...own };
   }

@@ -104,6 +104,7 @@ export class RaftNode {
     if (!this.#hasStarted && event.type === 'wake') {
       this.#hasStarted = true;
       core.start();
+      if (core.log.highWatermark >= 0) core.effects.highWatermark = core.log.highWatermark;
     }
     this.#take(event);
     if (this.#hasStarted) core.effects.nextWakeMs = this.#poll();

@@ -11,8 +11,8 @@ type StoredBatch = {
   readonly baseOffset: number;
   readonly endOffset: number;
   readonly epoch: number;
-  /** What it holds, in a few characters: two batches with the same are the same. */
-  readonly content: string;
+  /** Stands for all records up to its end: logs whose chains are the same there hold the same. */
+  readonly chain: string;
 };
 
 type StoredSnapshot = { readonly id: SnapshotId; readonly bytes: Uint8Array };
@@ -38,6 +38,19 @@ export class SimulatedDisk {
     return this.batches.at(-1)?.endOffset ?? this.startOffset;
   }
 
+  get lastEpoch(): number {
+    return this.batches.at(-1)?.epoch ?? this.snapshots.at(-1)?.id.epoch ?? 0;
+  }
+
+  /** Undefined: no batch ends there. */
+  chainAt(endOffset: number): string | undefined {
+    if (endOffset === 0) return '';
+    const batch = this.batches.findLast((each) => each.endOffset === endOffset);
+    if (batch) return batch.chain;
+    const snapshot = this.snapshots.find(({ id }) => id.endOffset === endOffset);
+    return snapshot && readSnapshot(snapshot.bytes).state;
+  }
+
   appendOwn(batch: RaftBatch): void {
     this.#append(encode(batch));
   }
@@ -56,7 +69,7 @@ export class SimulatedDisk {
         baseOffset: batch.baseOffset,
         endOffset: batch.lastOffset + 1,
         epoch: batch.leaderEpoch,
-        content: contentOf(batch),
+        chain: chained(this.chainAt(batch.baseOffset)!, contentOf(batch)),
       });
     }
   }
@@ -155,6 +168,16 @@ function encode({ baseOffset, leaderEpoch, timestampMs, ...content }: RaftBatch)
   const builder = new BatchBuilder({ baseOffset, leaderEpoch });
   for (const value of content.values) builder.append(timestampMs, null, value);
   return builder.build();
+}
+
+/** Short, and good enough for a simulation. */
+function chained(chain: string, content: string): string {
+  let [a, b] = [0x9747b28c, 0x3c6ef372];
+  for (const character of chain + content) {
+    a = Math.imul(a ^ character.charCodeAt(0), 0x85ebca6b);
+    b = Math.imul(b ^ character.charCodeAt(0), 0xc2b2ae35) ^ (a >>> 13);
+  }
+  return (a >>> 0).toString(16) + (b >>> 0).toString(16);
 }
 
 const contentOf = (batch: BatchView): string => `${batch.leaderEpoch}:${batch.isControl ? 'c' : 'd'}${batch.crc.toString(16)}`;

@@ -3,7 +3,7 @@ import type { RaftEvent, RaftReply, RaftRequest } from '../effects.ts';
 import type { ElectionState } from '../election-state.ts';
 import type { RaftApi } from '../messages.ts';
 import type { StateName } from '../raft-state.ts';
-import type { Voter, VoterSet } from '../voter-set.ts';
+import { type Voter, type VoterKey, VoterSet } from '../voter-set.ts';
 import { asReceived, versionOf } from './raft-wire.ts';
 import { SimulatedDisk } from './simulated-disk.ts';
 import { type NodeSettings, SimulatedNode } from './simulated-node.ts';
@@ -30,6 +30,9 @@ export type Witness = {
 
 type Happening = { readonly atMs: number; readonly order: number; readonly run: () => void };
 type Expected = { readonly from: SimulatedNode; readonly life: number; readonly request: RaftRequest; readonly version: number };
+
+const unreachable = new KafkaError('NETWORK_EXCEPTION', 'nobody listens there');
+const timedOut = new KafkaError('REQUEST_TIMED_OUT');
 
 /** Several nodes, their disks and the network between them, on one virtual clock. */
 export class SimulatedQuorum {
@@ -64,6 +67,22 @@ export class SimulatedQuorum {
     const node = new SimulatedNode(this, self, new SimulatedDisk(formatted), settings);
     this.nodes.set(self.id, node);
     return node;
+  }
+
+  readonly #lostDisks = new Set<Uuid>();
+
+  /** A node comes back under its id with an empty disk. */
+  replaceDisk(node: SimulatedNode, directoryId: Uuid): SimulatedNode {
+    this.#lostDisks.add(node.self.directoryId);
+    this.nodes.delete(node.id);
+    const formatted = { voters: new VoterSet([]), kRaftVersion: 1 };
+    const again = this.add({ ...node.self, directoryId }, formatted, node.settings);
+    again.life = node.life + 1;
+    return again;
+  }
+
+  hasLostDisk({ directoryId }: VoterKey): boolean {
+    return this.#lostDisks.has(directoryId);
   }
 
   node(id: number): SimulatedNode {
@@ -149,7 +168,7 @@ export class SimulatedQuorum {
     const { requestId, api } = request;
     const fail = (error: KafkaError): void => this.#inLife(from, 1, { type: 'failed', requestId, error });
     if (!to) {
-      fail(new KafkaError('NETWORK_EXCEPTION', `nobody listens at ${request.destination.host}`));
+      fail(unreachable);
       return;
     }
     const version = versionOf(api, api === 'vote' ? to.settings.voteVersion : undefined);
@@ -166,14 +185,14 @@ export class SimulatedQuorum {
       this.schedule(delayMs, () => {
         this.#witness.requestArrived?.(from.id, to.id, api, received);
         if (!to.isUp) {
-          if (from.life === life) fail(new KafkaError('NETWORK_EXCEPTION', `node ${to.id} is down`));
+          if (from.life === life) fail(unreachable);
           return;
         }
         this.#arrived(to, { from, life, request, version }, received);
       });
     }
     this.schedule(request.timeoutMs, () => {
-      if (from.life === life) from.happened({ type: 'failed', requestId, error: new KafkaError('REQUEST_TIMED_OUT') });
+      if (from.life === life) from.happened({ type: 'failed', requestId, error: timedOut });
     });
   }
 
