@@ -1,6 +1,7 @@
 import {
   type BrokerRegistration,
   directoryOf,
+  imageDifference,
   isActive,
   isOnlineDirectory,
   MetadataDelta,
@@ -63,10 +64,12 @@ export class ClusterMetadata {
     this.#publish(delta, lastOffset);
   }
 
-  /** Starts again from a snapshot, which stands for everything up to `lastOffset`. */
+  /** Starts again from a snapshot, which stands for everything up to `lastOffset`. Listeners hear of what is different, and of what is gone. */
   load(records: readonly MetadataRecord[], lastOffset: number): void {
+    const before = this.#image;
     this.#image = new MetadataImage();
-    this.apply(records, lastOffset);
+    for (const record of records) this.#image.replay(record, lastOffset);
+    this.#publish(imageDifference(before, this.#image), lastOffset);
   }
 
   /** Resolves when everything up to `offset` has been applied, listeners included. */

@@ -57,6 +57,7 @@ export {
   unassignedDirectory,
 } from './image/directory-ids.ts';
 export type { FeaturesImage } from './image/features-image.ts';
+export { imageDifference } from './image/image-difference.ts';
 export { MetadataDelta, type TopicChange } from './image/metadata-delta.ts';
 export { MetadataImage, type ProducerIdBlocks } from './image/metadata-image.ts';
 export { directoryOf, isReassigning, noLeader, type PartitionState, recovered, recovering } from './image/partition-state.ts';
