@@ -86,7 +86,8 @@ export function registerBroker(
     inControlledShutdown: existing !== undefined && isSameIncarnation && existing.inControlledShutdown,
     isMigratingZkBroker: false,
     directories: knowsDirectories ? request.logDirs : [],
-    cordonedDirectories: existing && isSameIncarnation ? existing.cordonedDirectories : null,
+    // Its next heartbeat tells.
+    cordonedDirectories: null,
   };
   records.push(registerBrokerRecord(registration, metadataVersion));
   return { records, response: { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch } };
@@ -124,7 +125,7 @@ type BrokerStatus = 'fenced' | 'unfenced' | 'shutting down' | 'shut down';
 
 /**
  * Also remembers, at once, that the broker was heard of: sessions are not metadata.
- * @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH
+ * @throws STALE_BROKER_EPOCH
  */
 export function brokerHeartbeat(
   state: ControllerState,
@@ -137,7 +138,7 @@ export function brokerHeartbeat(
   const registrationOffset = sessions.registrationOffset(broker.id);
   const next = nextStatus(state, broker, request, registrationOffset);
   const records: MetadataRecord[] = [];
-  if (next !== statusOf(broker)) {
+  if (next !== statusOf(state, broker)) {
     if (next === 'fenced' || next === 'shut down') records.push(...fencingRecords(state, broker));
     else if (next === 'unfenced') records.push(...unfencingRecords(state, broker));
     else records.push(...controlledShutdownRecords(state, broker));
@@ -163,19 +164,21 @@ export function brokerHeartbeat(
   };
 }
 
-function statusOf(broker: BrokerRegistration): BrokerStatus {
-  if (broker.fenced) return 'fenced';
-  return broker.inControlledShutdown ? 'shutting down' : 'unfenced';
+/** What the registration says of a shutdown may be another controller's doing: to this one the broker has to ask for it again. */
+function statusOf({ sessions }: ControllerState, broker: BrokerRegistration): BrokerStatus {
+  if (sessions.isShuttingDown(broker.id)) return 'shutting down';
+  return broker.fenced ? 'fenced' : 'unfenced';
 }
 
 function nextStatus(
-  { image, sessions }: ControllerState,
+  state: ControllerState,
   broker: BrokerRegistration,
   { wantFence, wantShutDown, currentMetadataOffset }: BrokerHeartbeatRequest,
   registrationOffset: number,
 ): BrokerStatus {
+  const { image, sessions } = state;
   const leads = () => image.topics.hasLeaderships(broker.id);
-  switch (statusOf(broker)) {
+  switch (statusOf(state, broker)) {
     case 'fenced':
       if (wantShutDown) return 'shut down';
       return !wantFence && currentMetadataOffset >= registrationOffset ? 'unfenced' : 'fenced';
@@ -185,8 +188,10 @@ function nextStatus(
       return leads() ? 'shutting down' : 'shut down';
     default: {
       if (leads()) return 'shutting down';
-      // Everybody must have heard that others lead now, or they would still send clients here.
-      const alive = [...image.brokers.values()].filter(({ fenced }) => !fenced).map(({ id }) => id);
+      // Everybody who stays must have heard that others lead now, or they would still send clients here.
+      const alive = [...image.brokers.values()]
+        .filter(({ id, fenced }) => !fenced && !sessions.isShuttingDown(id))
+        .map(({ id }) => id);
       return sessions.shutdownOffset(broker.id) <= sessions.lowestMetadataOffset(alive) + 1 ? 'shut down' : 'shutting down';
     }
   }

@@ -39,6 +39,10 @@ export class BrokerSessions {
     this.#shutdownOffsets.clear();
   }
 
+  has(brokerId: number): boolean {
+    return this.#sessions.has(brokerId);
+  }
+
   isValid(brokerId: number, brokerEpoch: number, nowMs: number): boolean {
     const session = this.#sessions.get(brokerId);
     return session?.brokerEpoch === brokerEpoch && nowMs - session.lastContactMs <= this.#timeoutMs;
@@ -72,6 +76,8 @@ export class BrokerSessions {
   registered(brokerId: number, offset: number): void {
     this.#registrationOffsets.set(brokerId, offset);
     this.#shutdownOffsets.delete(brokerId);
+    const known = this.#sessions.get(brokerId);
+    if (known) known.metadataOffset = -1;
   }
 
   registrationOffset(brokerId: number): number {
@@ -85,6 +91,10 @@ export class BrokerSessions {
 
   enteredShutdown(brokerId: number, endOffset: number): void {
     if (!this.#shutdownOffsets.has(brokerId)) this.#shutdownOffsets.set(brokerId, endOffset);
+  }
+
+  isShuttingDown(brokerId: number): boolean {
+    return this.#shutdownOffsets.has(brokerId);
   }
 
   shutdownOffset(brokerId: number): number {

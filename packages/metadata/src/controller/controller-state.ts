@@ -85,10 +85,10 @@ export function uncleanElectionAllowed(state: ControllerState, topic: TopicImage
   return topicConfig(state, topic.name, 'unclean.leader.election.enable') === 'true';
 }
 
-/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+/** @throws STALE_BROKER_EPOCH */
 export function registeredBroker({ image }: ControllerState, brokerId: number, brokerEpoch: number): BrokerRegistration {
   const broker = image.brokers.get(brokerId);
-  if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `No broker registration found for broker id ${brokerId}`);
+  if (!broker) throw new KafkaError('STALE_BROKER_EPOCH', `No broker registration found for broker id ${brokerId}`);
   if (broker.epoch !== brokerEpoch) {
     throw new KafkaError('STALE_BROKER_EPOCH', `Expected broker epoch ${broker.epoch}, but got broker epoch ${brokerEpoch}`);
   }

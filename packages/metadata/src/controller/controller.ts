@@ -159,7 +159,7 @@ export class Controller {
     return electLeaders(this.#state, request);
   }
 
-  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  /** @throws STALE_BROKER_EPOCH */
   alterPartition(request: wire.AlterPartitionRequest, _context?: DecisionContext): Decision<wire.AlterPartitionResponse> {
     return alterPartition(this.#state, request);
   }
@@ -169,7 +169,7 @@ export class Controller {
     return brokers.registerBroker(this.#state, request, context);
   }
 
-  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  /** @throws STALE_BROKER_EPOCH */
   brokerHeartbeat(request: wire.BrokerHeartbeatRequest, context: DecisionContext): Decision<wire.BrokerHeartbeatResponse> {
     return brokers.brokerHeartbeat(this.#state, request, context);
   }
@@ -187,7 +187,7 @@ export class Controller {
     return brokers.registerController(this.#state, request);
   }
 
-  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+  /** @throws STALE_BROKER_EPOCH */
   allocateProducerIds(
     request: wire.AllocateProducerIdsRequest,
     _context?: DecisionContext,
@@ -195,7 +195,7 @@ export class Controller {
     return allocateProducerIds(this.#state, request);
   }
 
-  /** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
+  /** @throws STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
   assignReplicasToDirs(
     request: wire.AssignReplicasToDirsRequest,
     _context?: DecisionContext,

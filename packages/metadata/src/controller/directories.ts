@@ -11,13 +11,13 @@ import {
 import { directoryAssignmentSince } from '../features/metadata-versions.ts';
 import type { BrokerRegistration } from '../image/broker-registration.ts';
 import { isOnlineDirectory, lostDirectory } from '../image/directory-ids.ts';
-import { changedPartition, directoryOf, type PartitionState } from '../image/partition-state.ts';
+import { directoryOf, type PartitionState } from '../image/partition-state.ts';
 import { registrationChangeRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
 import { partitionChange } from './partition-change.ts';
 
-/** The broker leaves the partitions it had in these directories; whatever else the heartbeat decided comes first in `decided`. */
+/** The broker leaves the partitions it had in these directories, and those without a leader may get one; whatever else the heartbeat decided comes first in `decided`. */
 export function offlineDirectoriesRecords(
   state: ControllerState,
   broker: BrokerRegistration,
@@ -33,7 +33,7 @@ export function offlineDirectoriesRecords(
     ),
   );
   const records: MetadataRecord[] = [];
-  for (const found of state.image.topics.partitionsWithIsrMember(broker.id)) {
+  for (const found of state.image.topics.partitionsWithReplica(broker.id)) {
     const { topic, index, partition } = found;
     if (!failed.includes(directoryOf(partition, broker.id)!) || alreadyLeft.has(`${topic.id}:${index}`)) continue;
     const record = partitionChange(state, found, {
@@ -46,7 +46,7 @@ export function offlineDirectoriesRecords(
   return records;
 }
 
-/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
+/** @throws STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */
 export function assignReplicasToDirectories(
   state: ControllerState,
   request: AssignReplicasToDirsRequest,
@@ -84,16 +84,16 @@ function assign(
   const moved = partitionChange(
     state,
     { topic, index, partition },
-    { directories: withDirectory(partition, broker.id, directory) },
+    { directories: withDirectory(partition, broker.id, directory), election: 'online' },
   );
   if (moved) records.push(moved);
   if (!isOnline || directory === lostDirectory) {
-    const after: PartitionState = moved ? changedPartition(partition, moved.value) : partition;
+    // A record of its own, which leaves the directories alone.
     const left = partitionChange(
       state,
-      { topic, index, partition: after },
+      { topic, index, partition },
       {
-        isr: after.isr.filter((id) => id !== broker.id),
+        isr: partition.isr.filter((id) => id !== broker.id),
         isAlive: (id) => id !== broker.id && brokerIsActive(state, id),
       },
     );

@@ -76,8 +76,8 @@ function elect(state: ControllerState, found: PartitionOfTopic, electionType: nu
   const isDone = isPreferred ? partition.leader === partition.replicas[0] : partition.leader !== noLeader;
   if (isDone) return failure('ELECTION_NOT_NEEDED', 'Leader election not needed for topic partition.');
   const record = partitionChange(state, found, { election: isPreferred ? 'preferred' : 'unclean' });
-  const leads = record !== null && record.value.leader >= 0 && (!isPreferred || record.value.leader === partition.replicas[0]);
-  if (!leads) {
+  // A leader that may not lead any more gives way also where the preferred one cannot take over.
+  if (!record) {
     return isPreferred
       ? failure('PREFERRED_LEADER_NOT_AVAILABLE', 'The preferred leader was not available.')
       : failure('ELIGIBLE_LEADERS_NOT_AVAILABLE', 'Eligible topic partition leaders are not available.');
@@ -90,18 +90,16 @@ const failure = (error: ErrorName, errorMessage: string): ItemError => ({ errorC
 
 /** Leadership goes back to the first replicas, so that leaders stay spread over brokers. */
 export function balanceLeaders(state: ControllerState, limit: number): { records: MetadataRecord[]; isComplete: boolean } {
-  return electSome(state.image.topics.partitionsLedByOther(), limit, (found) => {
-    const record = partitionChange(state, found, { election: 'preferred' });
-    return record?.value.leader === found.partition.replicas[0] ? record : null;
-  });
+  return electSome(state.image.topics.partitionsLedByOther(), limit, (found) =>
+    partitionChange(state, found, { election: 'preferred' }),
+  );
 }
 
 /** Topics that allow it, and have lost everybody in sync, are led by whoever lives. */
 export function electUncleanLeaders(state: ControllerState, limit: number): { records: MetadataRecord[]; isComplete: boolean } {
   return electSome(state.image.topics.partitionsWithoutLeader(), limit, (found) => {
     if (!uncleanElectionAllowed(state, found.topic)) return null;
-    const record = partitionChange(state, found, { election: 'unclean' });
-    return record && record.value.leader >= 0 ? record : null;
+    return partitionChange(state, found, { election: 'unclean' });
   });
 }
 

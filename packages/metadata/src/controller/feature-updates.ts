@@ -30,6 +30,8 @@ export function updateFeatures(
       const type = apiVersion === 0 ? (update.allowDowngrade ? safeDowngrade : upgrade) : update.upgradeType;
       records.push(...updateRecords(state, { ...update, upgradeType: type }, levels));
     }
+    const beginsElr = (levels.get(elrVersionFeature) ?? 0) > 0 && !state.image.features.elrEnabled;
+    if (beginsElr) records.unshift(...oneMinIsr(state));
   } catch (error) {
     const { errorCode, errorMessage } = itemError(error);
     const text = `The update failed for all features since the following feature had an error: ${errorMessage}`;
@@ -64,9 +66,7 @@ function updateRecords(state: ControllerState, update: FeatureUpdate, levels: Re
   }
   if (name === metadataVersionFeature) checkMetadataVersion(state, level, upgradeType);
   else checkDependencies(name, level, levels, refuse);
-  const records: MetadataRecord[] = [featureLevelRecord(name, level)];
-  if (name === elrVersionFeature && level > 0 && before === 0) records.push(...oneMinIsr(state));
-  return records;
+  return [featureLevelRecord(name, level)];
 }
 
 function levelBefore({ image, settings }: ControllerState, name: string): number {

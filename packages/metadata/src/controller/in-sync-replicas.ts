@@ -16,7 +16,7 @@ import { partitionChange } from './partition-change.ts';
 type AskedPartition = AlterPartitionRequest['topics'][number]['partitions'][number];
 type AnsweredPartition = AlterPartitionResponse['topics'][number]['partitions'][number];
 
-/** v3 names the epochs of the brokers in the isr, so that a restarted one cannot slip in. @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+/** v3 names the epochs of the brokers in the isr, so that a restarted one cannot slip in. @throws STALE_BROKER_EPOCH */
 export function alterPartition(state: ControllerState, request: AlterPartitionRequest): Decision<AlterPartitionResponse> {
   registeredBroker(state, request.brokerId, request.brokerEpoch);
   const records: MetadataRecord[] = [];

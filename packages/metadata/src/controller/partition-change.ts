@@ -44,7 +44,7 @@ export function partitionChange(
   if (elrEnabled) keepEligible(target, partition, effectiveMinIsr(state, topic), wish.uncleanlyStopped ?? []);
 
   const change: Mutable<PartitionChange> = {};
-  const canLead = leaderTest(state, partition, target, wish);
+  const canLead = leaderTest(state, partition, wish);
   const elected = elect(partition, target, wish.election ?? defaultElection(state, topic), canLead, elrEnabled);
   const isUnclean = elected.how === 'unclean' && elected.leader !== partition.leader;
   if (elected.leader !== partition.leader) change.leader = elected.leader;
@@ -61,13 +61,14 @@ export function partitionChange(
   if (isUnclean || !elrEnabled) target.elr = [];
   if (!sameList(target.elr, partition.elr)) change.eligibleLeaderReplicas = target.elr;
   if (!sameList(target.isr, partition.isr) && (target.isr.length > 0 || elrEnabled)) change.isr = target.isr;
-  const shrinks = !partition.isr.every((id) => target.isr.includes(id));
+  const shrinks = change.isr !== undefined && !partition.isr.every((id) => target.isr.includes(id));
   if (change.leader === undefined && shrinks && metadataVersion.level < leaderEpochBumpsOnIsrShrinkBelow)
     change.leader = partition.leader;
   if (elrEnabled) rememberLastLeader(change, partition);
   if (!sameList(target.replicas, partition.replicas)) {
     change.replicas = target.replicas;
-    change.directories = directoriesOf(state, partition, target);
+    const directories = directoriesOf(state, partition, target);
+    if (!sameList(directories, partition.directories)) change.directories = directories;
   } else if (wish.directories && !sameList(wish.directories, partition.directories)) {
     change.directories = [...wish.directories];
   }
@@ -104,12 +105,16 @@ function targetOf(partition: PartitionState, wish: PartitionWish): Target {
   };
 }
 
-/** A reassignment is done when all it adds are in sync and something stays when what it removes is gone. */
+/**
+ * A reassignment is done when all it adds are in sync and something stays when what it removes is gone. If there are to be fewer replicas
+ * than before, all that stay must be in sync: those that go may have what they have not.
+ */
 function completeReassignment(target: Target): void {
   if (target.adding.length + target.removing.length === 0) return;
   const isr = target.isr.filter((id) => !target.removing.includes(id));
   const replicas = target.replicas.filter((id) => !target.removing.includes(id));
   if (isr.length === 0 || replicas.length === 0 || !target.adding.every((id) => isr.includes(id))) return;
+  if (target.adding.length < target.removing.length && !replicas.every((id) => isr.includes(id))) return;
   target.isr = isr;
   target.replicas = replicas;
   target.adding = [];
@@ -122,26 +127,19 @@ function keepEligible(target: Target, partition: PartitionState, minIsr: number,
     target.elr = [];
     return;
   }
-  // Kafka also keeps those here that a reassignment has just removed; they could never be elected.
-  const candidates = new Set([...partition.elr, ...partition.isr]);
-  target.elr = target.replicas
-    .filter((id) => candidates.has(id) && !target.isr.includes(id) && !uncleanlyStopped.includes(id))
+  // Those, too, that a reassignment has just removed, as in Kafka: they are not elected, for they are no replicas.
+  target.elr = [...new Set([...partition.elr, ...partition.isr])]
+    .filter((id) => !target.isr.includes(id) && !uncleanlyStopped.includes(id))
     .sort((a, b) => a - b);
 }
 
-/** Alive, and the directory of its replica online. */
-function leaderTest(
-  state: ControllerState,
-  partition: PartitionState,
-  target: Target,
-  wish: PartitionWish,
-): (id: number) => boolean {
+/** Alive, a replica until now, and the directory of that replica online. */
+function leaderTest(state: ControllerState, partition: PartitionState, wish: PartitionWish): (id: number) => boolean {
   const isAlive = wish.isAlive ?? ((id: number) => brokerIsActive(state, id));
   return (id) => {
     if (!isAlive(id)) return false;
-    const broker = state.image.brokers.get(id);
-    const directory = target.directories?.[target.replicas.indexOf(id)] ?? directoryOf(partition, id);
-    return directory === undefined || isOnlineDirectory(directory, broker?.directories ?? []);
+    const directory = directoryOf(partition, id);
+    return directory !== undefined && isOnlineDirectory(directory, state.image.brokers.get(id)?.directories ?? []);
   };
 }
 
@@ -161,7 +159,8 @@ function elect(
   canLead: (id: number) => boolean,
   elrEnabled: boolean,
 ): Elected {
-  const fromElr = elrEnabled && target.isr.length === 0;
+  // Also what was noted before the feature was taken back still says who has everything.
+  const fromElr = target.isr.length === 0;
   const inLine = (id: number): boolean => (target.isr.includes(id) || (fromElr && target.elr.includes(id))) && canLead(id);
   const cleanly = (leader: number): Elected => ({ leader, how: fromElr ? 'elr' : 'isr' });
 
@@ -188,7 +187,12 @@ function rememberLastLeader(change: Mutable<PartitionChange>, partition: Partiti
 }
 
 function directoriesOf(state: ControllerState, partition: PartitionState, target: Target): Uuid[] {
-  return target.replicas.map((id) => directoryOf(partition, id) ?? defaultDirectory(state.image.brokers.get(id)));
+  return target.replicas.map(
+    (id) =>
+      target.directories?.[partition.replicas.indexOf(id)] ??
+      directoryOf(partition, id) ??
+      defaultDirectory(state.image.brokers.get(id)),
+  );
 }
 
 function sameList<T>(a: readonly T[], b: readonly T[]): boolean {

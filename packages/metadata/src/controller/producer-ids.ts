@@ -7,7 +7,7 @@ import type { Decision } from './decision.ts';
 
 const blockSize = 1_000;
 
-/** @throws BROKER_ID_NOT_REGISTERED, STALE_BROKER_EPOCH */
+/** @throws STALE_BROKER_EPOCH */
 export function allocateProducerIds(
   state: ControllerState,
   { brokerId, brokerEpoch }: AllocateProducerIdsRequest,

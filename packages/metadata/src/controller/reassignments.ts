@@ -61,7 +61,8 @@ function reassign(
 ): MetadataRecord | null {
   const { partition } = found;
   checkReplicasExist(state, target);
-  const replicationFactor = partition.replicas.length - partition.addingReplicas.length;
+  // Of what is under way, as it is meant to end.
+  const replicationFactor = partition.replicas.filter((id) => !partition.removingReplicas.includes(id)).length;
   if (!mayChangeReplicationFactor && target.length !== replicationFactor) {
     throw new KafkaError(
       'INVALID_REPLICATION_FACTOR',
@@ -70,7 +71,9 @@ function reassign(
   }
   const removing = partition.replicas.filter((id) => !target.includes(id)).sort((a, b) => a - b);
   const adding = target.filter((id) => !partition.replicas.includes(id)).sort((a, b) => a - b);
+  // Who moves a partition has not asked for losing records, whatever its topic allows.
   return partitionChange(state, found, {
+    election: 'online',
     replicas: [...target, ...removing],
     ...(adding.length > 0 ? { addingReplicas: adding } : {}),
     ...(removing.length > 0 ? { removingReplicas: removing } : {}),
@@ -91,7 +94,6 @@ function cancel(state: ControllerState, found: PartitionOfTopic): MetadataRecord
     isr,
     addingReplicas: [],
     removingReplicas: [],
-    ...(isUnclean ? { election: 'unclean' } : {}),
   });
 }
 

@@ -2,12 +2,12 @@
 
 import { type Uuid, uuidToBytes } from '@ottla/protocol';
 
-/** The broker has not yet said in which of its directories the replica is. */
-export const unassignedDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAA';
-/** The directory failed, and with it the replica. */
-export const lostDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ';
 /** Written before directories had ids. */
-export const migratingDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAg';
+export const migratingDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAA';
+/** The broker has not yet said in which of its directories the replica is. */
+export const unassignedDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ';
+/** The directory failed, and with it the replica. */
+export const lostDirectory: Uuid = 'AAAAAAAAAAAAAAAAAAAAAg';
 
 export function isReservedDirectory(id: Uuid): boolean {
   const bytes = uuidToBytes(id);
