@@ -1,3 +1,4 @@
+import { directoryAssignmentSince, metadataVersionFeature } from '@ottla/metadata';
 import {
   BrokerHeartbeat,
   type BrokerHeartbeatResponse,
@@ -56,6 +57,17 @@ const passing: ReadonlySet<ErrorName> = new Set([
   'UNKNOWN_SERVER_ERROR',
 ]);
 
+/** Rejects with the signal's reason. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener('abort', abort);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
 /** How a broker joins the cluster, stays in it by heartbeats, and leaves it so that its leaderships move first. */
 export class BrokerLifecycle {
   readonly #options: BrokerLifecycleOptions;
@@ -84,7 +96,7 @@ export class BrokerLifecycle {
     const deadlineMs = clock.monotonicMs() + registrationTimeoutMs;
     for (let retryMs = FIRST_RETRY_MS; ; retryMs = Math.min(retryMs * 2, LONGEST_REGISTRATION_RETRY_MS)) {
       try {
-        this.#brokerEpoch = await this.#registered();
+        this.#brokerEpoch = await unlessAborted(this.#registered(), signal);
         break;
       } catch (error) {
         signal?.throwIfAborted();
@@ -95,7 +107,22 @@ export class BrokerLifecycle {
       await sleep(timers, retryMs);
     }
     this.#schedule(this.#options.heartbeatIntervalMs);
+    metadata.onChange(({ brokers, features }) => {
+      if (features.has(metadataVersionFeature) || brokers.has(identity.nodeId)) this.#tellDirectoriesIfUnknown();
+    });
     await metadata.until(({ brokers }) => brokers.get(identity.nodeId)?.epoch === this.#brokerEpoch, signal);
+  }
+
+  /** A cluster that was too old to know of log directories when this broker registered has been upgraded since. */
+  #tellDirectoriesIfUnknown(): void {
+    const { metadata, identity, logger } = this.#options;
+    const registration = metadata.image.brokers.get(identity.nodeId);
+    const { level } = metadata.image.features.metadataVersion;
+    if (this.#stopped || registration?.epoch !== this.#brokerEpoch || registration.directories.length > 0) return;
+    if (level < directoryAssignmentSince || identity.logDirs.length === 0) return;
+    this.#registered().catch((error: unknown) =>
+      logger.warn('this broker could not tell the cluster its log directories', { error }),
+    );
   }
 
   async #registered(): Promise<number> {

@@ -1,6 +1,6 @@
 import { metadataLogDirectory, type ParsedBrokerConfig, resolveListeners } from '@ottla/metadata';
-import { AllocateProducerIds, CreateTopics, errorOfCode, type Uuid } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
+import { AllocateProducerIds, CreateTopics, errorOfCode, KafkaError, type Uuid } from '@ottla/protocol';
+import type { Runtime, Timers } from '@ottla/runtime';
 import { LogCleaner, type LogManager } from '@ottla/storage';
 import { BrokerLifecycle } from './broker-lifecycle.ts';
 import type { BrokerParts } from './broker-parts.ts';
@@ -48,6 +48,8 @@ export type BrokerRoleOptions = {
   readonly listeners: RegisteredEndpoint[];
   readonly onFatal: (error: unknown) => void;
 };
+
+const HEARD_OF_WITHIN_MS = 5_000;
 
 /**
  * The broker half of a node: the replicas and coordinators that the metadata gives to it. Its parts are made and joined here, in the order in
@@ -112,7 +114,7 @@ export class BrokerRole {
       metadata,
       partitions,
       brokers,
-      createTopic: createTopicWith(channel),
+      createTopic: createTopicWith(channel, metadata, runtime),
       sharePersister: this.#sharePersister,
       verifier,
     });
@@ -385,15 +387,30 @@ function deadLetterTopic({ runtime, settings, metadata, partitions, brokers, top
   });
 }
 
-function createTopicWith(channel: ControllerChannel): CreateTopic {
+function createTopicWith(channel: ControllerChannel, metadata: ClusterMetadata, { timers }: Runtime): CreateTopic {
   return async ({ name, numPartitions, replicationFactor, configs }) => {
     const topic = { name, numPartitions, replicationFactor, assignments: [], configs: configs.map((config) => ({ ...config })) };
     const request = { topics: [topic], timeoutMs: 30_000, validateOnly: false };
     const { topics } = await channel.send(CreateTopics, request);
     const outcome = topics[0]!;
     const refusal = errorOfCode(outcome.errorCode, outcome.errorMessage);
+    if (!refusal || refusal.name === 'TOPIC_ALREADY_EXISTS') await untilKnown(name, metadata, timers);
     if (refusal) throw refusal;
   };
+}
+
+/** The controller answers when its own node has the topic; this one may hear of it a moment later. */
+async function untilKnown(topic: string, metadata: ClusterMetadata, timers: Timers): Promise<void> {
+  if (metadata.hasTopic(topic)) return;
+  const patience = new AbortController();
+  const timer = timers.after(HEARD_OF_WITHIN_MS, () =>
+    patience.abort(new KafkaError('REQUEST_TIMED_OUT', `${topic} was created, but this broker has not heard of it yet`)),
+  );
+  try {
+    await metadata.until(({ topics }) => topics.byName(topic) !== undefined, patience.signal);
+  } finally {
+    timer.cancel();
+  }
 }
 
 function topicCreation(
@@ -403,7 +420,7 @@ function topicCreation(
   metadata: ClusterMetadata,
 ): TopicCreation {
   return new TopicCreation({
-    create: createTopicWith(channel),
+    create: createTopicWith(channel, metadata, runtime),
     logger: runtime.logger,
     partitionCount: (topic) => metadata.partitionCount(topic),
     internalTopic: (name) => newInternalTopic(name, (config) => settings.get(config)),
