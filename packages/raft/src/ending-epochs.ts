@@ -32,6 +32,8 @@ export function answerEndQuorumEpoch(
         ? preferredCandidates.findIndex((key) => isSameVoter(asKey(key), core.self))
         : preferredSuccessors.indexOf(core.self.id);
     const count = Math.max(preferredCandidates.length, preferredSuccessors.length);
+    follower.hasLeaderResigned = true;
+    follower.hasFetched = false;
     follower.fetchDeadlineMs = core.nowMs + electionBackoffMs(position, count, core.timing.electionBackoffMaxMs);
   }
   return answer('NONE');
@@ -51,8 +53,11 @@ export function electionBackoffMs(position: number, count: number, maxMs: number
 
 /** Tells the voters that nobody leads any more, until they know or the time has come for the next epoch. */
 export function pollResigned(core: RaftCore, state: Resigned): number {
-  if (core.nowMs >= state.electionDeadlineMs && !core.isStopping) {
-    core.becomeUnattached(core.epoch + 1);
+  // Who may not stand for election opens no epoch, but remembers that this one was its own.
+  const isOver = core.nowMs >= state.electionDeadlineMs || (!core.mayStand && state.unacknowledged.size === 0);
+  if (isOver && !core.isStopping) {
+    if (core.mayStand) core.becomeUnattached(core.epoch + 1);
+    else core.becomeUnattached(core.epoch, core.self.id);
     return core.nowMs;
   }
   let wakeMs = core.isStopping ? Number.POSITIVE_INFINITY : state.electionDeadlineMs;

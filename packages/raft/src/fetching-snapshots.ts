@@ -60,7 +60,7 @@ export class SnapshotFetching {
       state.snapshot = null;
       return false;
     }
-    state.fetchDeadlineMs = core.nowMs + core.timing.fetchTimeoutMs;
+    core.heardLeader(state);
     snapshot.position = position + unalignedRecords.length;
     const isLast = snapshot.position === size;
     core.effects.snapshotChunk = { snapshotId: snapshot.id, position, bytes: unalignedRecords, isLast };

@@ -120,8 +120,8 @@ export class Following {
     const state = core.in('follower');
     // A bootstrap server may be the leader itself; its records are fetched once it is followed.
     if (!state) return false;
-    state.hasFetched = true;
-    state.fetchDeadlineMs = core.nowMs + core.timing.fetchTimeoutMs;
+    state.hasFetched = !state.hasLeaderResigned;
+    core.heardLeader(state);
     const { divergingEpoch, snapshotId, records, highWatermark } = response.responses[0]!.partitions[0]!;
     if (divergingEpoch.epoch >= 0) return this.#truncate(divergingEpoch);
     if (snapshotId.epoch >= 0 && snapshotId.endOffset >= 0) {

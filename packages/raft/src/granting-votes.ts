@@ -9,6 +9,8 @@ type Asked = {
   readonly candidate: VoterKey;
   readonly preVote: boolean;
   readonly isUpToDate: boolean;
+  /** Their logs end at the same place. */
+  readonly isLevel: boolean;
 };
 
 /** Vote: another node stands for election, or asks whether it should (v2, KIP-996). Checks in the order of Kafka. */
@@ -31,12 +33,13 @@ export function answerVote(core: RaftCore, request: VoteRequest, listenerName: s
     return answer('INVALID_VOTER_KEY', false);
   const candidate = { id: replicaId, directoryId: replicaDirectoryId };
   const isUpToDate = core.log.isUpToDate({ offset: lastOffset, epoch: lastOffsetEpoch });
-  const isGranted = grants(core, { candidate, preVote, isUpToDate });
+  const isLevel = isUpToDate && lastOffset === core.log.endOffset && lastOffsetEpoch === core.log.lastEpoch;
+  const isGranted = grants(core, { candidate, preVote, isUpToDate, isLevel });
   if (isGranted && !preVote && core.election.votedFor === null) core.vote(candidate);
   return answer('NONE', isGranted);
 }
 
-function grants({ state, election }: RaftCore, { candidate, preVote, isUpToDate }: Asked): boolean {
+function grants({ state, election, self }: RaftCore, { candidate, preVote, isUpToDate, isLevel }: Asked): boolean {
   switch (state.name) {
     case 'leader':
       return false;
@@ -47,6 +50,8 @@ function grants({ state, election }: RaftCore, { candidate, preVote, isUpToDate 
       // As long as the leader has not answered it, this node cannot say that there is no need for another.
       return preVote && isUpToDate && !state.hasFetched;
     default: {
+      // Two that miss their leader at the same time would split the votes: the one with the smaller id goes first.
+      if (preVote && state.name === 'prospective' && isLevel && candidate.id > self.id) return false;
       if (preVote) return isUpToDate;
       const { votedFor, leaderId } = election;
       if (votedFor !== null) return votedFor.id === candidate.id && isSameVoter(votedFor, candidate);

@@ -8,7 +8,7 @@ import type { RaftApi, RequestToSend } from './messages.ts';
 import { type Outcome, OutgoingRequests } from './outgoing-requests.ts';
 import { RaftLog } from './raft-log.ts';
 import type { RaftNodeOptions } from './raft-node-options.ts';
-import type { RaftState, StateName } from './raft-state.ts';
+import type { Follower, RaftState, StateName } from './raft-state.ts';
 import { defaultRaftTiming, type RaftTiming } from './raft-timing.ts';
 import type { SnapshotId } from './snapshot-id.ts';
 import { isSameVoter, type Voter, type VoterEndpoint, type VoterKey, type VoterSet } from './voter-set.ts';
@@ -248,11 +248,17 @@ export class RaftCore {
       leaderEndpoints,
       fetchDeadlineMs: this.nowMs + this.timing.fetchTimeoutMs,
       hasFetched: false,
+      hasLeaderResigned: false,
       leaderHighWatermark: -1,
       voterCheckAtMs: this.nowMs + this.timing.fetchTimeoutMs,
       hasSentVoter: false,
       snapshot: null,
     });
+  }
+
+  /** The leader was heard of. */
+  heardLeader(follower: Follower): void {
+    if (!follower.hasLeaderResigned) follower.fetchDeadlineMs = this.nowMs + this.timing.fetchTimeoutMs;
   }
 
   becomeResigned(preferredCandidates: readonly VoterKey[]): void {

@@ -110,7 +110,7 @@ export class RaftLog {
 
   /** False: it is not higher than the one known. */
   raiseHighWatermark(offset: number): boolean {
-    if (offset <= this.#highWatermark) return false;
+    if (offset <= Math.max(this.#highWatermark, 0)) return false;
     this.#highWatermark = offset;
     this.quorum.forgetBefore(offset);
     return true;

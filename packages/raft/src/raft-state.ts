@@ -26,6 +26,8 @@ export type Follower = {
   fetchDeadlineMs: number;
   /** The leader has answered a Fetch: it is there, so nobody should want another. */
   hasFetched: boolean;
+  /** It has said that it leads no more: what still comes from it gives nobody more time. */
+  hasLeaderResigned: boolean;
   /** What the leader last said; this node may not have all of it on disk yet. */
   leaderHighWatermark: number;
   /** When it looks next whether the voters have it as it is. */

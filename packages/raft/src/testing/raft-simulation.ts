@@ -4,10 +4,10 @@ import { seededRandom } from './seeded-random.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import { directoryIdOf, SimulatedQuorum, simulatedVoter, type Weather } from './simulated-quorum.ts';
 
-/** How many of the things that can happen do. */
+/** A seed, how long the weather is bad, and how long it is calm afterwards. */
 export type Story = { readonly seed: number; readonly chaosMs: number; readonly calmMs: number };
 
-export const storyOf = (seed: number): Story => ({ seed, chaosMs: 12_000, calmMs: 20_000 });
+export const storyOf = (seed: number): Story => ({ seed, chaosMs: 12_000, calmMs: 12_000 });
 
 export type Told = { readonly steps: number; readonly committed: number; readonly elections: number };
 

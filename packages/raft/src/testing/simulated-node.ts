@@ -18,7 +18,7 @@ export class SimulatedNode {
   readonly #quorum: SimulatedQuorum;
   self: Voter;
   readonly disk: SimulatedDisk;
-  readonly settings: NodeSettings;
+  settings: NodeSettings;
   raft: RaftNode | null = null;
   wakeAtMs: number | null = null;
   /** Counts the starts: what belongs to an earlier life does not reach this one. */
@@ -59,7 +59,7 @@ export class SimulatedNode {
       timing: timing ?? {},
       fetchMaxBytes: fetchMaxBytes ?? 400,
       fetchSnapshotMaxBytes: fetchSnapshotMaxBytes ?? 200,
-      random: () => this.#quorum.random(),
+      random: () => this.#quorum.random(this.id),
     });
     this.happened({ type: 'wake' });
   }

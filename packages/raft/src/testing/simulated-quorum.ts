@@ -14,12 +14,12 @@ export type Weather = {
   transit(from: number, to: number): readonly number[];
   /** How long a sync takes. */
   syncMs(node: number): number;
-  random(): number;
+  random(node: number): number;
 };
 
 /** Hears what goes on, to write it down or to check it. */
 export type Witness = {
-  sent?(from: number, to: number, api: RaftApi, request: object): void;
+  lost?(from: number, to: number, api: RaftApi): void;
   requestArrived?(from: number, to: number, api: RaftApi, request: object): void;
   responseArrived?(from: number, to: number, api: RaftApi, response: object, request: object): void;
   stepped?(node: SimulatedNode, event: RaftEvent, before: StateName): void;
@@ -51,8 +51,8 @@ export class SimulatedQuorum {
     this.#witness = witness;
   }
 
-  random(): number {
-    return this.#weather.random();
+  random(node: number): number {
+    return this.#weather.random(node);
   }
 
   get bootstrapServers(): { host: string; port: number }[] {
@@ -179,12 +179,13 @@ export class SimulatedQuorum {
       fail(error as KafkaError);
       return;
     }
-    this.#witness.sent?.(from.id, to.id, api, received);
     const { life } = from;
-    for (const delayMs of this.#weather.transit(from.id, to.id)) {
+    const delays = this.#weather.transit(from.id, to.id);
+    if (delays.length === 0) this.#witness.lost?.(from.id, to.id, api);
+    for (const delayMs of delays) {
       this.schedule(delayMs, () => {
-        this.#witness.requestArrived?.(from.id, to.id, api, received);
-        if (!to.isUp) {
+        if (to.isUp) this.#witness.requestArrived?.(from.id, to.id, api, received);
+        else {
           if (from.life === life) fail(unreachable);
           return;
         }
