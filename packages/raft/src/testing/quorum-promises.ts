@@ -1,4 +1,6 @@
+import type { VoteRequest, VoteResponse } from '@ottla/protocol';
 import type { ElectionState } from '../election-state.ts';
+import type { RaftApi } from '../messages.ts';
 import type { SimulatedNode } from './simulated-node.ts';
 import type { SimulatedQuorum } from './simulated-quorum.ts';
 
@@ -26,6 +28,20 @@ export class QuorumPromises {
   savedElection(node: SimulatedNode, { leaderEpoch, leaderId, votedFor }: ElectionState): void {
     if (votedFor) this.#votesGivenOnce(node, leaderEpoch, `${votedFor.id}/${votedFor.directoryId}`);
     if (leaderId !== null) this.#singleLeaderPerEpoch(leaderEpoch, leaderId);
+  }
+
+  /** Who asks for votes has given its own to itself. */
+  sent(node: SimulatedNode, api: RaftApi, request: object): void {
+    if (api !== 'vote') return;
+    const { preVote, replicaEpoch, replicaId, replicaDirectoryId } = (request as VoteRequest).topics[0]!.partitions[0]!;
+    if (!preVote) this.#votesGivenOnce(node, replicaEpoch, `${replicaId}/${replicaDirectoryId}`);
+  }
+
+  answered(node: SimulatedNode, api: RaftApi, request: object, response: object): void {
+    if (api !== 'vote') return;
+    const { preVote, replicaEpoch, replicaId, replicaDirectoryId } = (request as VoteRequest).topics[0]!.partitions[0]!;
+    const isGranted = (response as VoteResponse).topics[0]?.partitions[0]?.voteGranted === true;
+    if (isGranted && !preVote) this.#votesGivenOnce(node, replicaEpoch, `${replicaId}/${replicaDirectoryId}`);
   }
 
   carriedOut(node: SimulatedNode): void {

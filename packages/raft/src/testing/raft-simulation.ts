@@ -30,6 +30,8 @@ class Life {
   #steps = 0;
   #elections = 0;
   readonly #isDynamic: boolean;
+  /** Elections without pre-votes, and voters that crash right after they have voted. */
+  readonly #isStormy: boolean;
   readonly #controllers: number[] = [];
 
   constructor(story: Story, log?: (line: string) => void) {
@@ -38,6 +40,7 @@ class Life {
     this.#random = seededRandom(story.seed);
     this.#losses = this.#random() < 0.3 ? 0 : this.#random() * 0.1;
     this.#isDynamic = this.#random() < 0.7;
+    this.#isStormy = this.#random() < 0.4;
     const weather: Weather = {
       transit: (from, to) => this.#transit(from, to),
       syncMs: () => this.#syncMs(),
@@ -51,6 +54,11 @@ class Life {
         if (state === before) return;
         if (state === 'leader') this.#elections++;
         this.#say(() => `${node.id}: ${before} -> ${state}, ${JSON.stringify(node.raft!.leaderAndEpoch)} (${event.type})`);
+      },
+      sent: (node, api, request) => this.#promises.sent(node, api, request),
+      answered: (node, api, request, response) => {
+        this.#promises.answered(node, api, request, response);
+        if (api === 'vote' && this.#isStormy && this.#random() < 0.1) this.#crashSoon(node);
       },
       truncated: (node, endOffset) => this.#say(() => `${node.id}: truncates to ${endOffset}`),
       carriedOut: (node) => this.#promises.carriedOut(node),
@@ -81,8 +89,10 @@ class Life {
       : ids.map((id) => ({ ...simulatedVoter(id), directoryId: 'AAAAAAAAAAAAAAAAAAAAAA' }));
     const formatted = { voters: new VoterSet(known), kRaftVersion: this.#isDynamic ? 1 : 0 };
     const isAutoJoining = this.#random() < 0.3;
+    const fetchMaxBytes = this.#pick([80, 400, 2000]);
     for (const id of ids) {
-      this.#quorum.add(simulatedVoter(id), formatted, { isAutoJoining, ...(this.#random() < 0.1 ? { voteVersion: 1 } : {}) });
+      const isOld = this.#random() < (this.#isStormy ? 0.8 : 0.1);
+      this.#quorum.add(simulatedVoter(id), formatted, { isAutoJoining, fetchMaxBytes, ...(isOld ? { voteVersion: 1 } : {}) });
       this.#controllers.push(id);
     }
     const unformatted = this.#isDynamic ? { voters: new VoterSet([]), kRaftVersion: 1 } : formatted;
@@ -126,6 +136,18 @@ class Life {
     const keep = Math.floor(this.#random() * 3);
     this.#say(() => `${node.id}: crashes`);
     node.crash(keep);
+  }
+
+  /** And is there again at once. */
+  #crashSoon(node: SimulatedNode): void {
+    const { life } = node;
+    this.#quorum.schedule(Math.floor(this.#random() * 3), () => {
+      if (node.life !== life || this.#isCalm) return;
+      this.#crash(node);
+      this.#quorum.schedule(Math.floor(this.#random() * 20), () => {
+        if (node.life === life && !node.isUp) node.start();
+      });
+    });
   }
 
   #startAgain(): void {

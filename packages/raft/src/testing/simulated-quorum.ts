@@ -20,6 +20,8 @@ export type Weather = {
 /** Hears what goes on, to write it down or to check it. */
 export type Witness = {
   lost?(from: number, to: number, api: RaftApi): void;
+  sent?(from: SimulatedNode, api: RaftApi, request: object): void;
+  answered?(by: SimulatedNode, api: RaftApi, request: object, response: object): void;
   requestArrived?(from: number, to: number, api: RaftApi, request: object): void;
   responseArrived?(from: number, to: number, api: RaftApi, response: object, request: object): void;
   stepped?(node: SimulatedNode, event: RaftEvent, before: StateName): void;
@@ -180,6 +182,7 @@ export class SimulatedQuorum {
       return;
     }
     const { life } = from;
+    this.#witness.sent?.(from, api, received);
     const delays = this.#weather.transit(from.id, to.id);
     if (delays.length === 0) this.#witness.lost?.(from.id, to.id, api);
     for (const delayMs of delays) {
@@ -246,6 +249,7 @@ export class SimulatedQuorum {
     if (!expected) throw new Error(`request ${requestId} is answered twice`);
     const { from, life, request, version } = expected;
     const received = asReceived(request.api, 'response', response, version);
+    this.#witness.answered?.(by, request.api, request.request, received);
     for (const delayMs of this.#weather.transit(by.id, from.id)) {
       this.schedule(delayMs, () => {
         if (from.life !== life || !from.isUp) return;
