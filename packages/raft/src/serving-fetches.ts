@@ -134,7 +134,7 @@ export class ServingFetches {
               {
                 partitionIndex: 0,
                 errorCode: errors[error].code,
-                highWatermark: core.state.name === 'leader' ? core.log.highWatermark : -1,
+                highWatermark: core.state.name === 'leader' && error === 'NONE' ? core.log.highWatermark : -1,
                 logStartOffset: core.log.startOffset,
                 currentLeader: leaderIn(core),
                 records: nothing,
@@ -161,10 +161,9 @@ type PartitionContent = Pick<
 
 const nothing = new Uint8Array(0);
 
-/** Requests up to v12 name the topic, later ones its id. */
+/** Requests up to v12 name no topic id, and are refused, as by Kafka. */
 function partitionIn({ topics }: FetchRequest): Asked['partition'] | undefined {
   const [topic] = topics;
-  const isMetadata = topic?.topicId === metadataTopicId || topic?.topic === metadataTopic;
-  if (topics.length !== 1 || !isMetadata || topic!.partitions.length !== 1) return undefined;
+  if (topics.length !== 1 || topic?.topicId !== metadataTopicId || topic!.partitions.length !== 1) return undefined;
   return topic!.partitions[0]!.partition === 0 ? topic!.partitions[0] : undefined;
 }

@@ -221,10 +221,13 @@ export class MetadataQuorum {
     { version, listenerName, releases }: ReceivedBy,
   ): Promise<Writable<RaftMessages[Name]['response']>> {
     if (this.#isClosed || this.#failure !== undefined) return Promise.reject(this.#leaving());
-    return this.#replies.expect<Name>((requestId) => {
-      const event = { type: 'request', requestId, listenerName, api, version, request } as unknown as RaftEvent;
-      this.#carryOut(this.#step(event));
-    }, releases);
+    return this.#replies.expect<Name>(
+      (requestId) => {
+        const event = { type: 'request', requestId, listenerName, api, version, request } as unknown as RaftEvent;
+        this.#carryOut(this.#step(event));
+      },
+      { version, releases },
+    );
   }
 
   /** Tells the listener all that others have heard, at once, and from then on each batch as it commits. */
@@ -373,8 +376,8 @@ export class MetadataQuorum {
   #leadershipChanged(leader: LeaderAndEpoch): void {
     const { logger } = this.#options.runtime;
     const { leaderId, leaderEpoch } = leader;
-    if (leaderId !== this.#leader.leaderId || leaderEpoch !== this.#leader.leaderEpoch)
-      logger.info('the metadata quorum has a new leader', { leaderId: leaderId ?? -1, leaderEpoch });
+    if (leaderId !== null) logger.info('the metadata quorum has a leader', { leaderId, leaderEpoch });
+    else if (this.#leader.leaderId !== null) logger.info('the metadata quorum has no leader', { leaderEpoch });
     this.#leader = leader;
     if (this.#raft.isLeader) {
       this.#committed.lead(leader, this.#raft.epochStartOffset!);

@@ -6,6 +6,7 @@ import type { MetadataSnapshots } from './metadata-snapshots.ts';
 export type Releases = (() => void)[];
 
 type Waiting = {
+  readonly version: number;
   readonly resolve: (response: never) => void;
   readonly reject: (error: unknown) => void;
   /** Where to leave what is to be called once the answer has left: its memory is only borrowed. */
@@ -34,11 +35,11 @@ export class QuorumReplies {
   /** `ask` is given the id by which the answer will come. */
   expect<Name extends ServedApi>(
     ask: (requestId: number) => void,
-    releases?: Releases,
+    { version, releases }: { readonly version: number; readonly releases?: Releases | undefined },
   ): Promise<Writable<RaftMessages[Name]['response']>> {
     return new Promise((resolve, reject) => {
       const requestId = this.#nextRequestId++;
-      this.#waiting.set(requestId, { resolve, reject, releases });
+      this.#waiting.set(requestId, { version, resolve, reject, releases });
       try {
         ask(requestId);
       } catch (error) {
@@ -53,7 +54,7 @@ export class QuorumReplies {
     this.#waiting.delete(reply.requestId);
     if (reply.readLog) this.#addRecords(reply.response as LogPart, reply.readLog, waiting?.releases);
     if (reply.readSnapshot) this.#addChunk(reply.response as SnapshotPart, reply.readSnapshot);
-    waiting?.resolve(reply.response as never);
+    waiting?.resolve(inVersion(reply, waiting.version) as never);
   }
 
   /** Nobody answers any more. */
@@ -90,4 +91,10 @@ export class QuorumReplies {
       partition.errorCode = errors[error.name].code;
     }
   }
+}
+
+/** Where leaders are to be found has a place only from a version on. */
+function inVersion({ api, response }: RaftReply, version: number): object {
+  const isOld = version < (api === 'fetch' ? 17 : 1);
+  return isOld && 'nodeEndpoints' in response ? { ...response, nodeEndpoints: [] } : response;
 }

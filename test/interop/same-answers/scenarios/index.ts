@@ -7,6 +7,7 @@ import { groupScenarios } from './groups.ts';
 import { largeScenarios } from './large.ts';
 import { metadataScenarios } from './metadata.ts';
 import { produceScenarios } from './produce.ts';
+import { quorumScenarios } from './quorum.ts';
 import type { Scenario } from './scenario.ts';
 import { securityScenarios } from './security.ts';
 import { shareGroupScenarios } from './share-groups.ts';
@@ -24,6 +25,7 @@ export const scenarios: readonly Scenario[] = [
   ...configScenarios,
   ...groupScenarios,
   ...clusterScenarios,
+  ...quorumScenarios,
   ...securityScenarios,
   ...telemetryScenarios,
   ...transactionScenarios,
