@@ -25,6 +25,8 @@ const refusedUnseen: ReadonlySet<ErrorName> = new Set([
   'COORDINATOR_NOT_AVAILABLE',
 ]);
 
+type DescribedGroup = NonNullable<Writable<DescribeGroupsResponse>['groups']>[number];
+
 /** The APIs of the classic group protocol. */
 export class ClassicGroupService {
   readonly #partitions: GroupPartitions;
@@ -90,16 +92,11 @@ export class ClassicGroupService {
     request: DescribeGroupsRequest,
     { apiVersion }: GroupRequestContext,
   ): Promise<Writable<DescribeGroupsResponse>> {
-    const groups = request.groups.map((groupId) =>
-      this.#partitions.answer(
-        () =>
-          this.#partitions.coordinators.read(this.#partitions.of(groupId), (coordinator) =>
-            coordinator.classic.describe(groupId, { apiVersion }),
-          ),
-        (error) => ({ groupId, errorCode: errors[error].code }),
-      ),
+    const { coordinators } = this.#partitions;
+    const groups = await this.#partitions.describeEach<DescribedGroup>(request.groups, (groupId) =>
+      coordinators.read(this.#partitions.of(groupId), ({ classic }) => classic.describe(groupId, { apiVersion })),
     );
-    return { groups: await Promise.all(groups) };
+    return { groups };
   }
 
   #join(

@@ -12,6 +12,8 @@ import type { Runtime } from '@ottla/runtime';
 import { randomUuid } from '../format/directories.ts';
 import { type GroupPartitions, type GroupRequestContext, requireGroupId } from './group-partitions.ts';
 
+type DescribedGroup = NonNullable<Writable<ConsumerGroupDescribeResponse>['groups']>[number];
+
 const JOINING_EPOCH = 0;
 const LEAVING_EPOCH = -1;
 const AWAY_EPOCH = -2;
@@ -55,17 +57,12 @@ export class ConsumerGroupService {
   }
 
   /** `authorizedOperations` is left to the caller, who knows what the client may do. */
-  async describe(request: ConsumerGroupDescribeRequest): Promise<Writable<ConsumerGroupDescribeResponse>> {
-    const groups = request.groupIds.map((groupId) =>
-      this.#partitions.answer<NonNullable<Writable<ConsumerGroupDescribeResponse>['groups']>[number]>(
-        () => {
-          const partition = this.#partitions.of(requireGroupId(groupId));
-          return this.#partitions.coordinators.read(partition, (coordinator) => coordinator.consumer.describe(groupId));
-        },
-        (error) => ({ groupId, errorCode: errors[error].code }),
-      ),
+  async describe({ groupIds }: ConsumerGroupDescribeRequest): Promise<Writable<ConsumerGroupDescribeResponse>> {
+    const { coordinators } = this.#partitions;
+    const groups = await this.#partitions.describeEach<DescribedGroup>(groupIds, (groupId) =>
+      coordinators.read(this.#partitions.of(requireGroupId(groupId)), ({ consumer }) => consumer.describe(groupId)),
     );
-    return { groups: await Promise.all(groups) };
+    return { groups };
   }
 
   /** Does what the coordinator of a partition left to be done about regular expressions, out of the way of its requests. */

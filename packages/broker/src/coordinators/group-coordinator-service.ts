@@ -42,6 +42,11 @@ export type GroupCoordinatorServiceOptions = {
   readonly verifyTransaction: VerifyTransaction;
 };
 
+type DeletedGroups = NonNullable<Writable<DeleteGroupsResponse>['results']>[number][];
+
+/** Of one request and partition: in between, the broker does its other work. */
+const DELETED_AT_ONCE = 500;
+
 /**
  * The group APIs of a broker: a part for each group protocol, one for offsets, and here what concerns groups of every protocol. A method
  * takes a decoded request and answers it whole, errors included, in the shape that the request's version wants: it rejects for nothing
@@ -158,17 +163,24 @@ export class GroupCoordinatorService {
       if (others === undefined) byPartition.set(partition, [groupId]);
       else others.push(groupId);
     }
-    const results = [...byPartition].map(([partition, groupIds]) =>
-      this.#partitions.answer<NonNullable<Writable<DeleteGroupsResponse>['results']>>(
-        async () => {
-          const failures = await this.share.deleteStateOf(partition, groupIds);
-          const others = groupIds.filter((groupId) => !failures.has(groupId));
-          const deleted = await this.#runtime.write(partition, (coordinator, moment) => coordinator.deleteGroups(others, moment));
-          return [...[...failures].map(([groupId, errorCode]) => ({ groupId, errorCode })), ...deleted];
-        },
-        (error) => groupIds.map((groupId) => ({ groupId, errorCode: errors[error].code })),
-      ),
-    );
+    const results = [...byPartition].map(async ([partition, groupIds]) => {
+      const deleted: DeletedGroups = [];
+      for (let start = 0; start < groupIds.length; start += DELETED_AT_ONCE)
+        deleted.push(...(await this.#deleteGroups(partition, groupIds.slice(start, start + DELETED_AT_ONCE))));
+      return deleted;
+    });
     return { results: (await Promise.all(results)).flat() };
+  }
+
+  #deleteGroups(partition: number, groupIds: readonly string[]): Promise<DeletedGroups> {
+    return this.#partitions.answer<DeletedGroups>(
+      async () => {
+        const failures = await this.share.deleteStateOf(partition, groupIds);
+        const others = groupIds.filter((groupId) => !failures.has(groupId));
+        const deleted = await this.#runtime.write(partition, (coordinator, moment) => coordinator.deleteGroups(others, moment));
+        return [...[...failures].map(([groupId, errorCode]) => ({ groupId, errorCode })), ...deleted];
+      },
+      (error) => groupIds.map((groupId) => ({ groupId, errorCode: errors[error].code })),
+    );
   }
 }

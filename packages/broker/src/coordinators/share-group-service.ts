@@ -71,16 +71,11 @@ export class ShareGroupService {
 
   /** `authorizedOperations` is left to the caller, who knows what the client may do. */
   async describe({ groupIds }: ShareGroupDescribeRequest): Promise<Writable<ShareGroupDescribeResponse>> {
-    const groups = groupIds.map((groupId) =>
-      this.#partitions.answer<DescribedGroup>(
-        () => {
-          const partition = this.#partitions.of(requireGroupId(groupId));
-          return this.#partitions.coordinators.read(partition, (coordinator) => coordinator.share.describe(groupId));
-        },
-        (error) => ({ groupId, errorCode: errors[error].code }),
-      ),
+    const { coordinators } = this.#partitions;
+    const groups = await this.#partitions.describeEach<DescribedGroup>(groupIds, (groupId) =>
+      coordinators.read(this.#partitions.of(requireGroupId(groupId)), ({ share }) => share.describe(groupId)),
     );
-    return { groups: await Promise.all(groups) };
+    return { groups };
   }
 
   // ── offsets ──

@@ -51,17 +51,12 @@ export class StreamsGroupService {
 
   /** `authorizedOperations` is left to the caller, who knows what the client may do. */
   async describe({ groupIds }: StreamsGroupDescribeRequest): Promise<Writable<StreamsGroupDescribeResponse>> {
-    const groups = groupIds.map((groupId) =>
-      this.#partitions.answer<DescribedGroup>(
-        () => {
-          this.#requireEnabled();
-          const partition = this.#partitions.of(requireGroupId(groupId));
-          return this.#partitions.coordinators.read(partition, (coordinator) => coordinator.streams.describe(groupId));
-        },
-        (error) => ({ groupId, errorCode: errors[error].code }),
-      ),
-    );
-    return { groups: await Promise.all(groups) };
+    const { coordinators } = this.#partitions;
+    const groups = await this.#partitions.describeEach<DescribedGroup>(groupIds, (groupId) => {
+      this.#requireEnabled();
+      return coordinators.read(this.#partitions.of(requireGroupId(groupId)), ({ streams }) => streams.describe(groupId));
+    });
+    return { groups };
   }
 
   /** Has the topics created, and tells the member of those that could not be. */

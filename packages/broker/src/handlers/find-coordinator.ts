@@ -2,6 +2,7 @@ import { keyOfText, textOfKey } from '@ottla/coordinator';
 import { FindCoordinator, type FindCoordinatorResponse, KafkaError, partitionForGroup, type Writable } from '@ottla/protocol';
 import { OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from '../internal-topics.ts';
 import { type Failure, failureOf, handler, orFailure, type RequestContext } from './handler.ts';
+import { inSteps } from './in-steps.ts';
 
 /** What can be looked up: the topic that the coordinator keeps its state in, and the text whose hash chooses its partition. */
 type Kind = { readonly topic: string; readonly since: number; readonly textOf: (key: string) => string };
@@ -24,7 +25,7 @@ type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']
 export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
   const keys = context.apiVersion >= 4 ? request.coordinatorKeys : [request.key];
   const find = await finder(request.keyType, keys, context);
-  if (context.apiVersion >= 4) return { coordinators: keys.map(find) };
+  if (context.apiVersion >= 4) return { coordinators: await inSteps(keys, context.broker.runtime.timers, find) };
   const { key: _key, ...coordinator } = find(request.key);
   return { ...coordinator, ...(coordinator.errorCode === 0 ? { errorMessage: 'NONE' } : {}) };
 });

@@ -7,7 +7,7 @@ const AT_A_TIME = 500;
 export async function inSteps<Item, Result>(
   items: readonly Item[],
   timers: Timers,
-  work: (item: Item) => Promise<Result>,
+  work: (item: Item) => Result | Promise<Result>,
 ): Promise<Result[]> {
   const results: Result[] = [];
   for (let start = 0; start < items.length; start += AT_A_TIME) {
