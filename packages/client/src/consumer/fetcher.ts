@@ -182,6 +182,8 @@ export class Fetcher {
   }
 
   #answered({ state, seeks, fromOffset }: Asked, answer: PartitionAnswer): void {
+    // Another leader was asked meanwhile, and has answered the same or more.
+    if (state.position !== fromOffset || this.#holds(state)) return;
     const error = errorOfCode(answer.errorCode);
     if (error) this.#refused(state, error);
     else state.failures = 0;
@@ -193,6 +195,10 @@ export class Fetcher {
       seeks,
       reader: new RecordReader(answer.records, { fromOffset, checkCrcs, abortedTransactions }),
     });
+  }
+
+  #holds(state: PartitionState): boolean {
+    return this.#fetched.some((one) => one.state === state && one.seeks === state.seeks);
   }
 
   #refused(state: PartitionState, error: KafkaError): void {

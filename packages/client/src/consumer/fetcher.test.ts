@@ -1,0 +1,87 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { buildBatch, type FetchRequest, type FetchResponse, ZERO_UUID } from '@ottla/protocol';
+import { nodeRuntime } from '@ottla/runtime';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { CompleteConsumerConfig } from './consumer-config.ts';
+import { Fetcher } from './fetcher.ts';
+import { PartitionState } from './partition-state.ts';
+
+/** Two brokers that answer when the test says so, and one partition that either may lead. */
+class Brokers {
+  leaderId = 1;
+  readonly state = new PartitionState({ topic: 't', partition: 0 });
+  readonly fetcher: Fetcher;
+  readonly #asked = new Map<number, { request: FetchRequest; answer: (response: FetchResponse) => void }>();
+
+  constructor() {
+    const connectionTo = async (id: number) => ({
+      versionFor: () => 12,
+      send: (_: unknown, request: FetchRequest) =>
+        new Promise<FetchResponse>((answer) => this.#asked.set(id, { request, answer })),
+    });
+    const cluster = {
+      runtime: nodeRuntime(),
+      closed: false,
+      metadata: {
+        nodes: new Map([1, 2].map((id) => [id, {}])),
+        topic: () => ({ topicId: ZERO_UUID }),
+        partition: () => ({ leaderId: this.leaderId, leaderEpoch: this.leaderId }),
+      },
+      connectionTo,
+    };
+    const config = { isolationLevel: 'read_uncommitted', checkCrcs: true } as CompleteConsumerConfig;
+    this.fetcher = new Fetcher(cluster as unknown as Cluster, config, {
+      assigned: () => [this.state],
+      onProgress: () => {},
+      onOutOfRange: () => assert.fail(),
+    });
+    this.state.seek(0);
+  }
+
+  /** Asks whoever leads now; gives the offset that was asked for. */
+  async fetchFrom(brokerId: number): Promise<number> {
+    this.fetcher.send();
+    await new Promise(setImmediate);
+    return this.#asked.get(brokerId)!.request.topics[0]!.partitions[0]!.fetchOffset;
+  }
+
+  async answer(brokerId: number, ...values: string[]): Promise<void> {
+    const { request, answer } = this.#asked.get(brokerId)!;
+    const baseOffset = request.topics[0]!.partitions[0]!.fetchOffset;
+    const records = buildBatch({ baseOffset, records: values.map((value) => ({ key: null, value: Buffer.from(value) })) });
+    const partition = { partitionIndex: 0, errorCode: 0, abortedTransactions: null, records };
+    answer({ errorCode: 0, responses: [{ topic: 't', partitions: [partition] }] } as unknown as FetchResponse);
+    await new Promise(setImmediate);
+  }
+
+  take(): string[] {
+    const given: string[] = [];
+    this.fetcher.take(100, (_, { value }) => given.push(Buffer.from(value!).toString()));
+    return given;
+  }
+}
+
+test('what a former leader still answers is not given once more', async () => {
+  const brokers = new Brokers();
+  assert.equal(await brokers.fetchFrom(1), 0);
+  brokers.leaderId = 2;
+  assert.equal(await brokers.fetchFrom(2), 0);
+  await brokers.answer(2, 'a', 'b', 'c');
+  assert.deepEqual(brokers.take(), ['a', 'b', 'c']);
+  await brokers.answer(1, 'a', 'b');
+  assert.deepEqual(brokers.take(), []);
+  assert.equal(await brokers.fetchFrom(2), 3);
+});
+
+test('of two answers that are held for one partition the first counts', async () => {
+  const brokers = new Brokers();
+  await brokers.fetchFrom(1);
+  brokers.leaderId = 2;
+  await brokers.fetchFrom(2);
+  await brokers.answer(1, 'a', 'b');
+  await brokers.answer(2, 'a', 'b', 'c');
+  assert.deepEqual(brokers.take(), ['a', 'b']);
+  assert.deepEqual(brokers.take(), []);
+  assert.equal(await brokers.fetchFrom(2), 2);
+});
