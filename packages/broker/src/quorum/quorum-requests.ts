@@ -1,11 +1,11 @@
-import { type Api, KafkaError, type Writable } from '@ottla/protocol';
+import { type Api, errors, KafkaError, type Writable } from '@ottla/protocol';
 import type { RaftEvent, RaftRequest } from '@ottla/raft';
 import type { Runtime } from '@ottla/runtime';
 import { Peers } from '../peers/index.ts';
 import { raftApis } from './raft-apis.ts';
 
 type Options = {
-  readonly runtime: Pick<Runtime, 'network' | 'timers' | 'clock' | 'random'>;
+  readonly runtime: Pick<Runtime, 'network' | 'timers' | 'clock' | 'random' | 'logger'>;
   readonly nodeId: number;
   /** What became of a request. */
   readonly onOutcome: (outcome: Extract<RaftEvent, { type: 'response' | 'failed' }>) => void;
@@ -21,6 +21,8 @@ export class QuorumRequests {
   readonly #peers: Peers<string>;
   /** In the order of their last use. */
   readonly #used = new Set<string>();
+  /** Of those, who has said that this node belongs to another cluster. */
+  readonly #strangers = new Set<string>();
   #isClosed = false;
 
   constructor(options: Options) {
@@ -36,11 +38,27 @@ export class QuorumRequests {
 
   send({ requestId, destination, timeoutMs, api, request }: RaftRequest): void {
     const { host, port } = destination;
-    const peer = this.#peers.at(this.#use(`${host}:${port}`), { host, port });
+    const address = `${host}:${port}`;
+    const peer = this.#peers.at(this.#use(address), { host, port });
     peer.send(raftApis[api] as Api, request as Writable<object>, { timeoutMs }).then(
-      (response) => this.#settle({ type: 'response', requestId, api, response } as Parameters<Options['onOutcome']>[0]),
+      (response) => {
+        this.#noteStranger(address, (response as { errorCode?: number }).errorCode);
+        this.#settle({ type: 'response', requestId, api, response } as Parameters<Options['onOutcome']>[0]);
+      },
       (error: unknown) => this.#settle({ type: 'failed', requestId, error: asKafkaError(error) }),
     );
+  }
+
+  /** Told once: it is asked again and again, and the answer stays the same until somebody does something. */
+  #noteStranger(address: string, errorCode: number | undefined): void {
+    if (errorCode !== errors.INCONSISTENT_CLUSTER_ID.code) this.#strangers.delete(address);
+    else if (!this.#strangers.has(address)) {
+      this.#strangers.add(address);
+      this.#options.runtime.logger.error(
+        'a controller belongs to a cluster with another cluster id: see cluster.id in meta.properties, and the addresses of the quorum',
+        { address, error: 'INCONSISTENT_CLUSTER_ID' },
+      );
+    }
   }
 
   close(): void {
@@ -59,6 +77,7 @@ export class QuorumRequests {
       for (const oldest of this.#used) {
         if (this.#used.size <= mostPeers / 2) break;
         this.#used.delete(oldest);
+        this.#strangers.delete(oldest);
       }
       this.#peers.keepOnly((each) => this.#used.has(each));
     }
