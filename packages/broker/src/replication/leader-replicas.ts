@@ -140,7 +140,10 @@ export class LeaderReplicas {
   }
 
   #proposal(kind: IsrProposal['kind'], isr: readonly number[]): IsrProposal {
-    const members = isr.map((brokerId): IsrMember => ({ brokerId, brokerEpoch: this.#epochOf(brokerId) }));
+    // Sorted, as Kafka's leaders propose it: the controller keeps the order, and DescribeTopics shows it.
+    const members = isr
+      .toSorted((one, other) => one - other)
+      .map((brokerId): IsrMember => ({ brokerId, brokerEpoch: this.#epochOf(brokerId) }));
     return { kind, isr: members, leaderEpoch: this.#leaderEpoch, partitionEpoch: this.#isr.partitionEpoch };
   }
 
