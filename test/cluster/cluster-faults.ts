@@ -8,7 +8,7 @@ import type { ProcessCluster } from './process-cluster.ts';
 /** Those that need only processes. */
 export const processFaults = ['kill-leader', 'kill-follower', 'kill-controller', 'pause', 'restart', 'rolling-restart'] as const;
 /** Those that need a network that can be broken. */
-export const networkFaults = ['isolate', 'partition', 'one-way', 'bridge', 'latency'] as const;
+export const networkFaults = ['isolate', 'partition', 'one-way', 'bridge', 'half-open', 'latency'] as const;
 /** More than a majority at once: all that the nodes had acknowledged is still in the system's caches. */
 export const wideFaults = ['kill-all'] as const;
 
@@ -123,6 +123,17 @@ export function faultsOfCluster(cluster: ProcessCluster, topic: string, partitio
       cutBoth(node, other);
       await broken(random);
       return `${node} and ${other}`;
+    },
+    /** A node that nobody hears dies, so that connections to it stay open at the other ends. */
+    async 'half-open'(random) {
+      const node = one(cluster.nodes, random);
+      for (const other of others(node)) cutBoth(node, other);
+      network.cut(node.id, 'clients');
+      network.cut('clients', node.id);
+      await node.kill();
+      await network.heal();
+      await mended(node);
+      return String(node);
     },
     async latency(random) {
       const node = one(cluster.nodes, random);

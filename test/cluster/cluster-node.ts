@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { ApiVersions } from '@ottla/protocol';
 import { rootDirectory } from '../interop/home.ts';
-import { programCommand, serverCommand } from '../interop/kafka/kafka.ts';
+import { serverCommand } from '../interop/kafka/kafka.ts';
 import { end, eventually, howItEnded, run, start } from '../interop/processes.ts';
 import type { TargetName } from '../interop/targets/node.ts';
 import { type Address, ask } from './ask.ts';
@@ -108,11 +108,12 @@ export class ClusterNode {
     return `${this.id}@${this.host}:${this.#ports.controller}:${this.directoryId}`;
   }
 
-  /** Writes what a node must find before its first start; `options` say which quorum it is for. */
+  /**
+   * Writes what a node must find before its first start; `options` say which quorum it is for. Kafka's nodes are formatted by Ottla,
+   * too: the files are the same (test/interop/interchange.test.ts), and a JVM for each would take a quarter of a short test's time.
+   */
   format(clusterId: string, options: readonly string[]): void {
-    const args = ['format', '--cluster-id', clusterId, '--config', this.propertiesFile, ...options];
-    if (this.#target === 'kafka') run('java', programCommand('kafka.tools.StorageTool', args));
-    else run(process.execPath, [ottla, 'storage', ...args]);
+    run(process.execPath, [ottla, 'storage', 'format', '--cluster-id', clusterId, '--config', this.propertiesFile, ...options]);
   }
 
   /** From its next start on it is that one, on the data of the other. */

@@ -30,7 +30,14 @@ export interface ClusterNetwork {
 
 /** Namespaces where they are permitted, and else the loopback; `whyNot` says why nothing can be broken. */
 export function clusterNetwork(): ClusterNetwork {
-  return whyNoNamespaces() === undefined ? new Namespaces() : new Loopback();
+  if (whyNoNamespaces() !== undefined) return loopback();
+  removeLeftovers();
+  return new Namespaces();
+}
+
+/** On which nothing can be broken, and which needs nothing. */
+export function loopback(): ClusterNetwork {
+  return new Loopback();
 }
 
 let reason: string | false | undefined;
@@ -57,6 +64,8 @@ const clientsNumber = 254;
 /** Of no interface: a frame for it is carried to everybody, and taken by nobody. */
 const nobody = '02:00:00:00:00:de';
 
+let made = 0;
+
 class Namespaces implements ClusterNetwork {
   readonly canBreak = true;
   readonly #subnet: string;
@@ -66,15 +75,16 @@ class Namespaces implements ClusterNetwork {
   readonly #slowed = new Map<number, ChildProcess>();
 
   constructor() {
-    // Told apart from those of other runs by a number that no interface has yet.
-    for (let attempts = 50; ; attempts--) {
-      const number = 1 + Math.floor(Math.random() * 250);
-      this.#bridge = `ottla${number}`;
-      this.#subnet = `10.231.${number}`;
-      if (spawnSync('ip', ['link', 'add', this.#bridge, 'type', 'bridge'], { stdio: 'ignore' }).status === 0) break;
-      if (attempts === 1) throw new Error('no free number for a bridge: are there many namespaces that a run has left behind?');
-    }
+    this.#bridge = `ot${process.pid}${String.fromCharCode(0x61 + (made++ % 26))}`;
+    const taken = run('ip', ['-o', 'addr']);
+    const numbers = Array.from({ length: 250 }, (_, index) => index + 1).filter(
+      (number) => !taken.includes(` 10.231.${number}.`),
+    );
+    const number = numbers[Math.floor(Math.random() * numbers.length)];
+    if (number === undefined) throw new Error('all subnets of 10.231.0.0/16 are taken');
+    this.#subnet = `10.231.${number}`;
     process.on('exit', this.#remove);
+    ip('link', 'add', this.#bridge, 'type', 'bridge');
     ip('addr', 'add', `${this.#subnet}.${clientsNumber}/24`, 'dev', this.#bridge);
     ip('link', 'set', this.#bridge, 'up');
   }
@@ -165,6 +175,22 @@ class Namespaces implements ClusterNetwork {
   #outer(nodeId: number): string {
     return `${this.#bridge}n${nodeId}`;
   }
+}
+
+/** What a process that is no longer there has left. The names tell whose they are. */
+function removeLeftovers(): void {
+  const isLeft = (pid: string): boolean => {
+    try {
+      process.kill(Number(pid), 0);
+      return false;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code === 'ESRCH';
+    }
+  };
+  for (const [name, pid] of run('ip', ['netns', 'list']).matchAll(/^ot(\d+)[a-z]-\d+/gm))
+    if (isLeft(pid!)) spawnSync('ip', ['netns', 'del', name]);
+  for (const [, name, pid] of run('ip', ['-o', 'link', 'show', 'type', 'bridge']).matchAll(/^\d+: (ot(\d+)[a-z]):/gm))
+    if (isLeft(pid!)) spawnSync('ip', ['link', 'del', name!]);
 }
 
 class Loopback implements ClusterNetwork {

@@ -8,7 +8,7 @@ import { DescribeQuorum, Metadata } from '@ottla/protocol';
 import { eventually } from '../interop/processes.ts';
 import { ask } from './ask.ts';
 import { ClusterNode, type NodePlan, type Properties } from './cluster-node.ts';
-import { type ClusterNetwork, clusterNetwork } from './network.ts';
+import { type ClusterNetwork, clusterNetwork, loopback } from './network.ts';
 
 export type ClusterPlan = {
   readonly nodes: readonly NodePlan[];
@@ -16,6 +16,8 @@ export type ClusterPlan = {
   readonly properties?: Properties;
   /** `dynamic`: the voters are in the log (KIP-853); `static`: in the configuration. */
   readonly quorum?: 'dynamic' | 'static';
+  /** Everybody on 127.0.0.1, where nothing has to break. */
+  readonly onLoopback?: boolean;
 };
 
 export const clusterId = '4L6g3nShT-eMCtK--X86sw';
@@ -61,7 +63,7 @@ export class ProcessCluster {
   }
 
   static async format(plan: ClusterPlan): Promise<ProcessCluster> {
-    const cluster = new ProcessCluster(plan, clusterNetwork());
+    const cluster = new ProcessCluster(plan, plan.onLoopback ? loopback() : clusterNetwork());
     try {
       await cluster.#formatAll();
     } catch (error) {
@@ -85,9 +87,9 @@ export class ProcessCluster {
       'default.replication.factor': String(copies),
       'offsets.topic.replication.factor': String(copies),
       'transaction.state.log.replication.factor': String(copies),
-      'transaction.state.log.min.isr': String(Math.min(2, copies)),
+      'transaction.state.log.min.isr': String(Math.max(1, copies - 1)),
       'share.coordinator.state.topic.replication.factor': String(copies),
-      'share.coordinator.state.topic.min.isr': String(Math.min(2, copies)),
+      'share.coordinator.state.topic.min.isr': String(Math.max(1, copies - 1)),
       'offsets.topic.num.partitions': '5',
       'transaction.state.log.num.partitions': '5',
       'share.coordinator.state.topic.num.partitions': '5',
@@ -114,6 +116,11 @@ export class ProcessCluster {
     this.#nodes.set(plan.id, node);
     node.format(clusterId, this.#plan.quorum === 'static' ? [] : ['--no-initial-controllers']);
     return node;
+  }
+
+  /** It is no longer one of the nodes; the caller has ended it. */
+  forget(node: ClusterNode): void {
+    this.#nodes.delete(node.id);
   }
 
   get nodes(): readonly ClusterNode[] {

@@ -28,14 +28,28 @@ import type { Client, Operation } from './clients/client.ts';
 import { programCommand } from './kafka/kafka.ts';
 import { toolCommand, toolsAlone } from './kafka/tools.ts';
 import { eventually } from './processes.ts';
-import type { Bench } from './targets/against.ts';
 import { hang } from './targets/hanging.ts';
-import type { TargetNode } from './targets/node.ts';
+
+/** Where the tools are pointed. */
+export type TranscriptTarget = {
+  readonly bootstrap: string;
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly directory: string;
+  readonly dataDirectory: string;
+  settled(): Promise<void>;
+  /** What its transcripts may do to it besides: `@ NAME {arguments}`. */
+  readonly operations?: { readonly [name: string]: (args: { readonly [name: string]: unknown }) => Promise<void> };
+  /** What differs from run to run, and what is written instead. */
+  readonly names?: readonly (readonly [text: string, name: string])[];
+};
+
+type TranscriptBench = { readonly node: TranscriptTarget; client(library: 'java'): Client };
 
 type Step = { command: string; input: string[]; output: string[] };
 type Chapter = { title: string; steps: Step[] };
 
-export function expectTranscript(file: string, bench: Bench, recording: boolean): void {
+export function expectTranscript(file: string, bench: TranscriptBench, recording: boolean): void {
   const chapters = parse(readFileSync(file, 'utf8'));
   for (const { title, steps } of chapters) {
     test(title, async () => {
@@ -49,13 +63,14 @@ export function expectTranscript(file: string, bench: Bench, recording: boolean)
   }
 }
 
-async function perform(step: Step, java: Client, node: TargetNode): Promise<string[]> {
+async function perform(step: Step, java: Client, node: TranscriptTarget): Promise<string[]> {
   const [kind, name, ...rest] = step.command.split(' ');
   if (kind === '#') return [];
   if (kind === '@') {
     const text = rest.join(' ').replaceAll('<dir>', node.directory);
     const args = name === 'until' ? {} : (JSON.parse(text || '{}') as { [name: string]: unknown });
     if (name === 'until') await until(java, text);
+    else if (node.operations?.[name!]) await node.operations[name!]!(args);
     else if (name === 'hang')
       await hang(node, args['topic'] as string, args['partition'] as number, args['transactionalId'] as string);
     else if (name === 'poll') assert.equal(((await java.call('poll', args as never)) as unknown[]).length, args['count']);
@@ -164,8 +179,8 @@ function isNotNoise(line: string): boolean {
   return !/^(\[\d{4}-\d\d-\d\d |\s+at |Caused by: |\s+\.\.\. \d+ more|\s+Suppressed: )/.test(line);
 }
 
-function withoutWhatVaries(line: string, node: TargetNode): string {
-  return line
+function withoutWhatVaries(line: string, node: TranscriptTarget): string {
+  return withNames(line, node)
     .replaceAll(node.bootstrap, '<bootstrap>')
     .replaceAll(`127.0.0.1:${node.controllerPort}`, '<controller>')
     .replaceAll(node.dataDirectory, '<data>')
@@ -185,4 +200,8 @@ function withoutWhatVaries(line: string, node: TargetNode): string {
     .replace(/(\t1600000000000\t)\d+$/, '$1<n>')
     .replace(/\b\d+(\.\d+)? (ms|sec)\b/g, '<n> $2')
     .replace(/ {2,}/g, '  ');
+}
+
+function withNames(line: string, { names = [] }: TranscriptTarget): string {
+  return names.reduce((text, [from, to]) => text.replaceAll(from, to), line);
 }

@@ -6,9 +6,13 @@ import assert from 'node:assert/strict';
 import { InitProducerId, Produce } from '@ottla/protocol';
 import { Probe } from '../same-answers/probe.ts';
 import { batch } from '../same-answers/scenarios/batches.ts';
-import type { TargetNode } from './node.ts';
 
-export async function hang(node: TargetNode, topic: string, partition: number, transactionalId: string): Promise<void> {
+export async function hang(
+  node: ConstructorParameters<typeof Probe>[0],
+  topic: string,
+  partition: number,
+  transactionalId: string,
+): Promise<void> {
   const probe = new Probe(node);
   try {
     const asked = { transactionalId, transactionTimeoutMs: 60_000 };
