@@ -27,8 +27,11 @@ export type PatientSharePersisterOptions = {
   readonly timers: Timers;
 };
 
-/** Thirteen pauses, of 8 seconds together: a coordinator that is being loaded is there by then. */
-const MAX_ATTEMPTS = 14;
+/**
+ * 25 pauses, of 20 seconds together: a coordinator that was lost has a successor by then, as its broker is missed after
+ * broker.session.timeout.ms; and the records whose state is to be kept are still locked.
+ */
+const MAX_ATTEMPTS = 26;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
 
