@@ -366,6 +366,7 @@ export class ReplicaBroker {
       config: settings,
       metadata,
       quorum: { kRaftVersion: 1 },
+      channel: { ...channel, controllerVersions: undefined },
       logManager,
       partitions,
       produceTurn: new ProduceTurn(runtime.logger),

@@ -12,7 +12,7 @@ import type { AlteredPartition, IsrProposal } from './isr-state.ts';
 /** What the controller says to a proposal. */
 export type AlterAnswer = { readonly altered: AlteredPartition } | { readonly error: ErrorName };
 
-type Altered = { readonly topicId: string; readonly index: number };
+type Altered = { readonly topic: string; readonly topicId: string; readonly index: number };
 
 /** The answer comes once, or never, when the broker stops. */
 export type SubmitAlteration = (partition: Altered, proposal: IsrProposal, onAnswer: (answer: AlterAnswer) => void) => void;
@@ -112,8 +112,17 @@ export class AlterPartitionManager {
       const answer = answers.get(key);
       if (!answer || this.#unanswered.get(key) !== alteration) continue;
       this.#unanswered.delete(key);
+      this.#tell(alteration, answer);
       alteration.onAnswer(answer);
     }
+  }
+
+  #tell({ partition: { topic, index }, proposal }: Alteration, answer: AlterAnswer): void {
+    const { logger } = this.#options;
+    const fields = { topic, partition: index, isr: proposal.isr.map(({ brokerId }) => brokerId).join(',') };
+    const verb = proposal.kind === 'expand' ? 'has grown' : 'has shrunk';
+    if ('error' in answer) logger.info('the controller refuses a change of an isr', { ...fields, error: answer.error });
+    else logger.info(`the isr of a partition ${verb}`, { ...fields, isr: answer.altered.isr.join(',') });
   }
 }
 

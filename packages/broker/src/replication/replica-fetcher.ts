@@ -290,19 +290,26 @@ export class ReplicaFetcher {
       const leaderEndOffset = await this.#leaderOffset(followed, LATEST);
       if (!isCurrent()) return;
       const { log, topic, index } = partition;
-      if (leaderEndOffset < log.logEndOffset) {
-        const fields = { topic, partition: index, logEndOffset: log.logEndOffset, leaderEndOffset };
+      const fields = { topic, partition: index, logEndOffset: log.logEndOffset, leaderEndOffset };
+      // The leader has confirmed its epoch: nobody has written in a later one.
+      const impossible = log.epochs.find(({ epoch }) => epoch > followed.leaderEpoch);
+      if (impossible) {
+        this.#options.logger.error('a replica has an epoch that never was: it is damaged, and cut there', {
+          ...fields,
+          ...impossible,
+        });
+        this.#cut(partition, impossible.startOffset);
+      } else if (leaderEndOffset < log.logEndOffset) {
         this.#options.logger.warn('a replica is cut to the end of its leader, which has less', fields);
         this.#cut(partition, leaderEndOffset);
       } else {
         const leaderStartOffset = await this.#leaderOffset(followed, EARLIEST);
         if (!isCurrent()) return;
-        if (leaderStartOffset > log.logEndOffset) {
-          const fields = { topic, partition: index, logEndOffset: log.logEndOffset, leaderStartOffset };
-          this.#options.logger.info('a replica starts over where its leader begins', fields);
-          partition.startOverAt(leaderStartOffset);
-          this.#options.onTruncated(partition, leaderStartOffset);
-        }
+        if (leaderStartOffset <= log.logEndOffset)
+          throw new KafkaError('OFFSET_OUT_OF_RANGE', `the leader of ${partition.name} does not know the epochs of this replica`);
+        this.#options.logger.info('a replica starts over where its leader begins', { ...fields, leaderStartOffset });
+        partition.startOverAt(leaderStartOffset);
+        this.#options.onTruncated(partition, leaderStartOffset);
       }
       this.#ask(key, followed);
       this.#goOn();

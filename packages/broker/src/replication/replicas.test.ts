@@ -283,3 +283,27 @@ test('a new leader does not say where the log ends before it knows that all that
   await cluster.advance(3_000);
   assert.deepEqual(await latest(), ['NONE', 1]);
 });
+
+test('a flipped bit that no crc covers, in the epoch of a batch, costs a follower only what it fetches again', async () => {
+  const cluster = await TestReplicas.start({ brokers: 2 });
+  await cluster.createTopic('t', [1, 2]);
+  const client = await cluster.client(1);
+  for (const value of ['a', 'b', 'c']) await client.produce('t', [value]);
+  cluster.broker(2).kill();
+  cluster.fence(2);
+  const { files } = cluster.broker(2).machine;
+  const [directory] = ['/data/a/t-0', '/data/b/t-0'].filter((path) => files.stat(path));
+  const path = `${directory}/00000000000000000000.log`;
+  const batchBytes = files.stat(path)!.size / 3;
+  const file = files.open(path, 'update');
+  const epochAt = batchBytes + 12;
+  const bytes = new Uint8Array(4);
+  file.read(bytes, epochAt);
+  bytes[1]! ^= 1;
+  file.write(bytes, epochAt);
+  file.close();
+  await cluster.broker(2).start();
+  await cluster.until('it is back', () => cluster.state('t').isr.length === 2);
+  assert.deepEqual(cluster.broker(2).values('t'), ['a', 'b', 'c']);
+  assert.equal(cluster.broker(2).partition('t').log.latestEpoch, 0);
+});
