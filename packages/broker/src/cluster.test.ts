@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CreateTopics, errorName } from '@ottla/protocol';
+import { ApiVersions, CreateTopics, errorName, UpdateFeatures } from '@ottla/protocol';
+import { readMetaProperties, writeMetaProperties } from '@ottla/storage';
 import { TestCluster } from './testing-cluster.ts';
 
 const rf3 = { partitions: 3, replicas: 3 };
@@ -185,4 +186,51 @@ test('a broker that was away for so long that it is given a snapshot drops what 
   assert.ok(machine.files.list('/data').includes('stays-0'));
   await cluster.stopAll();
   assert.deepEqual(cluster.errors(), []);
+});
+
+test('a static quorum becomes a dynamic one by an upgrade of kraft.version, and stays it', async () => {
+  const cluster = await TestCluster.start({ combined: 3, isStatic: true });
+  await cluster.newController();
+  const level = async (id: number): Promise<number | undefined> => {
+    const { finalizedFeatures } = await cluster.ask(id, ApiVersions, { clientSoftwareName: 'test', clientSoftwareVersion: '1' });
+    return finalizedFeatures.find(({ name }) => name === 'kraft.version')?.maxVersionLevel;
+  };
+  assert.equal(await level(1), undefined);
+  const update = async (maxVersionLevel: number, upgradeType = 1) => {
+    const featureUpdates = [{ feature: 'kraft.version', maxVersionLevel, upgradeType }];
+    const { errorCode } = await cluster.ask(2, UpdateFeatures, { timeoutMs: 10_000, featureUpdates });
+    return errorName(errorCode);
+  };
+  // Every voter tells the leader first where it listens, and what it knows.
+  await cluster.waitFor('the voters have told', async () => (await update(1)) === 'NONE');
+  for (const id of [1, 2, 3]) await cluster.waitFor('it is upgraded', async () => (await level(id)) === 1);
+  assert.equal(await update(0, 2), 'INVALID_UPDATE_VERSION');
+  await cluster.stopAll();
+  await cluster.startAll();
+  assert.equal(await level(3), 1);
+  assert.equal(await cluster.createTopic(1, 'orders', rf3), 'NONE');
+  await cluster.stopAll();
+  assert.deepEqual(cluster.errors(), []);
+});
+
+test('a broker of another cluster, and one with the id of a living one, are told so and do not start', async () => {
+  const settings = { 'initial.broker.registration.timeout.ms': '20000' };
+  const cluster = new TestCluster({ controllers: 1, brokers: 3, settings });
+  cluster.format();
+  const { files } = cluster.node(2).machine;
+  const { nodeId, directoryId } = readMetaProperties(files, '/data')!;
+  writeMetaProperties(files, '/data', { clusterId: 'another-cluster-xxxxxx', nodeId, directoryId: directoryId! }, 0);
+  await cluster.run(Promise.all([cluster.node(101).start(), cluster.node(1).start()]));
+  await assert.rejects(
+    cluster.run(cluster.node(2).start()),
+    /no active controller is known, and node101:9093 belongs to another cluster than another-cluster-xxxxxx/,
+  );
+  const [refusal] = cluster.errors();
+  assert.match(refusal!, /node 2: a controller belongs to a cluster with another cluster id/);
+  const third = cluster.node(3);
+  const meta = readMetaProperties(third.machine.files, '/data')!;
+  writeMetaProperties(third.machine.files, '/data', { ...meta, nodeId: 1, directoryId: meta.directoryId! }, 0);
+  await assert.rejects(cluster.run(third.start({ 'node.id': '1' })), /DUPLICATE_BROKER_REGISTRATION/);
+  assert.deepEqual(await cluster.liveBrokers(1), [1]);
+  await cluster.run(Promise.all([cluster.node(1).stop(), cluster.node(101).stop()]));
 });

@@ -100,11 +100,15 @@ export class ControllerRole implements LocalController {
   }
 }
 
-function pureController({ config, ...parsed }: ParsedBrokerConfig, { nodeId, clusterId }: NodeParts): Controller {
+function pureController({ config, ...parsed }: ParsedBrokerConfig, { nodeId, clusterId, quorum }: NodeParts): Controller {
   return new Controller({
     schema: new BrokerConfigSchema({ config, ...parsed }),
     clusterId,
     nodeId,
+    kraftVersion: {
+      level: () => quorum.kRaftVersion,
+      upgrade: (level, validateOnly) => quorum.upgradeKRaftVersion(level, validateOnly),
+    },
     defaultPartitions: config['num.partitions'],
     defaultReplicationFactor: config['default.replication.factor'],
     brokerSessionTimeoutMs: config['broker.session.timeout.ms'],

@@ -9,6 +9,8 @@ export type NodeToControllerChannelOptions = {
   readonly nodeId: number;
   /** Where the active controller listens, as far as this node knows. */
   readonly controller: () => (Address & { readonly nodeId: number }) | undefined;
+  /** In words, what may be in the way of knowing. */
+  readonly trouble?: () => string | undefined;
   /** Of this node, if it has that role. */
   readonly local: LocalController | undefined;
   /** How long a request is tried again where it does not say itself. */
@@ -117,7 +119,7 @@ export class NodeToControllerChannel implements ControllerChannel {
           if (this.#isClosed) throw new KafkaError('NETWORK_EXCEPTION', `this node is stopping: ${what} was not sent`);
           if (local?.isActive) return await ask.here(local);
           const address = this.#options.controller();
-          if (!address || address.nodeId === nodeId) throw new NotAnswered('no active controller is known');
+          if (!address || address.nodeId === nodeId) throw new NotAnswered(this.#nobody);
           return await ask.there(this.#peerAt(address), deadlineMs - clock.monotonicMs());
         } catch (error) {
           if (!(error instanceof NotAnswered) && !isNotController(error)) throw error;
@@ -130,6 +132,11 @@ export class NodeToControllerChannel implements ControllerChannel {
     } finally {
       this.#waiting--;
     }
+  }
+
+  get #nobody(): string {
+    const trouble = this.#options.trouble?.();
+    return `no active controller is known${trouble === undefined ? '' : `, and ${trouble}`}`;
   }
 
   #peerAt(address: Address): Peer {

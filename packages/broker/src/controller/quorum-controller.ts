@@ -94,7 +94,8 @@ export class QuorumController {
     if (records.length > 0) {
       // What cannot be written must be refused before anybody sees it: afterwards the node could only stop.
       log.requireWritable(records);
-      await this.#commit(records, nextOffset);
+      // The decision may have had the quorum write something of its own.
+      await this.#commit(records, log.nextOffset);
     } else {
       // It may build on what others have decided and may still lose.
       await this.#lastCommit;

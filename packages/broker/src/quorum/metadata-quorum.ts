@@ -178,6 +178,12 @@ export class MetadataQuorum {
     return leaderId === null || !endpoint ? undefined : { nodeId: leaderId, host: endpoint.host, port: endpoint.port };
   }
 
+  /** In words for an operator, what may keep this node from finding a leader; undefined where nothing is known to. */
+  get trouble(): string | undefined {
+    const address = this.#requests.addressOfOtherCluster;
+    return address && `${address} belongs to another cluster than ${this.#options.clusterId}`;
+  }
+
   describe(): QuorumDescription {
     const description = this.#raft.describe(this.#timer.nowMs);
     const leadMs = this.#timer.wallClockLeadMs;
@@ -202,6 +208,12 @@ export class MetadataQuorum {
       const values = this.#writable(records);
       this.#carryOut(this.#raft.step({ type: 'append', values }, this.#timer.nowMs), { resolve, reject });
     });
+  }
+
+  /** From static voters to those in the log (KIP-853), which have been written when later records are. Throws INVALID_UPDATE_VERSION, NOT_CONTROLLER. */
+  upgradeKRaftVersion(kRaftVersion: number, validateOnly: boolean): void {
+    this.#ensureWritable();
+    this.#carryOut(this.#raft.step({ type: 'upgradeKRaftVersion', kRaftVersion, validateOnly }, this.#timer.nowMs));
   }
 
   /** Throws what `append` would reject with at once. */

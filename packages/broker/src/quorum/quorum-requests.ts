@@ -61,6 +61,12 @@ export class QuorumRequests {
     }
   }
 
+  /** Of the addresses asked, one that does not belong to this node's cluster; undefined where there is none. */
+  get addressOfOtherCluster(): string | undefined {
+    const [address] = this.#strangers;
+    return address;
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#peers.close();

@@ -9,13 +9,19 @@ import type { TopicImage } from '../image/topics-image.ts';
 import type { BrokerSessions } from './broker-sessions.ts';
 import type { ConfigSchema } from './config-schema.ts';
 
+export interface KRaftVersionAccess {
+  level(): number;
+  /** @throws INVALID_UPDATE_VERSION, NOT_CONTROLLER */
+  upgrade(level: number, validateOnly: boolean): void;
+}
+
 export interface ControllerSettings {
   readonly clusterId: string;
   readonly nodeId: number;
   /** Voters of the quorum: configs may be set for them though they are no brokers. */
   readonly controllerIds: readonly number[];
   /** The quorum's version: it is finalized by control records, not by the records seen here. */
-  readonly kraftVersion: number;
+  readonly kraftVersion: KRaftVersionAccess;
   readonly defaultPartitions: number;
   readonly defaultReplicationFactor: number;
   readonly brokerSessionTimeoutMs: number;
@@ -34,7 +40,7 @@ export interface ControllerSettings {
 
 export const defaultControllerSettings: Omit<ControllerSettings, 'clusterId' | 'nodeId'> = {
   controllerIds: [],
-  kraftVersion: 1,
+  kraftVersion: { level: () => 1, upgrade: () => {} },
   defaultPartitions: 1,
   defaultReplicationFactor: 1,
   brokerSessionTimeoutMs: 9_000,

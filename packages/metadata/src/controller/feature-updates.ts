@@ -28,7 +28,7 @@ export function updateFeatures(
   try {
     for (const update of request.featureUpdates) {
       const type = apiVersion === 0 ? (update.allowDowngrade ? safeDowngrade : upgrade) : update.upgradeType;
-      records.push(...updateRecords(state, { ...update, upgradeType: type }, levels));
+      records.push(...updateRecords(state, { ...update, upgradeType: type }, levels, request.validateOnly));
     }
     const beginsElr = (levels.get(elrVersionFeature) ?? 0) > 0 && !state.image.features.elrEnabled;
     if (beginsElr) records.unshift(...oneMinIsr(state));
@@ -42,7 +42,12 @@ export function updateFeatures(
   return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, ...success, results } };
 }
 
-function updateRecords(state: ControllerState, update: FeatureUpdate, levels: ReadonlyMap<string, number>): MetadataRecord[] {
+function updateRecords(
+  state: ControllerState,
+  update: FeatureUpdate,
+  levels: ReadonlyMap<string, number>,
+  validateOnly: boolean,
+): MetadataRecord[] {
   const { feature: name, maxVersionLevel: level, upgradeType } = update;
   const refuse = (why: string): never => {
     throw new KafkaError('INVALID_UPDATE_VERSION', `Invalid update version ${level} for feature ${name}. ${why}`);
@@ -61,7 +66,7 @@ function updateRecords(state: ControllerState, update: FeatureUpdate, levels: Re
   if (name === kraftVersionFeature) {
     if (upgradeType !== upgrade) refuse("Can't downgrade the version of this feature.");
     // Only the quorum can change it, by control records; here it leaves no more than a trace.
-    if (level !== before) refuse('The quorum has not been upgraded to it.');
+    if (level !== before) state.settings.kraftVersion.upgrade(level, validateOnly);
     return [noOpRecord];
   }
   if (name === metadataVersionFeature) checkMetadataVersion(state, level, upgradeType);
@@ -71,7 +76,7 @@ function updateRecords(state: ControllerState, update: FeatureUpdate, levels: Re
 
 function levelBefore({ image, settings }: ControllerState, name: string): number {
   if (name === metadataVersionFeature) return image.features.metadataVersion.level;
-  return name === kraftVersionFeature ? settings.kraftVersion : image.features.level(name);
+  return name === kraftVersionFeature ? settings.kraftVersion.level() : image.features.level(name);
 }
 
 function checkMetadataVersion({ image }: ControllerState, level: number, upgradeType: number): void {
