@@ -4,7 +4,7 @@
  */
 import { ConfigError, listenerNameOf, metadataLogDirectory, parseBrokerConfig } from '@ottla/metadata';
 import { KafkaError, type Uuid } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
+import type { Address, Runtime } from '@ottla/runtime';
 import { formatDirectories, isFormatted } from './format.ts';
 
 export type LocalClusterOptions = {
@@ -26,6 +26,8 @@ export type LocalNode = {
 
 export type LocalCluster = {
   readonly nodes: readonly LocalNode[];
+  /** Where the controllers listen. */
+  readonly controllers: readonly Address[];
   /** As `storage format --initial-controllers` takes them. */
   readonly initialControllers: string;
 };
@@ -76,7 +78,11 @@ export function localCluster({ settings, clientPorts, controllers }: LocalCluste
   const initialControllers = controllers.map(
     ({ port, directoryId }, index) => `${index + 1}@${quorumHost}:${port}:${directoryId}`,
   );
-  return { nodes, initialControllers: initialControllers.join(',') };
+  return {
+    nodes,
+    controllers: controllers.map(({ port }) => ({ host: quorumHost, port })),
+    initialControllers: initialControllers.join(','),
+  };
 }
 
 /** Not "node-1": a directory of logs with one of that name in it would look like one that holds the partition of a topic. */

@@ -231,6 +231,11 @@ export class BrokerServer {
     return (this.#listeners.broker[0] ?? this.#listeners.controller[0]!).address;
   }
 
+  /** Of this incarnation's registration; -1 for a controller alone. */
+  get brokerEpoch(): number {
+    return this.#broker?.brokerEpoch ?? -1;
+  }
+
   get clusterId(): string {
     return this.#node.clusterId;
   }
@@ -240,23 +245,28 @@ export class BrokerServer {
     return this.#broker?.parts ?? this.#node;
   }
 
-  /** Leaves the cluster, answers what is under way, and leaves the files as a clean start wants them. */
-  stop(): Promise<void> {
-    this.#stopping ??= this.#leaveAndClose();
+  /**
+   * Leaves the cluster, answers what is under way, and leaves the files as a clean start wants them. Who stops all nodes of a cluster gives
+   * `allHandedOver`, which is waited for when this broker has left and its controller has not: so each broker hands over while there still is
+   * a quorum, and then no controller waits for another to lead it.
+   */
+  stop(allHandedOver?: () => Promise<void>): Promise<void> {
+    this.#stopping ??= this.#leaveAndClose(allHandedOver);
     return this.#stopping;
   }
 
-  async #leaveAndClose(): Promise<void> {
+  async #leaveAndClose(allHandedOver?: () => Promise<void>): Promise<void> {
     const { quorum, runtime } = this.#node;
     await this.#broker?.leave();
     await this.#listeners.closeBroker(ANSWER_GRACE_MS);
     this.#taskTimer?.cancel();
     await this.#tasks;
     await this.#broker?.close();
+    await allHandedOver?.();
     this.#controller?.stop();
     closeAll(this.#channels);
     try {
-      await quorum.close();
+      await quorum.close({ handsOver: allHandedOver === undefined });
     } finally {
       await this.#listeners.close(ANSWER_GRACE_MS);
       this.#metadataLock?.release();

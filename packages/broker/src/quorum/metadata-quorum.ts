@@ -282,11 +282,11 @@ export class MetadataQuorum {
   }
 
   /** Hands the lead over, lets what was appended reach the disk, and leaves the files as a clean stop should. */
-  async close(): Promise<void> {
+  async close({ handsOver = true } = {}): Promise<void> {
     if (this.#isClosed) return;
     this.#happened({ type: 'resign' });
     while (this.#writing) await this.#writing;
-    await this.#handedOver();
+    if (handsOver) await this.#handedOver();
     await this.#snapshotting;
     this.#end();
     if (this.#failure === undefined) this.#log.close();

@@ -6,6 +6,7 @@ import { type LogLevel, nodeLogger, nodeProcesses, nodeRuntime, type Runtime } f
 import { lockDirectory } from '@ottla/storage';
 import { DEFAULT_PORT } from '../development-defaults.ts';
 import { type ClusterFile, freePorts, newClusterFile, readClusterFile, writeClusterFile } from './cluster-file.ts';
+import { tellDeath } from './death-notice.ts';
 import { NodeFailedError, Supervisor } from './supervisor.ts';
 
 export type StartClusterOptions = {
@@ -46,6 +47,7 @@ export async function startCluster(options: StartClusterOptions): Promise<void> 
         files.writeFileDurably(path, propertiesText(properties));
         return { nodeId, isController, args: ['start', '--config', path, '--log-level', options.logLevel] };
       }),
+      onDeath: (broker) => void tellDeath(runtime, cluster.controllers, broker),
       onLine: (nodeId, line) => void process.stdout.write(`node ${nodeId} | ${line}\n`),
     });
     const end = (status: number): never => {

@@ -6,6 +6,7 @@ import { NodeFailedError, Supervisor } from './supervisor.ts';
 /** Processes that do what a test says, and a transcript of what was done to them. */
 class PlayedProcesses implements Processes {
   readonly told: string[] = [];
+  epoch = 0;
   readonly running = new Map<string, ProcessOptions>();
 
   start(options: ProcessOptions): ChildProcess {
@@ -20,7 +21,11 @@ class PlayedProcesses implements Processes {
   }
 
   serve(...names: string[]): void {
-    for (const name of names) this.running.get(name)!.onMessage({ ottla: 'serves', address: { host: '127.0.0.1', port: 9092 } });
+    for (const name of names) this.running.get(name)!.onMessage({ ottla: 'serves', brokerEpoch: ++this.epoch });
+  }
+
+  handOver(...names: string[]): void {
+    for (const name of names) this.running.get(name)!.onMessage({ ottla: 'handedOver' });
   }
 
   end(name: string, code: number | null, signal: string | null = null): void {
@@ -43,7 +48,9 @@ function supervised(controllers: number, brokers = 0) {
     isController: index < controllers,
     args: [`node${index + 1}`],
   }));
-  const supervisor = new Supervisor({ ...runtime, processes, program: 'ottla', nodes, onLine: () => {} });
+  const onDeath = ({ nodeId, brokerEpoch }: { nodeId: number; brokerEpoch: number }): void =>
+    void processes.told.push(`broker ${nodeId} of epoch ${brokerEpoch} is dead`);
+  const supervisor = new Supervisor({ ...runtime, processes, program: 'ottla', nodes, onLine: () => {}, onDeath });
   return { runtime, processes, supervisor };
 }
 
@@ -66,7 +73,7 @@ test('a node that refuses to start is not asked again, and the others are stoppe
   processes.end('node2', 1);
   await assert.rejects(started, NodeFailedError);
   const stopped = supervisor.stop();
-  assert.deepEqual(processes.news(), ['SIGTERM node1', 'SIGTERM node3']);
+  assert.deepEqual(processes.news(), ['send node1 {"ottla":"handOver"}', 'send node3 {"ottla":"handOver"}']);
   processes.end('node1', 0);
   processes.end('node3', 0);
   assert.equal(await stopped, true);
@@ -82,6 +89,7 @@ test('a node that dies is started again, ever later as long as it does not last'
   for (let death = 0; death < 9; death++) {
     processes.end('node1', null, 'SIGKILL');
     let waitedMs = 0;
+    assert.deepEqual(processes.news(), death === 0 ? ['broker 1 of epoch 1 is dead'] : []);
     for (; processes.news().length === 0; waitedMs += 50) await runtime.advance(50);
     waits.push(waitedMs);
   }
@@ -92,7 +100,7 @@ test('a node that dies is started again, ever later as long as it does not last'
   assert.deepEqual(processes.news(), ['start node1']);
 });
 
-test('nodes without a controller stop first, and controllers together when they have', async () => {
+test('nodes without a controller stop first, and controllers when all brokers have handed over', async () => {
   const { processes, supervisor } = supervised(3, 2);
   const started = supervisor.start();
   processes.serve('node1', 'node2', 'node3', 'node4', 'node5');
@@ -103,7 +111,14 @@ test('nodes without a controller stop first, and controllers together when they 
   processes.end('node5', 0);
   processes.end('node4', 0);
   await new Promise(setImmediate);
-  assert.deepEqual(processes.news(), ['SIGTERM node1', 'SIGTERM node2', 'SIGTERM node3']);
+  const toAll = (message: string): string[] => ['node1', 'node2', 'node3'].map((name) => `send ${name} {"ottla":"${message}"}`);
+  assert.deepEqual(processes.news(), toAll('handOver'));
+  processes.handOver('node3', 'node1');
+  await new Promise(setImmediate);
+  assert.deepEqual(processes.news(), []);
+  processes.handOver('node2');
+  await new Promise(setImmediate);
+  assert.deepEqual(processes.news(), toAll('stop'));
   for (const name of ['node2', 'node1', 'node3']) processes.end(name, 0);
   assert.equal(await stopped, true);
 });
@@ -116,7 +131,7 @@ test('who waits to be started again is not when all stop, and whoever did not en
   processes.end('node1', 1);
   processes.news();
   const stopped = supervisor.stop();
-  assert.deepEqual(processes.news(), ['SIGTERM node2']);
+  assert.deepEqual(processes.news(), ['send node2 {"ottla":"handOver"}']);
   await runtime.advance(60_000);
   assert.deepEqual(processes.news(), []);
   processes.end('node2', 1);

@@ -16,10 +16,15 @@ export type SupervisorOptions = {
   readonly program: string;
   readonly nodes: readonly SupervisedNode[];
   readonly onLine: (nodeId: number, line: string) => void;
+  /** Of a node that served and has ended unasked: nobody else knows so soon, nor so surely. */
+  readonly onDeath: (node: { readonly nodeId: number; readonly brokerEpoch: number }) => void;
 };
 
-/** What a node tells the process that started it. */
-export type NodeMessage = { readonly ottla: 'serves'; readonly address: { readonly host: string; readonly port: number } };
+/** What a node tells the process that started it: it serves; its broker has handed over, and its controller waits for leave to stop. */
+export type NodeMessage = { readonly ottla: 'serves'; readonly brokerEpoch: number } | { readonly ottla: 'handedOver' };
+
+/** What it is told: to hand over and wait, as its controller is still needed; and that it is needed no more. */
+export type SupervisorMessage = { readonly ottla: 'handOver' } | { readonly ottla: 'stop' };
 
 const FIRST_RESTART_MS = 100;
 const LONGEST_RESTART_MS = 10_000;
@@ -29,10 +34,13 @@ const STEADY_AFTER_MS = 30_000;
 type Node = SupervisedNode & {
   child: ChildProcess | undefined;
   served: boolean;
+  /** Of the incarnation that serves; -1 while none does. */
+  brokerEpoch: number;
   startedMs: number;
   restartMs: number;
   restart: Timer | undefined;
   exited: PromiseWithResolvers<ProcessExit>;
+  handedOver: PromiseWithResolvers<void>;
 };
 
 /**
@@ -51,10 +59,12 @@ export class Supervisor {
       ...node,
       child: undefined,
       served: false,
+      brokerEpoch: -1,
       startedMs: 0,
       restartMs: FIRST_RESTART_MS,
       restart: undefined,
       exited: Promise.withResolvers<ProcessExit>(),
+      handedOver: Promise.withResolvers<void>(),
     }));
     this.#serving.promise.catch(() => {});
   }
@@ -66,8 +76,8 @@ export class Supervisor {
   }
 
   /**
-   * Nodes without a controller stop first, while the quorum is whole; then the others at once, as their brokers hand over before their
-   * controllers leave. True when all ended as they should.
+   * Nodes without a controller stop first. Then the brokers of the others hand over, and only when all have do the controllers go: a last
+   * broker would otherwise ask a quorum that is no more. True when all ended as they should.
    */
   stop(): Promise<boolean> {
     this.#stopping ??= this.#stopInOrder();
@@ -85,19 +95,20 @@ export class Supervisor {
 
   async #stopInOrder(): Promise<boolean> {
     this.#serving.reject(new Error('the nodes were told to stop while they started'));
-    let isClean = true;
-    const brokersAlone = this.#nodes.filter((node) => !node.isController);
-    const controllers = this.#nodes.filter((node) => node.isController);
-    for (const nodes of [brokersAlone, controllers].filter(({ length }) => length > 0)) {
-      const exits = nodes.map((node) => {
-        node.restart?.cancel();
-        if (!node.child) return { code: 0, signal: null };
-        node.child.signal('SIGTERM');
-        return node.exited.promise;
-      });
-      for (const { code } of await Promise.all(exits)) isClean &&= code === 0;
-    }
-    return isClean;
+    for (const { restart } of this.#nodes) restart?.cancel();
+    const exits = this.#nodes.map((node) => (node.child ? node.exited.promise : { code: 0, signal: null }));
+    const running = this.#nodes.filter(({ child }) => child);
+    const brokersAlone = running.filter((node) => !node.isController);
+    for (const { child } of brokersAlone) child!.signal('SIGTERM');
+    if (brokersAlone.length > 0) await Promise.all(brokersAlone.map(({ exited }) => exited.promise));
+    const controllers = running.filter((node) => node.isController);
+    const told = (message: SupervisorMessage): void => {
+      for (const { child } of controllers) child?.send(message);
+    };
+    told({ ottla: 'handOver' });
+    await Promise.all(controllers.map(({ handedOver, exited }) => Promise.race([handedOver.promise, exited.promise])));
+    told({ ottla: 'stop' });
+    return (await Promise.all(exits)).every(({ code }) => code === 0);
   }
 
   #run(node: Node): void {
@@ -105,6 +116,7 @@ export class Supervisor {
     node.restart = undefined;
     node.startedMs = clock.monotonicMs();
     node.exited = Promise.withResolvers();
+    node.handedOver = Promise.withResolvers();
     node.child = processes.start({
       program,
       args: node.args,
@@ -115,8 +127,10 @@ export class Supervisor {
   }
 
   #heard(node: Node, message: NodeMessage): void {
+    if (message.ottla === 'handedOver') node.handedOver.resolve();
     if (message.ottla !== 'serves') return;
     node.served = true;
+    node.brokerEpoch = message.brokerEpoch;
     if (this.#nodes.every(({ served }) => served)) this.#serving.resolve();
   }
 
@@ -130,6 +144,8 @@ export class Supervisor {
       this.#serving.reject(new NodeFailedError(`node ${node.nodeId} did not start: its last lines above say why`));
       return;
     }
+    if (node.brokerEpoch >= 0) this.#options.onDeath({ nodeId: node.nodeId, brokerEpoch: node.brokerEpoch });
+    node.brokerEpoch = -1;
     if (clock.monotonicMs() - node.startedMs >= STEADY_AFTER_MS) node.restartMs = FIRST_RESTART_MS;
     logger.error(`node ${node.nodeId} ended ${how}: it is started again`, { inMs: node.restartMs });
     node.restart = timers.after(node.restartMs, () => this.#run(node));

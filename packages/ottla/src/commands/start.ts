@@ -16,7 +16,7 @@ import {
 import { diskFaultOf } from '@ottla/storage';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { readClusterFile } from '../cluster/cluster-file.ts';
-import type { NodeMessage } from '../cluster/supervisor.ts';
+import type { NodeMessage, SupervisorMessage } from '../cluster/supervisor.ts';
 import { DEFAULT_DATA, DEFAULT_PORT, developmentDefaults, developmentPlace } from '../development-defaults.ts';
 import { wholeNumber } from '../terminal/arguments.ts';
 
@@ -115,7 +115,7 @@ async function start(options: StartOptions): Promise<void> {
   );
   const server = await started.promise;
   const { host, port } = server.address;
-  parent?.send({ ottla: 'serves', address: server.address } satisfies NodeMessage);
+  parent?.send({ ottla: 'serves', brokerEpoch: server.brokerEpoch } satisfies NodeMessage);
   if (isDevelopment)
     welcome(`${host}:${port}`, options.ephemeral ? 'memory' : resolve(directories[0]!), machine.clock.monotonicMs() - beganMs);
 }
@@ -182,22 +182,40 @@ function didNotStop(error: unknown): never {
 
 function stopOnSignal(starting: Promise<BrokerServer>, early: AbortController, parent: ParentProcess | undefined): void {
   let stopping = false;
-  const stop = (): void => {
-    // A second signal means now.
-    if (stopping) process.exit(130);
+  const stop = (allHandedOver?: () => Promise<void>): void => {
     stopping = true;
     const reason = new Error('the node was told to stop while it opened its logs');
     early.abort(reason);
     const didNotStart = (error: unknown): never => process.exit(error === reason ? 0 : 1);
-    starting.then((server) => server.stop().then(() => process.exit(0), didNotStop), didNotStart);
+    starting.then((server) => server.stop(allHandedOver).then(() => process.exit(0), didNotStop), didNotStart);
   };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
+  const onSignal = (): void => {
+    // A second signal means now.
+    if (stopping) process.exit(130);
+    stop();
+  };
+  process.on('SIGTERM', onSignal);
+  process.on('SIGINT', onSignal);
+  if (parent) stopAsParentSays(parent, (allHandedOver) => stopping || stop(allHandedOver));
+}
+
+function stopAsParentSays(parent: ParentProcess, stop: (allHandedOver?: () => Promise<void>) => unknown): void {
+  const released = Promise.withResolvers<void>();
+  parent.onMessage((message) => {
+    const { ottla } = message as SupervisorMessage;
+    if (ottla === 'stop') released.resolve();
+    if (ottla !== 'handOver') return;
+    stop(() => {
+      parent.send({ ottla: 'handedOver' } satisfies NodeMessage);
+      return released.promise;
+    });
+  });
   // Nobody would look after this node any more, nor stop it, and its port would be taken when the cluster is started again.
-  parent?.onGone(() => {
+  parent.onGone(() => {
     // Its lines have nowhere to go either.
     for (const output of [process.stdout, process.stderr]) output.on('error', () => {});
-    if (!stopping) stop();
+    released.resolve();
+    stop();
   });
 }
 
