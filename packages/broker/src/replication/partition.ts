@@ -1,4 +1,4 @@
-import { KafkaError } from '@ottla/protocol';
+import { batchesOf, KafkaError } from '@ottla/protocol';
 import { IoError } from '@ottla/runtime';
 import {
   type AbortedTransaction,
@@ -29,6 +29,8 @@ export type ReplicationContext = LeaderRules & {
   /** The broker is registered and not fenced. */
   readonly isAlive: (brokerId: number) => boolean;
   readonly alterPartition: SubmitAlteration;
+  /** A follower does not get beyond an offset, because what the leader has there is damaged. */
+  readonly onDamaged: (partition: Partition, offset: number, error: unknown) => void;
 };
 
 /** A broker that no other replicates with. */
@@ -37,6 +39,7 @@ const alone: ReplicationContext = {
   minInsyncReplicas: () => 1,
   isAlive: () => false,
   alterPartition: () => {},
+  onDamaged: () => {},
   activeBrokerEpoch: () => undefined,
   maxLagMs: 0,
 };
@@ -49,6 +52,9 @@ export interface PartitionWatcher {
   /** Called after each append, move of an offset, or loss of leadership. */
   partitionChanged(partition: Partition): void;
 }
+
+/** A follower that asks so often for one offset cannot take what it is given, or is throttled. */
+const repeatsOfStuck = 3;
 
 /** `isNews`: it is not the failure that was told last. */
 type OnIoError = (error: IoError, isNews: boolean) => void;
@@ -432,6 +438,21 @@ export class Partition {
     if (proposal) this.#propose(proposal);
     const hasMoved = replica.logEndOffset !== logEndOffset && this.#advanceHighWatermark();
     if (hasMoved || replica.logStartOffset !== logStartOffset) this.#notify();
+    if (replica.repeats === repeatsOfStuck) this.#lookForDamage(replica.logEndOffset);
+  }
+
+  /** Followers check each crc, so a damaged batch does not spread; but nobody else would notice why they lag. */
+  #lookForDamage(offset: number): void {
+    try {
+      const { records, release } = this.read(offset, 1, 'logEnd', true);
+      try {
+        for (const batch of batchesOf(records)) batch.ensureCrc();
+      } finally {
+        release?.();
+      }
+    } catch (error) {
+      this.#cluster.onDamaged(this, offset, error);
+    }
   }
 
   /** Proposes an isr without those who have not kept up, if there are any. */

@@ -14,6 +14,8 @@ export class ReplicaProgress {
   brokerEpoch = -1;
   /** When it last had all that there was. */
   lastCaughtUpMs: number;
+  /** How often in a row it has asked for the same offset, although there was something. */
+  repeats = 0;
   #lastFetchMs = 0;
   #leaderEndAtLastFetch = -1;
 
@@ -38,6 +40,8 @@ export class ReplicaProgress {
     if (fetch.fetchOffset >= leaderEndOffset) this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, nowMs);
     else if (fetch.fetchOffset >= this.#leaderEndAtLastFetch)
       this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, this.#lastFetchMs);
+    const isStuck = fetch.fetchOffset === this.logEndOffset && fetch.fetchOffset < this.#leaderEndAtLastFetch;
+    this.repeats = isStuck ? this.repeats + 1 : 0;
     this.logEndOffset = fetch.fetchOffset;
     this.logStartOffset = fetch.logStartOffset;
     this.brokerEpoch = fetch.brokerEpoch;

@@ -307,3 +307,41 @@ test('a flipped bit that no crc covers, in the epoch of a batch, costs a followe
   assert.deepEqual(cluster.broker(2).values('t'), ['a', 'b', 'c']);
   assert.equal(cluster.broker(2).partition('t').log.latestEpoch, 0);
 });
+
+test('a damaged batch of a leader does not spread, and the leader says so', async () => {
+  const cluster = await TestReplicas.start({ brokers: 2 });
+  await cluster.createTopic('t', [1, 2]);
+  const client = await cluster.client(1);
+  await client.produce('t', ['good']);
+  const { log } = cluster.broker(1).partition('t');
+  const read = log.read.bind(log);
+  log.read = (request) => {
+    const found = read(request);
+    if (request.startOffset !== 1 || found.records.length === 0) return found;
+    const records = found.records.slice();
+    records[records.length - 1]! ^= 1;
+    return { ...found, records };
+  };
+  assert.equal(await client.produce('t', ['bad'], { timeoutMs: 20_000 }), 'REQUEST_TIMED_OUT');
+  assert.deepEqual(cluster.broker(2).values('t'), ['good']);
+  assert.deepEqual(cluster.logs.at('error'), [
+    'records that came from the leader are damaged: they are not taken, and fetched again',
+    'a batch in the log of a leader is damaged, and its followers do not take it: let an intact replica lead',
+  ]);
+  log.read = read;
+  await cluster.until('it heals', () => cluster.broker(2).values('t').length === 2);
+});
+
+test('a follower moves to another log directory while it follows', async () => {
+  const cluster = await TestReplicas.start();
+  await cluster.createTopic('t', [1, 2, 3]);
+  const client = await cluster.client(1);
+  for (let at = 0; at < 5; at++) await client.produce('t', [`${at}`]);
+  const before = cluster.broker(3).partition('t').log.directory;
+  const target = before.startsWith('/data/a') ? '/data/b' : '/data/a';
+  cluster.broker(3).parts.moves.move('t', 0, target);
+  for (let at = 5; at < 10; at++) await client.produce('t', [`${at}`]);
+  await cluster.until('it has moved', () => cluster.broker(3).partition('t').log.directory.startsWith(target));
+  await client.produce('t', ['10']);
+  assert.equal(cluster.broker(3).values('t').length, 11);
+});

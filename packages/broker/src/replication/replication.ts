@@ -65,6 +65,14 @@ export class Replication {
       },
       isAlive: (id) => metadata.image.brokers.get(id)?.fenced === false,
       alterPartition: this.#alterations.submit,
+      onDamaged: ({ topic, index, log }, offset, error) =>
+        logger.error('a batch in the log of a leader is damaged, and its followers do not take it: let an intact replica lead', {
+          topic,
+          partition: index,
+          offset,
+          directory: log.directory,
+          error,
+        }),
     };
     settings.onChange(() => this.#fetchers.resize());
   }
