@@ -47,8 +47,9 @@ export function describeQuorum(core: RaftCore, nowMs: number): QuorumDescription
 
 type Progress = Pick<ReplicaDescription, 'logEndOffset' | 'lastFetchTimestampMs' | 'lastCaughtUpTimestampMs'>;
 
+/** As far as followers can be: they may have on disk what is still on its way to this node's. */
 const ownProgress = ({ log }: RaftCore, nowMs: number): Progress => ({
-  logEndOffset: log.flushedEndOffset,
+  logEndOffset: log.writtenEndOffset,
   lastFetchTimestampMs: nowMs,
   lastCaughtUpTimestampMs: nowMs,
 });

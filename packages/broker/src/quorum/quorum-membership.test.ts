@@ -109,3 +109,32 @@ describe('voters of a dynamic quorum', () => {
     await quorum.untilLed();
   });
 });
+
+test('a static quorum becomes a dynamic one once every voter has said what its directory is', async () => {
+  const quorum = await TestQuorum.start({ seed: 5, isStatic: true, observers: 1 });
+  const leader = await quorum.untilLed();
+  await quorum.append(level(1));
+  const upgrade = (validateOnly: boolean) => leader.quorum.upgradeKRaftVersion(1, validateOnly);
+  assert.throws(() => upgrade(false), /have not said that they support it/);
+  const isPossible = (): boolean => {
+    try {
+      upgrade(true);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  await quorum.until('every voter has told', isPossible);
+  assert.equal(leader.quorum.kRaftVersion, 0);
+  upgrade(false);
+  await quorum.append(level(2));
+  await quorum.untilCaughtUp();
+  for (const node of quorum.up) {
+    assert.equal(node.quorum.kRaftVersion, 1);
+    for (const { replicaId, replicaDirectoryId } of node.quorum.describe().voters)
+      assert.equal(replicaDirectoryId, directoryOf(quorum.node(replicaId)));
+  }
+  const [other] = quorum.up.filter(({ id }) => id < 100 && id !== leader.id);
+  const removal = { clusterId, voterId: other!.id, voterDirectoryId: directoryOf(other!) };
+  assert.equal((await quorum.ask(leader.id, 'removeRaftVoter', removal)).errorCode, 0);
+});
