@@ -12,6 +12,8 @@ export type ProducerIdentity = { readonly producerId: number; readonly producerE
  *   - once one comes back to be sent again, nothing new leaves until all that was in flight has come back too; then they
  *     leave in the order of their sequences, one at a time
  *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch
+ *   - the first batch of an epoch goes alone, for a leader that knows nothing of a producer takes any sequence: it could refuse the first
+ *     batch as it is not ready yet, and take the second a moment later
  */
 export class PartitionQueue {
   readonly topic: string;
@@ -28,6 +30,8 @@ export class PartitionQueue {
   #identity: ProducerIdentity | undefined;
   #nextSequence = 0;
   #hasGap = false;
+  /** The leader has taken a batch of this epoch. */
+  #isKnown = false;
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
@@ -42,7 +46,8 @@ export class PartitionQueue {
   next(nowMs: number, isReady: (batch: ProducerBatch, isFull: boolean) => boolean): ProducerBatch | undefined {
     const retry = this.retries[0];
     if (retry) return this.inFlight.size === 0 && retry.retryAtMs <= nowMs ? retry : undefined;
-    if (this.#hasGap && this.inFlight.size > 0) return undefined;
+    const isAlone = this.#hasGap || (this.#identity !== undefined && !this.#isKnown);
+    if (isAlone && this.inFlight.size > 0) return undefined;
     const batch = this.waiting[0];
     return batch && isReady(batch, this.waiting.length > 1) ? batch : undefined;
   }
@@ -65,6 +70,7 @@ export class PartitionQueue {
   /** Only while nothing is in flight. */
   #raiseEpoch(): void {
     this.#hasGap = false;
+    this.#isKnown = false;
     this.#nextSequence = 0;
     if (this.#identity === undefined) return;
     const { producerId, producerEpoch } = this.#identity;
@@ -78,10 +84,12 @@ export class PartitionQueue {
     this.#identity = undefined;
     this.#nextSequence = 0;
     this.#hasGap = false;
+    this.#isKnown = false;
   }
 
   succeeded(batch: ProducerBatch): void {
     this.inFlight.delete(batch);
+    this.#isKnown = true;
     this.#renumberAfterGap();
   }
 
