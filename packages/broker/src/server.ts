@@ -45,6 +45,8 @@ export type ServerOptions = {
   readonly onFatal?: (error: unknown) => void;
   /** Told to stop while logs are still being opened, the start rejects with the signal's reason, and nothing stays locked. Later: `stop`. */
   readonly signal?: AbortSignal | undefined;
+  /** For a simulator, which looks at them and changes nothing: how to see the parts of the node, from when there are any. */
+  readonly onParts?: (look: () => ServerParts) => void;
 };
 
 const TASK_INTERVAL_MS = 1_000;
@@ -86,7 +88,14 @@ export class BrokerServer {
   #stopping: Promise<void> | undefined;
 
   /** Throws ConfigError, IoError (a port in use, a directory that another process has …), CorruptFileError. */
-  static async start({ runtime: machine, properties, logLevel = 'info', onFatal, signal }: ServerOptions): Promise<BrokerServer> {
+  static async start({
+    runtime: machine,
+    properties,
+    logLevel = 'info',
+    onFatal,
+    signal,
+    onParts,
+  }: ServerOptions): Promise<BrokerServer> {
     const beganMs = machine.clock.monotonicMs();
     const parsed = parseBrokerConfig(properties);
     const { config } = parsed;
@@ -145,6 +154,7 @@ export class BrokerServer {
       undo.push(() => quorum.close());
       const node: NodeParts = { runtime, nodeId, clusterId, supportedFeatures, config: settings, loggers, metadata, quorum };
       let broker: BrokerRole | undefined;
+      onParts?.(() => broker?.parts ?? node);
       const controller = isController(config)
         ? new ControllerRole({
             node,

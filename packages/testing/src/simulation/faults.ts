@@ -24,6 +24,12 @@ export class Faults {
     switch (happening.do) {
       case 'kill':
         return this.#down(happening.node, happening.downMs, (node) => node.kill());
+      case 'killAll':
+        return this.#downAll(this.#cluster.nodes, happening.downMs, (node) => node.kill());
+      case 'blackout': {
+        const controllers = this.#cluster.nodes.filter(({ plan }) => !isBroker(plan));
+        return this.#downAll(controllers, happening.downMs, (node) => node.crash());
+      }
       case 'powerCut':
         return this.#damage(happening.node, () => this.#down(happening.node, happening.downMs, (node) => node.crash()));
       case 'flipBit':
@@ -135,23 +141,30 @@ export class Faults {
     return 'is down';
   }
 
+  #downAll(nodes: readonly SimulatedNode[], downMs: number, end: (node: SimulatedNode) => void): string {
+    for (const node of nodes) this.#down(node.id, downMs, end);
+    return `${nodes.length} nodes are down`;
+  }
+
   /**
    * Kafka writes records to the memory of several machines and lets their systems take them to disk, so it promises nothing when
    * more than one loses what it had in memory before the others have it again.
    */
   #damage(id: number, action: () => string): string {
     const node = this.#cluster.node(id);
+    // What a quorum has committed is on the disks of a majority.
+    if (!isBroker(node.plan)) return action();
     const other = this.#damaged;
     if (this.#cluster.nodes.length === 1) return 'is spared: there is no other replica';
     if (other && other !== node && !this.#isWhole(other)) return `is spared: node ${other.id} has not caught up yet`;
-    if (isBroker(node.plan)) this.#damaged = node;
+    this.#damaged = node;
     return action();
   }
 
   /** In the isr of all partitions that it has a replica of, to those who know most. */
   #isWhole(node: SimulatedNode): boolean {
     if (node.state !== 'up') return false;
-    const views = this.#cluster.nodes.flatMap(({ server }) => (server ? [server.parts.metadata] : []));
+    const views = this.#cluster.nodes.flatMap(({ parts }) => (parts ? [parts.metadata] : []));
     const newest = views.toSorted((one, other) => other.appliedOffset - one.appliedOffset)[0];
     if (!newest) return false;
     for (const { partition } of newest.image.topics.partitionsWithReplica(node.id)) {
@@ -194,7 +207,10 @@ export class Faults {
     });
   }
 
-  /** In a batch of a log of a topic, where a start after a crash looks. */
+  /**
+   * In a batch of a log of a topic that a start after a crash reads again, where the crc covers it: what comes before it in a batch, its
+   * offset and epoch, nobody can vouch for, here as in Kafka.
+   */
   #flipBit(node: SimulatedNode, pick: number): void {
     const { files } = node.machine;
     const logs = files
@@ -204,13 +220,17 @@ export class Faults {
         const path = `${node.directory}/${name}`;
         const segments = files.list(path).filter((file) => file.endsWith('.log'));
         return segments.length > 0 ? [`${path}/${segments.at(-1)}`] : [];
-      })
-      .filter((path) => [...batchesOf(files.readFile(path))].length > 0);
-    const path = logs[Math.floor(pick * logs.length)];
-    if (path === undefined) return;
-    const size = files.stat(path)!.size;
-    const position = Math.floor(((pick * 7919) % 1) * size);
+      });
+    const batches = logs.flatMap((path) =>
+      Array.from(batchesOf(files.readFile(path)), ({ start, length }) => ({ path, start, length })),
+    );
+    const batch = batches[Math.floor(pick * batches.length)];
+    if (!batch) return;
+    const { path, start, length } = batch;
+    const position = start + crcPosition + Math.floor(((pick * 7919) % 1) * (length - crcPosition));
     files.flipBit(path, position, Math.floor(((pick * 104_729) % 1) * 8));
     this.#onNews(`a bit flips in ${path} at ${position} of node ${node.id}`);
   }
 }
+
+const crcPosition = 17;

@@ -1,11 +1,19 @@
 /** What operators do to a cluster: they ask for it, and may be refused. */
 import { Admin } from '@ottla/client';
 import { BrokerConnection } from '@ottla/network';
-import { AlterPartitionReassignments, type Api, ElectLeaders, type Writable } from '@ottla/protocol';
+import {
+  AddRaftVoter,
+  AlterPartitionReassignments,
+  type Api,
+  ElectLeaders,
+  errorName,
+  RemoveRaftVoter,
+  type Writable,
+} from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import { clientTiming } from './clients/simulated-client.ts';
-import { type Happening, isBroker, type Plan } from './plan.ts';
-import type { SimulatedCluster } from './simulated-cluster.ts';
+import { type Happening, hostOf, isBroker, type Plan } from './plan.ts';
+import { CONTROLLER_PORT, clusterId, directoryIdOf, type SimulatedCluster } from './simulated-cluster.ts';
 
 export class Operator {
   readonly admin: Admin;
@@ -58,6 +66,17 @@ export class Operator {
         }));
         await this.#ask(AlterPartitionReassignments, { timeoutMs: 5_000, topics });
         return 'cancelled';
+      }
+      case 'removeVoter': {
+        const { node } = happening;
+        const request = { clusterId, voterId: node, voterDirectoryId: directoryIdOf(node) };
+        return errorName((await this.#ask(RemoveRaftVoter, request)).errorCode);
+      }
+      case 'addVoter': {
+        const { node } = happening;
+        const listeners = [{ name: 'CONTROLLER', host: hostOf(node), port: CONTROLLER_PORT }];
+        const request = { clusterId, voterId: node, voterDirectoryId: directoryIdOf(node), timeoutMs: 5_000, listeners };
+        return errorName((await this.#ask(AddRaftVoter, request)).errorCode);
       }
       default:
         return undefined;

@@ -24,9 +24,12 @@ export type ClientPlan = {
 /** Something that happens to the cluster, from outside. Those with `forMs` or `downMs` end by themselves. */
 export type Happening =
   | { readonly do: 'kill'; readonly node: number; readonly downMs: number }
+  | { readonly do: 'killAll'; readonly downMs: number }
   | { readonly do: 'restart'; readonly node: number; readonly downMs: number }
   | { readonly do: 'rollingRestart'; readonly downMs: number }
   | { readonly do: 'powerCut'; readonly node: number; readonly downMs: number }
+  /** The power fails for all nodes that are controllers and nothing else. */
+  | { readonly do: 'blackout'; readonly downMs: number }
   | { readonly do: 'pause'; readonly node: number; readonly forMs: number }
   | { readonly do: 'cut'; readonly from: string; readonly to: string; readonly oneWay: boolean; readonly forMs: number }
   | { readonly do: 'isolate'; readonly node: number; readonly from: 'all' | 'nodes'; readonly forMs: number }
@@ -90,7 +93,7 @@ export function inventPlan(seed: number, random: SeededRandom, { shape }: PlanOp
   const drawn = random.below(10);
   const chosen = shapes[shape ?? (drawn < 6 ? 'combined' : drawn < 8 ? 'isolated' : 'large')]!;
   const isSingle = chosen.length === 1;
-  const workMs = 6_000 + random.below(12_000);
+  const workMs = 4_000 + random.below(9_000);
   const topics = inventTopics(random, isSingle);
   const plan = {
     seed,
@@ -124,7 +127,7 @@ function inventSettings(random: SeededRandom): Record<string, string> {
 }
 
 function inventClients(random: SeededRandom): ClientPlan[] {
-  const every = () => 40 + random.below(200);
+  const every = () => 80 + random.below(300);
   const clients: ClientPlan[] = [{ name: 'producer1', kind: 'producer', everyMs: every() }];
   if (random.chance(0.5)) clients.push({ name: 'producer2', kind: 'producer', everyMs: every() });
   if (random.chance(0.7)) clients.push({ name: 'transactions1', kind: 'transactions', everyMs: every() });
@@ -134,6 +137,10 @@ function inventClients(random: SeededRandom): ClientPlan[] {
   for (let member = 1; member <= members; member++) {
     clients.push({ name: `member${member}`, kind: 'group', everyMs: every(), group: 'members' });
   }
+  const modern = random.chance(0.4) ? 1 + random.below(2) : 0;
+  for (let member = 1; member <= modern; member++) {
+    clients.push({ name: `modern${member}`, kind: 'modernGroup', everyMs: every(), group: 'moderns' });
+  }
   return clients;
 }
 
@@ -142,7 +149,7 @@ type Invention = readonly [weight: number, invent: (random: SeededRandom, plan: 
 
 const oneOf = <Item>(random: SeededRandom, items: readonly Item[]): Item => items[random.below(items.length)]!;
 const anyNode = (random: SeededRandom, { nodes }: Surroundings): number => oneOf(random, nodes).id;
-const downMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(1_000) : random.below(8_000));
+const downMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(1_000) : random.below(6_000));
 const forMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(2_000) : random.below(9_000));
 
 /** Two hosts; the second may be a client's. */
@@ -155,6 +162,8 @@ function twoHosts(random: SeededRandom, plan: Surroundings): { from: string; to:
 
 const inventions: readonly Invention[] = [
   [10, (random, plan) => ({ do: 'kill', node: anyNode(random, plan), downMs: downMs(random) })],
+  [1, (random) => ({ do: 'killAll', downMs: downMs(random) })],
+  [1, (random) => ({ do: 'blackout', downMs: downMs(random) })],
   [5, (random, plan) => ({ do: 'restart', node: anyNode(random, plan), downMs: downMs(random) })],
   [2, (random) => ({ do: 'rollingRestart', downMs: 100 + random.below(500) })],
   [8, (random, plan) => ({ do: 'powerCut', node: anyNode(random, plan), downMs: downMs(random) })],

@@ -5,6 +5,7 @@ import { SeededRandom, sleep } from '@ottla/runtime';
 import type { HistoryEvent, Isolation } from '../histories/history.ts';
 import type { ClientNews } from './clients/client-news.ts';
 import { GroupClient } from './clients/group-client.ts';
+import { ModernGroupClient } from './clients/modern-group-client.ts';
 import { PipelineClient } from './clients/pipeline-client.ts';
 import { ProducingClient } from './clients/producing-client.ts';
 import { ReadingClient } from './clients/reading-client.ts';
@@ -135,7 +136,8 @@ class Run {
     await this.#comeToRest();
     await this.#until('everything can be read', restPatienceMs, this.#readEverything());
     this.#tell('the clients have read everything');
-    await this.#pass(lookEveryMs);
+    // Members of groups that were given up leave late, and that is written down.
+    for (let looks = 0; looks < 400 && !this.#isAtRest(); looks++) await this.#pass(lookEveryMs);
     const sight = this.#look();
     this.#watch(({ lookClosely }) => lookClosely?.(sight));
     this.#watch(({ judge }) => judge?.(sight, this.#history));
@@ -273,6 +275,8 @@ class Run {
         return new PipelineClient(surroundings);
       case 'reader':
         return new ReadingClient(surroundings);
+      case 'modernGroup':
+        return new ModernGroupClient(surroundings);
       default:
         return new GroupClient(surroundings);
     }

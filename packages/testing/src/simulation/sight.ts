@@ -6,7 +6,7 @@ export type Replica = ReturnType<NonNullable<ServerParts['partitions']>['get']> 
 export type ReplicaLog = Replica['log'];
 export type Image = ServerParts['metadata']['image'];
 
-/** What can be seen of a node that serves. */
+/** What can be seen of a node that runs. */
 export type NodeSight = { readonly node: SimulatedNode; readonly parts: ServerParts };
 
 /** What promises look at: the insides of all nodes, at a moment in which nothing is under way on any of them. */
@@ -29,7 +29,7 @@ export function look(cluster: SimulatedCluster): Sight {
   const nodes: NodeSight[] = [];
   const replicas: ReplicaSight[] = [];
   for (const node of cluster.nodes) {
-    const parts = node.server?.parts;
+    const { parts } = node;
     if (!parts) continue;
     nodes.push({ node, parts });
     for (const replica of parts.partitions ?? []) {

@@ -1,4 +1,4 @@
-import { BrokerServer, formatDirectories } from '@ottla/broker';
+import { BrokerServer, formatDirectories, type ServerParts } from '@ottla/broker';
 import { parseBrokerConfig } from '@ottla/metadata';
 import type { Uuid } from '@ottla/protocol';
 import { type Machine, type Runtime, World } from '@ottla/runtime';
@@ -6,7 +6,7 @@ import { type LoggedLine, NodeLog, tellError } from './node-log.ts';
 import { hostOf, isBroker, isController, type NodePlan, type Plan } from './plan.ts';
 
 const BROKER_PORT = 9092;
-const CONTROLLER_PORT = 9093;
+export const CONTROLLER_PORT = 9093;
 const DATA = '/data';
 /** A supervisor starts a node again that has ended by itself. */
 const supervisorMs = 1_000;
@@ -25,8 +25,9 @@ export class SimulatedCluster {
   constructor(plan: Plan, events: ClusterEvents) {
     this.world = new World({ seed: plan.seed, wires: { ...plan.wires, giveUpMs: 60_000 } });
     const controllers = plan.nodes.filter(isController);
-    const clusterId = uuidOf(0);
-    const initialControllers = controllers.map(({ id }) => `${id}@${hostOf(id)}:${CONTROLLER_PORT}:${uuidOf(id)}`).join(',');
+    const initialControllers = controllers
+      .map(({ id }) => `${id}@${hostOf(id)}:${CONTROLLER_PORT}:${directoryIdOf(id)}`)
+      .join(',');
     this.nodes = plan.nodes.map(
       (node) =>
         new SimulatedNode({
@@ -78,6 +79,7 @@ export class SimulatedNode {
   lives = 0;
   #state: NodeState = 'down';
   #server: BrokerServer | undefined;
+  #look: (() => ServerParts) | undefined;
   readonly #options: SimulatedNodeOptions;
 
   constructor(options: SimulatedNodeOptions) {
@@ -111,9 +113,9 @@ export class SimulatedNode {
     return this.#state;
   }
 
-  /** While it is up or stops. */
-  get server(): BrokerServer | undefined {
-    return this.#server;
+  /** Of the process that runs, also while it starts or stops. */
+  get parts(): ServerParts | undefined {
+    return this.#look?.();
   }
 
   get directory(): string {
@@ -138,6 +140,9 @@ export class SimulatedNode {
       runtime,
       properties: this.#options.settings,
       // In a turn of its own, as the end of a process is.
+      onParts: (look) => {
+        if (isThisLife()) this.#look = look;
+      },
       onFatal: (error) => runtime.timers.soon(() => ends(`fatal: ${tellError(error)}`)),
     }).then(
       (server) => {
@@ -187,11 +192,12 @@ export class SimulatedNode {
   #end(): void {
     this.#state = 'down';
     this.#server = undefined;
+    this.#look = undefined;
   }
 }
 
-/** A uuid that says whose it is. */
-function uuidOf(id: number): Uuid {
+/** Of a controller: a uuid that says whose it is. */
+export function directoryIdOf(id: number): Uuid {
   const bytes = Buffer.alloc(16);
   bytes.writeUInt32BE(0x4f74_6c61, 4);
   bytes.writeUInt32BE(id + 1, 12);
@@ -215,17 +221,14 @@ function settingsOf(node: NodePlan, plan: Plan, controllers: readonly NodePlan[]
     'controller.quorum.bootstrap.servers': controllers.map(({ id }) => `${hostOf(id)}:${CONTROLLER_PORT}`).join(','),
     'log.dirs': DATA,
     ...timing,
-    ...(isBroker(node)
-      ? {
-          'default.replication.factor': replicas,
-          'min.insync.replicas': minIsr,
-          'offsets.topic.num.partitions': '2',
-          'offsets.topic.replication.factor': replicas,
-          'transaction.state.log.num.partitions': '2',
-          'transaction.state.log.replication.factor': replicas,
-          'transaction.state.log.min.isr': minIsr,
-        }
-      : {}),
+    // Controllers too: it is they who decide how many replicas a topic gets.
+    'default.replication.factor': replicas,
+    'min.insync.replicas': minIsr,
+    'offsets.topic.num.partitions': '2',
+    'offsets.topic.replication.factor': replicas,
+    'transaction.state.log.num.partitions': '2',
+    'transaction.state.log.replication.factor': replicas,
+    'transaction.state.log.min.isr': minIsr,
     ...plan.settings,
   };
 }
@@ -240,3 +243,5 @@ const timing = {
   'metadata.max.idle.interval.ms': '2000',
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': '2000',
 } as const;
+
+export const clusterId = directoryIdOf(0);

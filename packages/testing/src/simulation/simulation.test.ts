@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
 import { plantedSources } from '../../scripts/plant.ts';
-import { inventPlan, type Plan, tellPlan } from './plan.ts';
+import { type Happening, type Plan, type Step, tellPlan } from './plan.ts';
 import { plants } from './plants.ts';
 import { promise } from './promises/cluster-promise.ts';
 import { clusterPromises } from './promises/index.ts';
@@ -37,7 +37,16 @@ test('the same seed makes the same things happen, also in another process', () =
 test('a plan is the same for the same seed', () => {
   assert.deepEqual(planOf(5), planOf(5));
   assert.notDeepEqual(planOf(5), planOf(6));
-  assert.equal(typeof inventPlan, 'function');
+});
+
+test('seeds invent every kind of step, and a node lives through all of them', async () => {
+  const kinds = new Map<string, Happening>();
+  for (let seed = 1; seed <= 400; seed++) {
+    for (const { atMs: _, ...step } of planOf(seed, { shape: 'single' }).steps) kinds.set(step.do, step);
+  }
+  assert.ok(kinds.size >= 26, [...kinds.keys()].join());
+  const steps = [...kinds.values()].map((step, index): Step => ({ ...step, atMs: 200 * index }));
+  await assertHolds({ ...planOf(1, { shape: 'single' }), steps, workMs: 200 * steps.length });
 });
 
 test('every promise has a name of its own and says what it is', () => {

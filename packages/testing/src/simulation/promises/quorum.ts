@@ -117,15 +117,25 @@ export const quorum: readonly ClusterPromise[] = [
     'what is committed of the metadata was written by a majority of the voters',
     (broken, { plan }) => {
       const ends = new Map<number, number>();
+      const running = new Set<number>();
       const majority = Math.floor(plan.nodes.filter(isController).length / 2) + 1;
       // A quorum that removes voters needs fewer.
       const mayShrink = plan.steps.some((step) => step.do === 'removeVoter');
       return {
-        look({ nodes }) {
+        look({ cluster, nodes }) {
           let committed = 0;
-          for (const { node, parts } of nodes) {
-            committed = Math.max(committed, parts.quorum.highWatermark);
-            if (isController(node.plan)) ends.set(node.id, Math.max(ends.get(node.id) ?? 0, parts.quorum.nextOffset));
+          for (const { parts } of nodes) committed = Math.max(committed, parts.quorum.highWatermark);
+          for (const node of cluster.nodes) {
+            if (!isController(node.plan)) continue;
+            const known = ends.get(node.id) ?? 0;
+            if (node.parts) ends.set(node.id, Math.max(known, node.parts.quorum.nextOffset));
+            // What it wrote last, just before it ended.
+            else if (running.has(node.id)) {
+              for (const { lastOffset } of metadataBatches(node))
+                ends.set(node.id, Math.max(ends.get(node.id) ?? 0, lastOffset + 1));
+            }
+            if (node.parts) running.add(node.id);
+            else running.delete(node.id);
           }
           if (mayShrink || ends.size < majority) return;
           const holders = [...ends.values()].filter((end) => end >= committed);
@@ -249,17 +259,20 @@ export const quorum: readonly ClusterPromise[] = [
     };
   }),
 
-  promise('onlyCommittedMetadataIsApplied', 'nobody acts on metadata that is not committed', (broken) => ({
-    look({ nodes }) {
-      for (const { node, parts } of nodes) {
-        const { appliedOffset } = parts.metadata;
-        const { highWatermark } = parts.quorum;
-        if (appliedOffset >= Math.max(0, highWatermark)) {
-          broken(`node ${node.id} has applied ${appliedOffset}, and the metadata is committed below ${highWatermark}`);
+  promise('onlyCommittedMetadataIsApplied', 'nobody acts on metadata that is not committed', (broken) => {
+    let committed = 0;
+    return {
+      look({ nodes }) {
+        for (const { parts } of nodes) committed = Math.max(committed, parts.quorum.highWatermark);
+        for (const { node, parts } of nodes) {
+          const { appliedOffset } = parts.metadata;
+          if (appliedOffset >= committed) {
+            broken(`node ${node.id} has applied ${appliedOffset}, and the metadata is committed below ${committed}`);
+          }
         }
-      }
-    },
-  })),
+      },
+    };
+  }),
 ];
 
 type ElectionState = { readonly leaderId: number; readonly leaderEpoch: number; readonly votedId: number };
@@ -288,7 +301,10 @@ function metadataFiles(node: SimulatedNode, ending: string): string[] {
 }
 
 /** Below the high watermark, from the files. */
-function* metadataBatches(node: SimulatedNode, highWatermark: number): Generator<{ lastOffset: number; text: string }> {
+function* metadataBatches(
+  node: SimulatedNode,
+  highWatermark = Number.POSITIVE_INFINITY,
+): Generator<{ lastOffset: number; text: string }> {
   for (const name of metadataFiles(node, '.log')) {
     let bytes: Uint8Array;
     try {
