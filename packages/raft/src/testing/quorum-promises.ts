@@ -16,6 +16,7 @@ export class QuorumPromises {
   readonly #committedChains = new Map<number, string>();
   readonly #highWatermarks = new Map<SimulatedNode, { readonly life: number; readonly offset: number }>();
   readonly #lookedAt = new WeakMap<object, true>();
+  readonly #truncated = new Set<SimulatedNode>();
 
   watch(quorum: SimulatedQuorum): void {
     this.#quorum = quorum;
@@ -55,6 +56,7 @@ export class QuorumPromises {
     this.#logsMatch(node);
     this.#highWatermarkNeverRetreats(node);
     this.#committedRecordsAgree(node);
+    this.#votersAreThoseOfTheLog(node);
   }
 
   #votesGivenOnce(node: SimulatedNode, leaderEpoch: number, vote: string): void {
@@ -114,6 +116,7 @@ export class QuorumPromises {
     if (offset < this.committedEndOffset && !isLeader) return;
     promise(isLeader, `node ${node.id} takes for committed up to ${offset} what no leader has committed`);
     this.#isOnDisksOfMajority(node, offset, chain!);
+    this.#isOfOwnEpoch(node, offset);
     for (const commit of this.#commits)
       promise(
         commit.endOffset < this.#startOf(node) || disk.chainAt(commit.endOffset) === commit.chain,
@@ -127,6 +130,27 @@ export class QuorumPromises {
     }
     if (offset > this.committedEndOffset)
       this.#commits.push({ endOffset: offset, chain: chain!, epoch: raft!.leaderAndEpoch.leaderEpoch });
+  }
+
+  /** A majority that has records of earlier epochs does not commit them: another leader may still replace them. */
+  #isOfOwnEpoch({ id, disk, raft }: SimulatedNode, offset: number): void {
+    const { leaderEpoch } = raft!.leaderAndEpoch;
+    const last = disk.batches.find(({ endOffset }) => endOffset === offset);
+    promise(
+      !last || last.epoch === leaderEpoch,
+      `node ${id}, of epoch ${leaderEpoch}, commits up to a record of epoch ${last?.epoch}`,
+    );
+  }
+
+  /** Those of the newest record in the log: a truncation brings back the ones before. */
+  truncated(node: SimulatedNode): void {
+    this.#truncated.add(node);
+  }
+
+  #votersAreThoseOfTheLog(node: SimulatedNode): void {
+    if (!this.#truncated.delete(node)) return;
+    const inLog = node.disk.readQuorum().voters;
+    promise(inLog.equals(node.raft!.voters), `node ${node.id} knows the voters ${node.raft!.voters.ids}, its log ${inLog.ids}`);
   }
 
   #startOf = ({ disk }: SimulatedNode): number => Math.max(disk.startOffset, 1);

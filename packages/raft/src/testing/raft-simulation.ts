@@ -60,7 +60,10 @@ class Life {
         this.#promises.answered(node, api, request, response);
         if (api === 'vote' && this.#isStormy && this.#random() < 0.1) this.#crashSoon(node);
       },
-      truncated: (node, endOffset) => this.#say(() => `${node.id}: truncates to ${endOffset}`),
+      truncated: (node, endOffset) => {
+        this.#promises.truncated(node);
+        this.#say(() => `${node.id}: truncates to ${endOffset}`);
+      },
       carriedOut: (node) => this.#promises.carriedOut(node),
     });
     this.#promises.watch(this.#quorum);
