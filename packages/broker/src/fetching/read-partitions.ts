@@ -158,10 +158,9 @@ export function noteFollowerFetch(
   for (const one of asked) {
     try {
       const partition = served(partitions, one, rules);
-      const { fetchOffset, logStartOffset } = one;
-      if (fetchOffset < partition.log.logStartOffset || fetchOffset > partition.log.logEndOffset) continue;
-      if (divergence(partition, one)) continue;
-      partition.onFollowerFetch(rules.replicaId, { fetchOffset, logStartOffset, brokerEpoch }, nowMs);
+      const { log } = partition;
+      if (one.fetchOffset < log.logStartOffset || one.fetchOffset > log.logEndOffset || divergence(partition, one)) continue;
+      partition.onFollowerFetch(rules.replicaId, brokerEpoch, one, nowMs);
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
     }
@@ -189,6 +188,8 @@ function served(
 /** Where the reader's history leaves this log's (KIP-595). Throws OFFSET_OUT_OF_RANGE. */
 function divergence(partition: Partition, asked: FetchPartition): { epoch: number; endOffset: number } | undefined {
   if (asked.lastFetchedEpoch < 0) return undefined;
+  // Followers of thousands of partitions ask this over and over, and of almost all of them it is so.
+  if (asked.lastFetchedEpoch === partition.log.latestEpoch && asked.fetchOffset <= partition.log.logEndOffset) return undefined;
   const { leaderEpoch, endOffset } = partition.log.endOffsetForEpoch(asked.lastFetchedEpoch);
   if (leaderEpoch < 0)
     throw new KafkaError('OFFSET_OUT_OF_RANGE', `${partition.name} knows no leader epoch up to ${asked.lastFetchedEpoch}`);

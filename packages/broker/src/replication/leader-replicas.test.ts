@@ -13,7 +13,7 @@ function leading(isr: number[] = [1, 2, 3], { logEndOffset = 0, replicas = [1, 2
 }
 
 function fetched(leader: LeaderReplicas, id: number, fetchOffset: number, leaderEnd: number, nowMs = 0, brokerEpoch = id * 10) {
-  leader.replica(id)!.onFetch({ fetchOffset, logStartOffset: 0, brokerEpoch }, leaderEnd, nowMs);
+  leader.replica(id)!.onFetch({ fetchOffset, logStartOffset: 0 }, brokerEpoch, leaderEnd, nowMs);
 }
 
 const members = (proposal: { isr: readonly { brokerId: number }[] } | undefined) => proposal?.isr.map(({ brokerId }) => brokerId);

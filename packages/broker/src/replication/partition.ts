@@ -429,11 +429,11 @@ export class Partition {
   }
 
   /** A fetch that `requireFollower` let through, for an offset that is in the log. */
-  onFollowerFetch(brokerId: number, fetch: FollowerFetch, nowMs: number): void {
+  onFollowerFetch(brokerId: number, brokerEpoch: number, fetch: FollowerFetch, nowMs: number): void {
     const leading = this.#leading!;
     const replica = leading.replica(brokerId)!;
     const { logEndOffset, logStartOffset } = replica;
-    replica.onFetch(fetch, this.log.logEndOffset, nowMs);
+    replica.onFetch(fetch, brokerEpoch, this.log.logEndOffset, nowMs);
     const proposal = leading.expansionBy(brokerId, this.#highWatermark);
     if (proposal) this.#propose(proposal);
     const hasMoved = replica.logEndOffset !== logEndOffset && this.#advanceHighWatermark();

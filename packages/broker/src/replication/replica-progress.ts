@@ -1,8 +1,7 @@
+/** What a follower asks of a partition, as far as it tells of the follower's log. */
 export type FollowerFetch = {
   readonly fetchOffset: number;
   readonly logStartOffset: number;
-  /** Of the incarnation that fetches; -1: a broker that does not say. */
-  readonly brokerEpoch: number;
 };
 
 /** How far the replica on another broker is, as its leader learns from its fetches: an offset that is asked for acknowledges all before it. */
@@ -11,6 +10,7 @@ export class ReplicaProgress {
   /** -1 as long as the replica has not fetched from this leader. */
   logEndOffset = -1;
   logStartOffset = -1;
+  /** Of the incarnation that fetches; -1: a broker that does not say. */
   brokerEpoch = -1;
   /** When it last had all that there was. */
   lastCaughtUpMs: number;
@@ -36,7 +36,7 @@ export class ReplicaProgress {
    * Who asks for the leader's end has caught up now; who asks for what was the end at his previous fetch had caught up then: under load a
    * replica is always a little behind, and still keeps up.
    */
-  onFetch(fetch: FollowerFetch, leaderEndOffset: number, nowMs: number): void {
+  onFetch(fetch: FollowerFetch, brokerEpoch: number, leaderEndOffset: number, nowMs: number): void {
     if (fetch.fetchOffset >= leaderEndOffset) this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, nowMs);
     else if (fetch.fetchOffset >= this.#leaderEndAtLastFetch)
       this.lastCaughtUpMs = Math.max(this.lastCaughtUpMs, this.#lastFetchMs);
@@ -44,7 +44,7 @@ export class ReplicaProgress {
     this.repeats = isStuck ? this.repeats + 1 : 0;
     this.logEndOffset = fetch.fetchOffset;
     this.logStartOffset = fetch.logStartOffset;
-    this.brokerEpoch = fetch.brokerEpoch;
+    this.brokerEpoch = brokerEpoch;
     this.#leaderEndAtLastFetch = Math.max(leaderEndOffset, this.#leaderEndAtLastFetch);
     this.#lastFetchMs = nowMs;
   }
