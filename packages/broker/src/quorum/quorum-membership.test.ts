@@ -88,6 +88,35 @@ describe('voters of a dynamic quorum', () => {
     await quorum.append(level(2));
   });
 
+  test('are kept in the log once a static quorum has gone over to that', async () => {
+    const quorum = await TestQuorum.start({ seed: 5, isStatic: true, observers: 1 });
+    const leader = await quorum.untilLed();
+    await quorum.append(level(1));
+    await quorum.until('all voters have said that they are ready', () => {
+      try {
+        leader.quorum.upgradeKRaftVersion(1, true);
+        return true;
+      } catch (error) {
+        assert.equal((error as Error).name, 'INVALID_UPDATE_VERSION');
+        return false;
+      }
+    });
+    assert.equal(leader.quorum.kRaftVersion, 0);
+    leader.quorum.upgradeKRaftVersion(1, false);
+    await quorum.append(level(2));
+    await quorum.untilCaughtUp();
+    for (const { quorum: each } of quorum.up) assert.equal(each.kRaftVersion, 1);
+    assert.throws(() => leader.quorum.upgradeKRaftVersion(0), { name: 'INVALID_UPDATE_VERSION' });
+    for (const node of quorum.up) node.kill();
+    for (const node of quorum.nodes.values()) await node.start();
+    const next = await quorum.untilLed();
+    await quorum.append(level(3));
+    await quorum.untilCaughtUp();
+    assert.equal(next.quorum.kRaftVersion, 1);
+    const state = new TextDecoder().decode(next.machine.files.readFile(`${next.metadataDirectory}/quorum-state`));
+    assert.match(state, /"data_version":1/);
+  });
+
   test('with another directory than the record says are no voters: they neither vote nor lead', async () => {
     const quorum = await TestQuorum.start({ seed: 4 });
     const leader = await quorum.untilLed();
