@@ -240,7 +240,11 @@ const loaded = ({ endOffset, epoch }: SnapshotId, { records, lastContainedLogTim
 /** Decoded from the bytes, so that a listener hears today what it would hear after a restart. */
 function committed(batch: BatchView): CommittedBatch {
   const records: MetadataRecord[] = [];
-  if (!batch.isControl) for (const { value } of batch.records()) if (value) records.push(readMetadataRecord(value));
+  try {
+    if (!batch.isControl) for (const { value } of batch.records()) if (value) records.push(readMetadataRecord(value));
+  } catch (error) {
+    throw new Error(`the committed batch at offset ${batch.baseOffset} of the metadata log cannot be read`, { cause: error });
+  }
   const { baseOffset, lastOffset, leaderEpoch, maxTimestamp } = batch;
   return { baseOffset, lastOffset, leaderEpoch, appendTimestampMs: maxTimestamp, records };
 }

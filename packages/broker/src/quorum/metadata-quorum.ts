@@ -25,7 +25,7 @@ import { writeQuorumState } from './quorum-state-file.ts';
 import { batchesWithin } from './recorded-quorum.ts';
 import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 import { WakeTimer } from './wake-timer.ts';
-import { requireWholeMetadataLog } from './whole-metadata-log.ts';
+import { requireOnlyTornTail, requireWholeMetadataLog } from './whole-metadata-log.ts';
 
 export type MetadataQuorumOptions = QuorumMember & {
   readonly runtime: Runtime;
@@ -112,6 +112,7 @@ export class MetadataQuorum {
     });
     this.#snapshotAtMs = runtime.clock.nowMs();
     if (options.wasCleanShutdown) requireWholeMetadataLog(runtime.files, directory);
+    else requireOnlyTornTail(runtime.files, directory, Math.max(options.fetchMaxBytes ?? 0, this.#config.maxBatchBytes));
     const opening = { runtime, directory, snapshots: this.#snapshots };
     this.#log = openMetadataLog(opening, this.#config);
     try {

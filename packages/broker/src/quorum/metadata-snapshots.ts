@@ -68,7 +68,7 @@ export class MetadataSnapshots {
     try {
       return readSnapshotContent(bytes);
     } catch (error) {
-      if (!(error instanceof CorruptSnapshotError || error instanceof KafkaError)) throw error;
+      if (!(error instanceof CorruptSnapshotError)) throw error;
       throw new CorruptFileError(path, `${error.message}: move it away, or bring back a whole one`);
     }
   }

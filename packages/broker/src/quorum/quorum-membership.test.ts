@@ -106,7 +106,7 @@ describe('voters of a dynamic quorum', () => {
     await quorum.append(level(2));
     await quorum.untilCaughtUp();
     for (const { quorum: each } of quorum.up) assert.equal(each.kRaftVersion, 1);
-    assert.throws(() => leader.quorum.upgradeKRaftVersion(0), { name: 'INVALID_UPDATE_VERSION' });
+    assert.throws(() => leader.quorum.upgradeKRaftVersion(0, false), { name: 'INVALID_UPDATE_VERSION' });
     for (const node of quorum.up) node.kill();
     for (const node of quorum.nodes.values()) await node.start();
     const next = await quorum.untilLed();

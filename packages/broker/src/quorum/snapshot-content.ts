@@ -12,7 +12,7 @@ import {
   batchesOf,
   buildControlBatch,
   type ControlRecordToWrite,
-  lengthOfWholeBatches,
+  KafkaError,
   type MetadataRecord,
   readControlRecord,
   readMetadataRecord,
@@ -71,27 +71,34 @@ export class CorruptSnapshotError extends Error {
   override readonly name = 'CorruptSnapshotError';
 }
 
-/** Throws CorruptSnapshotError when the end is missing, and KafkaError for a batch or record that cannot be read. */
+/** Throws CorruptSnapshotError, with the place, when the end is missing or a batch or record cannot be read. */
 export function readSnapshotContent(bytes: Uint8Array): SnapshotContent {
   let header: SnapshotHeader | undefined;
   let hasFooter = false;
   const records: MetadataRecord[] = [];
-  for (const batch of batchesOf(bytes)) {
-    batch.ensureCrc();
-    for (const record of batch.records()) {
-      if (!batch.isControl) {
-        if (record.value) records.push(readMetadataRecord(record.value));
-        continue;
+  let position = 0;
+  try {
+    for (const batch of batchesOf(bytes)) {
+      batch.ensureCrc();
+      for (const record of batch.records()) {
+        if (!batch.isControl) {
+          if (record.value) records.push(readMetadataRecord(record.value));
+          continue;
+        }
+        const control = readControlRecord(record);
+        if (control.type === 'snapshotHeader') header = { lastContainedLogTimestampMs: control.value.lastContainedLogTimestamp };
+        if (control.type === 'kraftVersion') header = { ...header!, kRaftVersion: control.value.kRaftVersion };
+        if (control.type === 'kraftVoters') header = { ...header!, voters: VoterSet.fromRecord(control.value) };
+        if (control.type === 'snapshotFooter') hasFooter = true;
       }
-      const control = readControlRecord(record);
-      if (control.type === 'snapshotHeader') header = { lastContainedLogTimestampMs: control.value.lastContainedLogTimestamp };
-      if (control.type === 'kraftVersion') header = { ...header!, kRaftVersion: control.value.kRaftVersion };
-      if (control.type === 'kraftVoters') header = { ...header!, voters: VoterSet.fromRecord(control.value) };
-      if (control.type === 'snapshotFooter') hasFooter = true;
+      position = batch.end;
     }
+  } catch (error) {
+    if (!(error instanceof KafkaError)) throw error;
+    throw new CorruptSnapshotError(`damaged at byte ${position} of ${bytes.length}: ${error.message}`);
   }
   if (!header) throw new CorruptSnapshotError('it does not begin with a snapshot header');
-  if (!hasFooter || lengthOfWholeBatches(bytes) !== bytes.length)
-    throw new CorruptSnapshotError('it does not end with a snapshot footer');
+  if (!hasFooter || position !== bytes.length)
+    throw new CorruptSnapshotError(`it has ${bytes.length} bytes, and does not end with a snapshot footer at byte ${position}`);
   return { ...header, records };
 }
