@@ -182,6 +182,20 @@ test('a directory that a running node has is refused to a second one, and the fi
   await (await BrokerServer.start({ runtime, properties: settingsOnRealPorts })).stop();
 });
 
+test('a directory that a running controller has is refused to a second one', async () => {
+  const settings = {
+    ...settingsOnRealPorts,
+    'process.roles': 'controller',
+    listeners: 'CONTROLLER://127.0.0.1:0',
+  };
+  const runtime = onRealPorts();
+  formatForDevelopment(runtime, settings);
+  const first = await BrokerServer.start({ runtime, properties: settings });
+  await assert.rejects(BrokerServer.start({ runtime, properties: settings }), /another node is using \/data/);
+  await first.stop();
+  await (await BrokerServer.start({ runtime, properties: settings })).stop();
+});
+
 test('a port in use is refused by its number, and leaves no lock and no open port behind', async () => {
   const runtime = onRealPorts();
   formatForDevelopment(runtime, settingsOnRealPorts);

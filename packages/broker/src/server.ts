@@ -371,10 +371,11 @@ function requireMetadataDirectory(logManager: LogManager, directory: string): vo
   });
 }
 
-/** The log manager locks log.dirs; a directory for the metadata log alone is none of them. Throws IoError ELOCKED. */
+/** The log manager of a broker locks log.dirs; a directory for the metadata log alone is none of them. Throws IoError ELOCKED. */
 function lockMetadataDirectory({ files }: Runtime, config: BrokerConfig): DirectoryLock | undefined {
   const directory = metadataLogDirectory(config);
-  return logDirectories(config).includes(directory) ? undefined : lockDirectory(files, directory);
+  const isLocked = isBroker(config) && logDirectories(config).includes(directory);
+  return isLocked ? undefined : lockDirectory(files, directory);
 }
 
 type LogsToOpen = {
