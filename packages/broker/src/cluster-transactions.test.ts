@@ -1,6 +1,8 @@
 /** Exactly once across brokers: the coordinator of a transaction, the leader of a partition and the coordinator of a group are three of them. */
 import assert from 'node:assert/strict';
+import process from 'node:process';
 import { describe, test } from 'node:test';
+import type { Runtime } from '@ottla/runtime';
 import { TestCluster } from './testing-cluster.ts';
 import { ClusterClient, ClusterProducer } from './testing-cluster-producer.ts';
 
@@ -164,3 +166,85 @@ function inSync({ cluster }: Scene): Promise<void> {
     return true;
   });
 }
+
+/** One of the brokers is down, now and then: killed at any time, and back a little later. */
+class Misfortune {
+  readonly #cluster: TestCluster;
+  readonly #runtime: Runtime;
+  #isOver = false;
+  kills = 0;
+
+  constructor(cluster: TestCluster) {
+    this.#cluster = cluster;
+    this.#runtime = cluster.world.machine('misfortune').boot();
+    this.#plan();
+  }
+
+  /** Resolves when all are back. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    const { brokers } = this.#cluster;
+    await this.#cluster.waitFor('all brokers are back', () => brokers.every(({ isServing }) => isServing));
+  }
+
+  #plan(): void {
+    this.#runtime.timers.after(this.#drawn(200, 3_000), () => {
+      const { brokers } = this.#cluster;
+      if (this.#isOver) return;
+      this.#plan();
+      if (!brokers.every(({ isServing }) => isServing)) return;
+      const unlucky = brokers[Math.floor(this.#runtime.random.fraction() * brokers.length)]!;
+      this.kills++;
+      unlucky.kill();
+      this.#runtime.timers.after(this.#drawn(100, 6_000), () => void unlucky.start());
+    });
+  }
+
+  #drawn(least: number, most: number): number {
+    return least + this.#runtime.random.fraction() * (most - least);
+  }
+}
+
+/** `npm test` looks at these; a longer look takes OTTLA_MODEL_SEEDS. */
+const SEEDS = Number(process.env['OTTLA_MODEL_SEEDS'] ?? 2);
+
+describe('a loop that reads, changes and writes, on brokers that are killed at random', () => {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    test(`puts every record out once and in order, with seed ${seed}`, async () => {
+      const all = await scene(seed);
+      const { cluster, client, transactionalId, groupId, partition } = all;
+      const { random } = cluster.world.machine('loop').boot();
+      const input = Array.from({ length: 60 }, (_, index) => `${index}`);
+      const misfortune = new Misfortune(cluster);
+      let producer: ClusterProducer | undefined;
+      for (let position = 0; position < input.length; ) {
+        if (producer === undefined) {
+          producer = new ClusterProducer(client, transactionalId, seed % 2 === 0 ? 1 : 2);
+          assert.equal(await producer.init(), 'NONE');
+          position = Math.max(0, await client.committedOffset(groupId, 'in'));
+        }
+        const values = input.slice(position, position + 1 + Math.floor(random.fraction() * 4));
+        const next = position + values.length;
+        const isCommit = random.fraction() < 0.8;
+        let error = await producer.produce(
+          'out',
+          values.map((value) => `${value}!`),
+          partition,
+        );
+        if (error === 'NONE') error = await producer.commitOffset(groupId, 'in', next);
+        if (error === 'NONE') error = await producer.end(isCommit);
+        // Whatever became of it, the offsets say; and a client that begins anew ends what it had begun.
+        if (error !== 'NONE') producer = undefined;
+        else if (isCommit) position = next;
+        await cluster.advance(random.fraction() * 1_000);
+      }
+      await misfortune.end();
+      assert.ok(misfortune.kills > 0);
+      await assertCommitted(
+        all,
+        input.map((value) => `${value}!`),
+        input.length,
+      );
+    });
+  }
+});
