@@ -12,6 +12,7 @@ export {
 export { servedVersions } from './handlers/index.ts';
 export {
   formatLocalNode,
+  freePorts,
   type LocalCluster,
   type LocalNode,
   localCluster,

@@ -4,7 +4,7 @@
  */
 import { ConfigError, listenerNameOf, metadataLogDirectory, parseBrokerConfig } from '@ottla/metadata';
 import { KafkaError, type Uuid } from '@ottla/protocol';
-import type { Address, Runtime } from '@ottla/runtime';
+import { type Address, IoError, type Network, type Runtime } from '@ottla/runtime';
 import { formatDirectories, isFormatted } from './format.ts';
 
 export type LocalClusterOptions = {
@@ -119,6 +119,32 @@ export function formatLocalNode(
     ...(isController ? { initialControllers } : { noInitialControllers: true }),
     ignoreFormatted: true,
   });
+}
+
+/** Ports that nobody listens on now: the first from `from` on, or any for 0. */
+export async function freePorts(
+  network: Network,
+  { host, count, from }: { readonly host: string; readonly count: number; readonly from: number },
+): Promise<number[]> {
+  const ports: number[] = [];
+  const listeners = [];
+  let next = from === 0 ? 0 : Math.min(from, 65_000);
+  try {
+    while (ports.length < count) {
+      try {
+        // All are held until the last is found, so that none is found twice.
+        const listener = await network.listen({ host, port: next }, (socket) => socket.destroy());
+        listeners.push(listener);
+        ports.push(listener.address.port);
+      } catch (error) {
+        if (!(error instanceof IoError) || error.code !== 'EADDRINUSE' || next === 0 || next === 65_535) throw error;
+      }
+      if (next !== 0) next++;
+    }
+  } finally {
+    await Promise.all(listeners.map((listener) => listener.close()));
+  }
+  return ports;
 }
 
 function entriesOf(listeners: string): string[] {

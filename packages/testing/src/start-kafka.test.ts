@@ -35,6 +35,18 @@ test('two Kafkas at a time do not know of each other', async () => {
   assert.deepEqual(await other.admin().listTopics(), []);
 });
 
+test('several nodes are one cluster, and stop together', async () => {
+  const kafka = await startKafka({ nodes: 3, topics: [{ name: 'safe', partitions: 3 }] });
+  assert.equal(kafka.bootstrapServers.split(',').length, 3);
+  const [topic] = await kafka.admin().describeTopics(['safe']);
+  assert.deepEqual(topic?.partitions.map(({ replicas }) => replicas.length), [3, 3, 3]);
+  const { bootstrapServers } = kafka;
+  const producer = new Producer({ bootstrapServers, acks: 'all' });
+  await producer.send({ topic: 'safe', value: 'on three' });
+  await producer.close();
+  await kafka.stop();
+});
+
 test('settings reach the broker', async () => {
   await using kafka = await startKafka({ settings: { 'num.partitions': '7' } });
   const [topic] = await kafka.admin().createTopics([{ name: 'wide' }]);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { freePorts } from '@ottla/broker';
 import { memoryRuntime } from '@ottla/runtime';
-import { freePorts, newClusterFile, readClusterFile, writeClusterFile } from './cluster-file.ts';
+import { newClusterFile, readClusterFile, writeClusterFile } from './cluster-file.ts';
 
 const host = '127.0.0.1';
 

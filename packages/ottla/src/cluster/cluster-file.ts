@@ -5,9 +5,9 @@
  *
  * The voters of the quorum are in the metadata log with their ports: had these changed while no node ran, no controller would find another.
  */
-import { localControllerCount, randomUuid } from '@ottla/broker';
+import { freePorts, localControllerCount, randomUuid } from '@ottla/broker';
 import { isUuid, KafkaError, type Uuid } from '@ottla/protocol';
-import { type Files, IoError, type Network, type Random } from '@ottla/runtime';
+import type { Files, Network, Random } from '@ottla/runtime';
 
 export const clusterFileName = 'cluster.json';
 
@@ -63,30 +63,4 @@ export async function newClusterFile(
   });
   for (const port of ports) controllers.push({ port, directoryId: randomUuid(random) });
   return { version: 1, clusterId: randomUuid(random), controllers, nodes: 0 };
-}
-
-/** Ports that nobody listens on now: the first from `from` on, or any for 0. */
-export async function freePorts(
-  network: Network,
-  { host, count, from }: { readonly host: string; readonly count: number; readonly from: number },
-): Promise<number[]> {
-  const ports: number[] = [];
-  const listeners = [];
-  let next = from === 0 ? 0 : Math.min(from, 65_000);
-  try {
-    while (ports.length < count) {
-      try {
-        // All are held until the last is found, so that none is found twice.
-        const listener = await network.listen({ host, port: next }, (socket) => socket.destroy());
-        listeners.push(listener);
-        ports.push(listener.address.port);
-      } catch (error) {
-        if (!(error instanceof IoError) || error.code !== 'EADDRINUSE' || next === 0 || next === 65_535) throw error;
-      }
-      if (next !== 0) next++;
-    }
-  } finally {
-    await Promise.all(listeners.map((listener) => listener.close()));
-  }
-  return ports;
 }

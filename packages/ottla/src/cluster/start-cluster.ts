@@ -1,11 +1,11 @@
 import { resolve } from 'node:path';
 import process from 'node:process';
-import { formatLocalNode, type LocalCluster, localCluster, randomUuid } from '@ottla/broker';
+import { formatLocalNode, freePorts, type LocalCluster, localCluster, randomUuid } from '@ottla/broker';
 import { KafkaError } from '@ottla/protocol';
 import { type LogLevel, nodeLogger, nodeProcesses, nodeRuntime, type Runtime } from '@ottla/runtime';
 import { lockDirectory } from '@ottla/storage';
 import { DEFAULT_PORT } from '../development-defaults.ts';
-import { type ClusterFile, freePorts, newClusterFile, readClusterFile, writeClusterFile } from './cluster-file.ts';
+import { type ClusterFile, newClusterFile, readClusterFile, writeClusterFile } from './cluster-file.ts';
 import { tellDeath } from './death-notice.ts';
 import { NodeFailedError, Supervisor } from './supervisor.ts';
 
