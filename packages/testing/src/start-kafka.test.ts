@@ -39,7 +39,10 @@ test('several nodes are one cluster, and stop together', async () => {
   const kafka = await startKafka({ nodes: 3, topics: [{ name: 'safe', partitions: 3 }] });
   assert.equal(kafka.bootstrapServers.split(',').length, 3);
   const [topic] = await kafka.admin().describeTopics(['safe']);
-  assert.deepEqual(topic?.partitions.map(({ replicas }) => replicas.length), [3, 3, 3]);
+  assert.deepEqual(
+    topic?.partitions.map(({ replicas }) => replicas.length),
+    [3, 3, 3],
+  );
   const { bootstrapServers } = kafka;
   const producer = new Producer({ bootstrapServers, acks: 'all' });
   await producer.send({ topic: 'safe', value: 'on three' });
