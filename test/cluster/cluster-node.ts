@@ -148,7 +148,7 @@ export class ClusterNode {
         for (const address of addresses) await ask(address, ApiVersions, 0, {}, 2000);
         return true;
       },
-      { timeoutMs: 120_000 },
+      { timeoutMs: 300_000 },
     );
     if (!this.isRunning) throw new Error(`${this} ended with ${this.ending}; the end of its log:\n${this.log.slice(-3000)}`);
   }

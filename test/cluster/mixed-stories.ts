@@ -122,8 +122,8 @@ export async function controllerJoinsLeadsAndLeaves(story: Story): Promise<void>
       return leaderId !== guest.id && own !== undefined && own.logEndOffset >= highWatermark - 5;
     });
     report(`${guest} has handed over, and come back`);
-    const { id, directoryId } = guest;
-    const which = ['--controller-id', String(id), '--controller-directory-id', directoryId];
+    const voter = (await cluster.quorum()).currentVoters.find(({ replicaId }) => replicaId === guest.id)!;
+    const which = ['--controller-id', String(guest.id), '--controller-directory-id', voter.replicaDirectoryId];
     await operator.tool('metadata-quorum', 'remove-controller', ...which);
     await eventually(
       'it votes no more',
