@@ -122,6 +122,8 @@ export type RaftEffects = {
   /** A follower's; null: none. */
   readonly fetched: FetchedBatches | null;
   readonly snapshotChunk: SnapshotChunk | null;
+  /** What is wrong with batches that the leader gave: they are not in `fetched`, and are asked for again. For somebody to read. */
+  readonly damage: string | null;
   readonly requests: readonly RaftRequest[];
   readonly replies: readonly RaftReply[];
   /**

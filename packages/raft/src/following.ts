@@ -131,6 +131,7 @@ export class Following {
     const { batches, damage } = appendFetched(core.log, records ?? nothing, core.epoch);
     core.effects.fetched = batches;
     state.leaderHighWatermark = Math.max(state.leaderHighWatermark, highWatermark);
+    core.effects.damage = damage;
     return damage === null;
   }
 

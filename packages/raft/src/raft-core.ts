@@ -339,6 +339,7 @@ export const nothing = (): GatheredEffects => ({
   batches: [],
   fetched: null,
   snapshotChunk: null,
+  damage: null,
   requests: [],
   replies: [],
   leadership: null,

@@ -57,6 +57,7 @@ test('the first start of a dynamic quorum: a new epoch is saved, then opened wit
     ],
     fetched: null,
     snapshotChunk: null,
+    damage: null,
     requests: [],
     replies: [],
     leadership: { leaderId: 1, leaderEpoch: 1 },

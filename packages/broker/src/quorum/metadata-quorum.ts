@@ -82,6 +82,7 @@ export class MetadataQuorum {
   #snapshotAtMs: number;
   #snapshotNotBeforeMs = 0;
   #onHandedOver: (() => void) | undefined;
+  #damage: string | undefined;
   #failure: unknown;
   #isClosed = false;
 
@@ -349,6 +350,7 @@ export class MetadataQuorum {
     if (!effects || this.#failure !== undefined) return;
     try {
       this.#changeFiles(effects, waiter);
+      this.#tellDamage(effects.damage);
       for (const request of effects.requests) this.#requests.send(request);
       for (const reply of effects.replies) this.#replies.answer(reply);
       this.#timer.wakeAt(effects.nextWakeMs);
@@ -361,6 +363,17 @@ export class MetadataQuorum {
     } catch (error) {
       this.#fail(error);
     }
+  }
+
+  /** Told once: it is fetched again and again, and the leader's disk stays as it is until somebody does something. */
+  #tellDamage(damage: string | null): void {
+    if (damage === null || damage === this.#damage) return;
+    this.#damage = damage;
+    const { leaderId } = this.#leader;
+    this.#options.runtime.logger.error('the leader gives damaged batches of the metadata log: look at its disk', {
+      leaderId,
+      damage,
+    });
   }
 
   #changeFiles({ electionState, truncateTo, batches, fetched, snapshotChunk }: RaftEffects, waiter?: AppendWaiter): void {

@@ -1,0 +1,107 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import type { LogFields, Logger } from '@ottla/runtime';
+import { CorruptFileError } from '@ottla/storage';
+import { level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
+
+const logPath = ({ metadataDirectory }: QuorumNode): string => `${metadataDirectory}/00000000000000000000.log`;
+
+/** Flips a bit of the value of the first record of `test`, on the disk of a node that need not notice. */
+function spoil(node: QuorumNode, needle: string): void {
+  const { files } = node.machine;
+  const bytes = Buffer.from(files.readFile(logPath(node)));
+  const position = bytes.indexOf(needle);
+  assert.ok(position > 0, `${needle} is in the log`);
+  const file = files.open(logPath(node), 'update');
+  file.write(Uint8Array.of(bytes[position]! ^ 1), position);
+  file.sync();
+  file.close();
+}
+
+test('damaged batches of a leader are not taken, and somebody is told', async () => {
+  const told: [string, LogFields | undefined][] = [];
+  const logger: Logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message, fields) => void told.push([message, fields]),
+    child: () => logger,
+  };
+  const quorum = await TestQuorum.start({ seed: 1, observers: 1, machine: (id) => (id === 101 ? { logger } : {}) });
+  const leader = await quorum.untilLed();
+  await quorum.append(level(1, 'needle'));
+  await quorum.append(level(2));
+  await quorum.untilCaughtUp();
+  const broker = quorum.node(101);
+  broker.kill();
+  broker.machine.files.removeDirectory('/data/__cluster_metadata-0');
+  spoil(leader, 'needle');
+  await broker.start();
+  await quorum.world.advance(5_000);
+  assert.equal(broker.listener.levels.size, 0);
+  assert.equal(told.length, 1, 'once');
+  assert.match(told[0]![0], /damaged batches/);
+  assert.deepEqual(broker.failures, []);
+  // Another leader has it whole.
+  leader.crash();
+  await quorum.untilLed();
+  await quorum.append(level(3));
+  await quorum.untilCaughtUp();
+  assert.deepEqual(
+    [...broker.listener.levels],
+    [
+      ['needle', 1],
+      ['test', 3],
+    ],
+  );
+});
+
+test('a voter whose log is damaged where it was durable does not start', async () => {
+  const quorum = await TestQuorum.start({ seed: 2, voters: 1, joining: 0 });
+  const only = await quorum.untilLed();
+  await quorum.append(level(1, 'needle'));
+  await quorum.world.advance(120_000);
+  await quorum.append(level(2));
+  only.crash();
+  spoil(only, 'needle');
+  const isRefused = (error: unknown) => error instanceof CorruptFileError && /damaged at byte \d+/.test(error.message);
+  await assert.rejects(only.start(), isRefused);
+});
+
+test('a quorum-state that cannot be read is refused, and one that is gone is made anew', async () => {
+  const quorum = await TestQuorum.start({ seed: 3 });
+  await quorum.untilLed();
+  await quorum.append(level(1));
+  await quorum.untilCaughtUp();
+  const [one, other] = quorum.up as [QuorumNode, QuorumNode];
+  one.kill();
+  one.machine.files.writeFileDurably(`${one.metadataDirectory}/quorum-state`, '{"leaderEpoch":');
+  await assert.rejects(one.start(), CorruptFileError);
+  other.kill();
+  other.machine.files.remove(`${other.metadataDirectory}/quorum-state`);
+  await other.start();
+  await quorum.untilLed();
+  await quorum.append(level(2));
+  await quorum.untilCaughtUp();
+});
+
+test('a node whose log directory is gone stops, and the others go on', async () => {
+  let isGone = false;
+  const quorum = await TestQuorum.start({
+    seed: 4,
+    machine: (id) => ({ fault: ({ path }) => (id === 2 && isGone && path.startsWith('/data') ? 'ENOENT' : undefined) }),
+  });
+  await quorum.untilLed();
+  await quorum.append(level(1));
+  await quorum.untilCaughtUp();
+  isGone = true;
+  const lost = quorum.node(2);
+  if (quorum.leader === lost) await assert.rejects(quorum.append(level(2)));
+  else await quorum.append(level(2));
+  await quorum.until('it is noticed', () => lost.failures.length > 0);
+  assert.equal(lost.quorum.isLeader, false);
+  lost.kill();
+  await quorum.untilLed();
+  await quorum.append(level(3));
+  await quorum.untilCaughtUp();
+});
