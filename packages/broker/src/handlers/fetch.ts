@@ -62,9 +62,15 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
     releases: context.releases,
   };
   const patience = { minBytes: Math.min(request.minBytes, serverMaxBytes), maxWaitMs: request.maxWaitMs };
+  const answered = (sessionId: number, told: readonly PartitionData[]): Answer => {
+    const hints = apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? new LeaderHints(context) : undefined;
+    const responses = byTopic(told, hints);
+    // A follower knows the brokers itself.
+    return { errorCode: 0, sessionId, responses, nodeEndpoints: replicaId >= 0 ? undefined : hints?.endpoints() };
+  };
   const finish = (answers: PartitionData[]): Answer => {
     if (rules.isThrottled) for (const { asked, records } of answers) broker.replication.onSent(asked, records.length);
-    if (session) return incrementalAnswer(session, answers, context);
+    if (session) return answered(session.id, newsOf(session, answers));
     const created =
       start.kind === 'full' && start.create
         ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
@@ -74,7 +80,7 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
         const known = created.partitions.get(partitionKey(usesTopicIds, answer.asked));
         if (known) remember(known, answer);
       }
-    return { errorCode: 0, sessionId: created?.id ?? NO_SESSION, ...byTopic(answers, context) };
+    return answered(created?.id ?? NO_SESSION, answers);
   };
   const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
   const asked = session ? resolved(session, context) : changed;
@@ -146,13 +152,12 @@ function resolved(session: FetchSession, { broker }: RequestContext): SessionPar
 }
 
 /** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
-function incrementalAnswer(session: FetchSession, answers: readonly PartitionData[], context: RequestContext): Answer {
-  const news = answers.filter((answer) => {
+function newsOf(session: FetchSession, answers: readonly PartitionData[]): PartitionData[] {
+  return answers.filter((answer) => {
     const isNews = remember(answer.asked as SessionPartition, answer);
     if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
     return isNews;
   });
-  return { errorCode: 0, sessionId: session.id, ...byTopic(news, context) };
 }
 
 /** Notes what the fetcher is told now; true if it is anything new. */
@@ -165,8 +170,7 @@ function remember(known: SessionPartition, answer: PartitionData): boolean {
   return answer.divergingEpoch !== undefined || answer.preferredReadReplica !== undefined;
 }
 
-function byTopic(answers: readonly PartitionData[], context: RequestContext): Pick<Answer, 'responses' | 'nodeEndpoints'> {
-  const hints = context.apiVersion >= FIRST_VERSION_WITH_LEADER_HINTS ? new LeaderHints(context) : undefined;
+function byTopic(answers: readonly PartitionData[], hints: LeaderHints | undefined): Answer['responses'] {
   const topics: { topic: string | undefined; topicId: string; partitions: object[] }[] = [];
   for (const answer of answers) {
     const { topic, topicId, index } = answer.asked;
@@ -185,5 +189,5 @@ function byTopic(answers: readonly PartitionData[], context: RequestContext): Pi
       records: answer.records,
     });
   }
-  return { responses: topics, nodeEndpoints: hints?.endpoints() };
+  return topics;
 }
