@@ -19,6 +19,7 @@ const { values } = parseArgs({
     shape: { type: 'string' },
     plant: { type: 'string' },
     plants: { type: 'boolean', default: false },
+    'at-most': { type: 'string' },
     promises: { type: 'boolean', default: false },
     failures: { type: 'string', default: '3' },
     workers: { type: 'string', default: '2' },
@@ -114,7 +115,7 @@ async function findPlants(): Promise<number> {
     let found: Report | undefined;
     await live({
       first: Number(values.first),
-      count: plant.seeds,
+      count: Math.min(plant.seeds, Number(values['at-most'] ?? plant.seeds)),
       plant: plant.name,
       mostFailures: 1,
       shrinks: false,

@@ -132,7 +132,7 @@ function inventClients(random: SeededRandom): ClientPlan[] {
   if (random.chance(0.5)) clients.push({ name: 'producer2', kind: 'producer', everyMs: every() });
   if (random.chance(0.7)) clients.push({ name: 'transactions1', kind: 'transactions', everyMs: every() });
   if (random.chance(0.4)) clients.push({ name: 'pipeline1', kind: 'pipeline', everyMs: every(), group: 'pipelines' });
-  if (random.chance(0.3)) clients.push({ name: 'reader1', kind: 'reader', everyMs: every() });
+  if (random.chance(0.6)) clients.push({ name: 'reader1', kind: 'reader', everyMs: every() });
   const members = random.below(3);
   for (let member = 1; member <= members; member++) {
     clients.push({ name: `member${member}`, kind: 'group', everyMs: every(), group: 'members' });

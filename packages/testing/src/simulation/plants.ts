@@ -38,18 +38,6 @@ export const plants: readonly Plant[] = [
     seeds: 60,
   },
   {
-    name: 'sequence-gaps-allowed',
-    what: 'a batch is taken although the one before it is not there',
-    edits: [
-      {
-        file: 'packages/storage/src/producer-append.ts',
-        find: 'if (isNextSequence(lastSequence, firstSequence)) return;',
-        replace: 'if (firstSequence >= lastSequence) return;',
-      },
-    ],
-    seeds: 200,
-  },
-  {
     name: 'reads-what-is-not-stable',
     what: 'readers of committed records are given those of open transactions',
     edits: [

@@ -24,14 +24,20 @@ async function assertHolds(plan: Plan): Promise<void> {
   assert.equal(broken, undefined, `${tellPlan(plan)}\n${story.join('\n')}`);
 }
 
-test('a few seeds of one node keep every promise', async () => {
-  for (let seed = 1; seed <= 3; seed++) await assertHolds(planOf(seed, { shape: 'single' }));
+test('a few seeds keep every promise: one node, and clusters', async () => {
+  await assertHolds(planOf(1, { shape: 'single' }));
+  for (const shape of ['combined', 'isolated']) await assertHolds(planOf(1, { shape }));
 });
 
-test('the same seed makes the same things happen, also in another process', () => {
-  const traces = [1, 2].map(() => /trace (\w+), (\d+) events/.exec(simulate('--seed', '7', '--shape', 'single').output)?.[0]);
-  assert.ok(traces[0], 'a trace is told');
-  assert.equal(traces[0], traces[1]);
+test('the same seed makes the same things happen, also in another process', async () => {
+  const { hash, events } = await run(planOf(7, { shape: 'single' }));
+  const { output } = simulate('--seed', '7', '--shape', 'single');
+  assert.ok(output.includes(`trace ${hash}, ${events} events`), output);
+});
+
+test('the same seed makes the same things happen to a cluster', async () => {
+  const [first, second] = [await run(planOf(7, { shape: 'combined' })), await run(planOf(7, { shape: 'combined' }))];
+  assert.deepEqual([second.hash, second.events], [first.hash, first.events]);
 });
 
 test('a plan is the same for the same seed', () => {

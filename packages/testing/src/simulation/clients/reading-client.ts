@@ -36,7 +36,7 @@ export class ReadingClient extends SimulatedClient {
   }
 
   #open(): Texts {
-    this.#isolation = this.random.chance(0.7) ? 'read_committed' : 'read_uncommitted';
+    this.#isolation = this.random.chance(0.5) ? 'read_committed' : 'read_uncommitted';
     const consumer = new Consumer<string, string>({
       ...this.common,
       clientId: this.process,
