@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { World } from '@ottla/runtime';
+import { SeededRandom, type World } from '@ottla/runtime';
 import { defaultMetadataLogConfig } from './metadata-log-config.ts';
 import { hostOf, level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
 
@@ -94,6 +94,12 @@ class Storm {
   }
 }
 
+/** Mostly short, and sometimes so long that a leader is another one before it is done. */
+function slowSyncs(seed: number): () => number {
+  const random = new SeededRandom(`syncs ${seed}`);
+  return () => (random.below(20) === 0 ? random.below(3_000) : random.below(8));
+}
+
 describe('what a quorum has acknowledged outlives', () => {
   for (let seed = 1; seed <= seeds; seed++) {
     test(`crashes, cuts and lost syncs, seed ${seed}`, async () => {
@@ -101,13 +107,13 @@ describe('what a quorum has acknowledged outlives', () => {
         seed,
         observers: 2,
         options: { config: smallLogs, fetchSnapshotMaxBytes: 700 },
-        machine: () => ({ tornWrites: true }),
+        machine: () => ({ tornWrites: true, syncMs: slowSyncs(seed) }),
       });
       const storm = new Storm(quorum);
       await quorum.untilLed();
       await storm.blow(120);
       await storm.calm();
-      assert.ok(storm.acknowledged.size > 10, `only ${storm.acknowledged.size} appends were acknowledged`);
+      assert.ok(storm.acknowledged.size > 0, 'nothing was acknowledged');
     });
   }
 });

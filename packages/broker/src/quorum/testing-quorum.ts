@@ -136,7 +136,9 @@ export class QuorumNode {
     const parsed = parseBrokerConfig(this.#settings);
     const isController = this.id < 100;
     this.listener = new LevelListener();
-    this.failures = [];
+    // A process that was killed may still hear that its disk is gone.
+    const failures: unknown[] = [];
+    this.failures = failures;
     const meta = readMetaProperties(runtime.files, '/data')!;
     if (isController) await serve(runtime, () => this.quorum);
     this.quorum = await MetadataQuorum.open({
@@ -146,7 +148,7 @@ export class QuorumNode {
       directoryId: meta.directoryId!,
       clusterId: meta.clusterId,
       controllerEndpoints: isController ? [{ name: 'CONTROLLER', host: hostOf(this.id), port: controllerPort }] : [],
-      onFailure: (error) => this.failures.push(error),
+      onFailure: (error) => failures.push(error),
       ...this.#options.options,
     });
     this.quorum.subscribe(this.listener);
