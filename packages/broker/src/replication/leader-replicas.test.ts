@@ -119,6 +119,25 @@ test('while a change is on its way, who may be in the isr counts for what is com
   assert.deepEqual(leader.isr.maximal, [1, 2, 3]);
 });
 
+test('a change on its way stays so when the metadata log tells what an answer has told before', () => {
+  const { leader, begins } = leading([1]);
+  fetched(leader, 2, 10, 10);
+  fetched(leader, 3, 8, 10);
+  const first = leader.expansionBy(2, 8)!;
+  leader.isr.propose(first);
+  leader.onAltered(first, { leaderEpoch: 5, partitionEpoch: 8, isr: [1, 2] });
+  const second = leader.expansionBy(3, 8)!;
+  leader.isr.propose(second);
+  leader.update({ ...begins, isr: [1, 2], partitionEpoch: 8 });
+  assert.deepEqual(leader.isr.maximal, [1, 2, 3]);
+  assert.equal(
+    leader.committedOffset(10, 1, () => 1e9),
+    8,
+  );
+  leader.update({ ...begins, isr: [1, 2, 3], partitionEpoch: 9 });
+  assert.deepEqual([leader.isr.isInFlight, leader.isr.committed], [false, [1, 2, 3]]);
+});
+
 test('what the controller refuses is taken back, left to the metadata log, or tried again', () => {
   for (const [error, outcome, inFlight] of [
     ['INELIGIBLE_REPLICA', 'given up', false],

@@ -79,7 +79,8 @@ export class LeaderReplicas {
       this.#leaderEpoch = leaderEpoch;
       this.#epochStartOffset = logEndOffset;
     }
-    this.#isr.commit(isr, partitionEpoch);
+    // What an answer has told already must not end the change that was proposed since: it may yet come true.
+    if (isNewEpoch || partitionEpoch > this.#isr.partitionEpoch) this.#isr.commit(isr, partitionEpoch);
   }
 
   /** A fetch of an incarnation of the broker that is over. */
