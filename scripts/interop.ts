@@ -16,6 +16,10 @@ const filesAtOnce = 3;
 
 /** Those of minutes, the longest first: started last, one of them would be at work alone in the end. */
 const longest = [
+  'mixed',
+  'cluster-damage',
+  'cluster-tools',
+  'cluster-faults',
   'java-tools',
   'transactions',
   'exactly-once',

@@ -8,12 +8,15 @@ import { againstEachTarget } from './targets/against.ts';
 const speakers: readonly LibraryName[] = ['java', 'kcat', 'confluent-python', 'kafkajs', 'platformatic', 'kafka-python'];
 const codecs: readonly Codec[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd'];
 const perWriter = 50;
+/** Against Kafka, which is the judge, these show that what is expected is right: reading everything everywhere takes two minutes. */
+const shownOnKafka: readonly Codec[] = ['none', 'zstd'];
 
 againstEachTarget('codecs', (bench) => {
   for (const codec of codecs) {
     const able = speakers.filter((library) => libraries[library].codecs.includes(codec));
 
     test(`${codec}: written by each of ${able.join(', ')}, read by each`, async (t) => {
+      if (bench.node.target === 'kafka' && !shownOnKafka.includes(codec)) return t.skip('shown with other codecs');
       for (const [index, writer] of able.entries()) {
         const topic = await freshTopic(bench.client('java'), `codec-${codec}-${index}`);
         await bench.client(writer).call('produce', { topic, records: numbered(perWriter), codec });

@@ -52,7 +52,9 @@ function declare(bench: Bench): void {
 
   for (const seed of seeds) {
     const protocol = seed === 1 ? 'classic' : 'consumer';
-    test(`a loop under the ${protocol} protocol that is killed 10 times, halted once, on a node that is killed`, async () => {
+    test(`a loop under the ${protocol} protocol that is killed again and again, halted once, on a node that is killed`, async () => {
+      // Against Kafka, which is the judge, a few show that what is expected is right.
+      const kills = bench.node.target === 'kafka' ? 3 : 10;
       const from = await freshTopic(bench.client('java'), `in-${protocol}`, partitions);
       const to = await freshTopic(bench.client('java'), `out-${protocol}`, partitions);
       const random = seeded(seed);
@@ -68,7 +70,7 @@ function declare(bench: Bench): void {
         await bench.client('java').call('produce', { topic: from, records });
       };
 
-      const ends = [...Array(10).fill('killed'), 'halted', 'node killed'].toSorted(() => random() - 0.5);
+      const ends = [...Array(kills).fill('killed'), 'halted', 'node killed'].toSorted(() => random() - 0.5);
       const halted: WorkerClient[] = [];
       let aborted = 0;
       let life = born();
