@@ -108,9 +108,8 @@ function checkDirectories(brokers: Iterable<BrokerRegistration>, { brokerId, log
 
 /** A node must support every finalized level. kraft.version is finalized by the quorum, not here. */
 function checkFeatures({ image }: ControllerState, features: readonly SupportedFeature[], who: string): void {
-  if (!features.some(({ name }) => name === metadataVersionFeature)) {
-    throw new KafkaError('UNSUPPORTED_VERSION', "Request features do not contain 'metadata.version'");
-  }
+  if (who === 'broker' && !features.some(({ name }) => name === metadataVersionFeature))
+    throw new KafkaError('INVALID_REGISTRATION', "Request features do not contain 'metadata.version'");
   for (const [name, level] of image.features) {
     if (name === kraftVersionFeature) continue;
     const range = features.find((feature) => feature.name === name) ?? { minSupportedVersion: 0, maxSupportedVersion: 0 };

@@ -231,7 +231,7 @@ test('who registers must belong here and support what is finalized', () => {
   assert.throws(register({ logDirs: [] }), codeIs('INVALID_REGISTRATION'));
   assert.throws(register({ logDirs: [migratingDirectory] }), codeIs('INVALID_REGISTRATION'));
   assert.throws(register({ logDirs: [directory(1)] }), codeIs('INVALID_REGISTRATION'));
-  assert.throws(register({ features: [] }), codeIs('UNSUPPORTED_VERSION'));
+  assert.throws(register({ features: [] }), codeIs('INVALID_REGISTRATION'));
   assert.throws(
     register({ features: [{ name: 'metadata.version', minSupportedVersion: 7, maxSupportedVersion: 29 }] }),
     codeIs('UNSUPPORTED_VERSION'),
