@@ -5,13 +5,13 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { serverCommand } from '../../test/interop/kafka/kafka.ts';
 import { end, freePort, start } from '../../test/interop/processes.ts';
 import { type TargetName, TargetNode } from '../../test/interop/targets/node.ts';
 import type { Profiler } from './cpu-profile.ts';
 import type { Loads } from './load/main.ts';
 import { type LoadOf, type LoadResult, runLoad } from './load/run-load.ts';
 import { publishedCommand } from './published-command.ts';
+import { shippedKafka } from './shipped-kafka.ts';
 
 export type BenchNodeOptions = {
   readonly properties?: Readonly<Record<string, string>>;
@@ -129,17 +129,6 @@ export class BenchNode {
   get #logFile(): string {
     return join(this.#node.directory, 'bench.log');
   }
-}
-
-/** As kafka-server-start.sh runs it: a heap of a gigabyte, G1, all compilers. */
-function shippedKafka(node: TargetNode): string[] {
-  const ours = new Set(['-Xms48m', '-Xmx384m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1']);
-  return [
-    'java',
-    ...['-Xms1g', '-Xmx1g', '-server', '-XX:+UseG1GC', '-XX:MaxGCPauseMillis=20'],
-    ...['-XX:InitiatingHeapOccupancyPercent=35', '-XX:+ExplicitGCInvokesConcurrent'],
-    ...serverCommand(node.propertiesFile, node.directory).filter((arg) => !ours.has(arg) && !arg.includes('SharedArchive')),
-  ];
 }
 
 /** Metadata v1 without topics: size, api key 3, version 1, correlation id, client id, no topics. */

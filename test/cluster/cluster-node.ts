@@ -20,6 +20,8 @@ export type NodePlan = {
   readonly target: TargetName;
   readonly roles: Roles;
   readonly properties?: Properties;
+  /** What runs it, where that is not the quickest to start. */
+  readonly command?: (node: ClusterNode) => readonly string[];
 };
 
 export class ClusterNode {
@@ -31,6 +33,7 @@ export class ClusterNode {
   readonly directoryId: string;
   readonly #ports: Ports;
   readonly #network: ClusterNetwork;
+  readonly #commandOf: NodePlan['command'];
   #target: TargetName;
   #properties: Properties;
   #child: ChildProcess | undefined;
@@ -44,6 +47,7 @@ export class ClusterNode {
     this.id = plan.id;
     this.roles = plan.roles;
     this.#target = plan.target;
+    this.#commandOf = plan.command;
     this.#network = place.network;
     this.host = place.host;
     this.#ports = place.ports;
@@ -186,6 +190,7 @@ export class ClusterNode {
   }
 
   #command(): readonly string[] {
+    if (this.#commandOf) return this.#commandOf(this);
     if (this.#target === 'kafka') return ['java', ...serverCommand(this.propertiesFile, this.directory)];
     return [process.execPath, ottla, 'start', '--config', this.propertiesFile];
   }
