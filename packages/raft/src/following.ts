@@ -128,11 +128,11 @@ export class Following {
       state.snapshot = { id: { endOffset: snapshotId.endOffset, epoch: snapshotId.epoch }, position: 0 };
       return true;
     }
-    const { batches, damage } = appendFetched(core.log, records ?? nothing, core.epoch);
+    const { batches, damage, isLate } = appendFetched(core.log, records ?? nothing, core.epoch);
     core.effects.fetched = batches;
     state.leaderHighWatermark = Math.max(state.leaderHighWatermark, highWatermark);
     core.effects.damage = damage;
-    return damage === null;
+    return damage === null && !isLate;
   }
 
   #truncate(diverging: { readonly epoch: number; readonly endOffset: number }): boolean {
