@@ -31,7 +31,7 @@ export function answerBeginQuorumEpoch(
   if (refusal) return answer(refusal);
   hearOfLeader(core, leaderId, leaderEpoch, request.leaderEndpoints);
   const follower = core.in('follower');
-  if (follower) core.heardLeader(follower);
+  if (follower?.leaderId === leaderId) core.heardLeader(follower);
   return answer(isForAnother(core, { id: request.voterId, directoryId: voterDirectoryId }) ? 'INVALID_VOTER_KEY' : 'NONE');
 }
 

@@ -22,6 +22,9 @@ export type GatheredEffects = Mutable<Omit<RaftEffects, 'batches' | 'requests' |
 
 type State<Name extends StateName> = Extract<RaftState, { readonly name: Name }>;
 
+/** No quorum holds a billion elections: whoever names a later epoch is wrong, and to believe it would leave none for those to come. */
+export const lastPlausibleEpoch = 0x3fff_ffff;
+
 /**
  * What all of a node's doings share: its log, its election state, the state it is in with the ways between them, and the effects of the step
  * under way.
@@ -267,6 +270,7 @@ export class RaftCore {
 
   /** What another node says about the leader. A newer epoch, or a leader that was not known, is believed. */
   hear(leaderEpoch: number, leaderId: number | null, leaderEndpoints: readonly VoterEndpoint[]): void {
+    if (leaderEpoch > lastPlausibleEpoch) return;
     if (leaderEpoch < this.epoch || leaderId === this.self.id) {
       if (leaderEpoch > this.epoch) this.becomeUnattached(leaderEpoch);
       return;
@@ -279,7 +283,8 @@ export class RaftCore {
     if (leaderId === null || leaderEndpoints.length === 0) return;
     const follower = this.in('follower');
     if (follower) {
-      assertHolds(follower.leaderId === leaderId, `${leaderId} and ${follower.leaderId} lead epoch ${leaderEpoch}`);
+      // Whoever says so is wrong: an epoch has one leader, and this node knows it.
+      if (follower.leaderId !== leaderId) return;
       if (leaderEndpoints.length > follower.leaderEndpoints.length) follower.leaderEndpoints = leaderEndpoints;
     } else if (this.#state.name === 'unattached' || this.#state.name === 'candidate' || this.#election.leaderId === null) {
       this.becomeFollower(leaderEpoch, leaderId, leaderEndpoints);

@@ -141,6 +141,55 @@ test('the description holds the own log end as far as it is on disk', () => {
   });
 });
 
+const follower = (): RaftNode => {
+  const voters = new VoterSet([voter(1), voter(2), voter(3)]);
+  const follows = node({ voters, electionState: { leaderEpoch: 5, leaderId: 2, votedFor: null } });
+  follows.step({ type: 'wake' }, 1000);
+  assert.deepEqual(follows.leaderAndEpoch, { leaderId: 2, leaderEpoch: 5 });
+  return follows;
+};
+
+test('a follower that is told of another leader of its epoch goes on following', () => {
+  const follows = follower();
+  for (const leaderId of [3, 99]) {
+    const partition = { partitionIndex: 0, voterDirectoryId: directoryId, leaderId, leaderEpoch: 5 };
+    const request = {
+      clusterId: null,
+      voterId: 1,
+      topics: [{ topicName: '__cluster_metadata', partitions: [partition] }],
+      leaderEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 1 }],
+    };
+    const { replies } = follows.step(
+      { type: 'request', requestId: leaderId, api: 'beginQuorumEpoch', version: 1, request, listenerName: 'CONTROLLER' },
+      1100,
+    );
+    assert.equal(replies.length, 1);
+    assert.deepEqual(follows.leaderAndEpoch, { leaderId: 2, leaderEpoch: 5 });
+  }
+});
+
+test('a vote in an epoch that cannot be is refused, and leaves epochs for others', () => {
+  const follows = follower();
+  const partition = {
+    partitionIndex: 0,
+    replicaEpoch: 0x7fff_ffff,
+    replicaId: 3,
+    replicaDirectoryId: directoryId,
+    voterDirectoryId: directoryId,
+    lastOffsetEpoch: 5,
+    lastOffset: 1e12,
+    preVote: false,
+  };
+  const request = { clusterId: null, voterId: 1, topics: [{ topicName: '__cluster_metadata', partitions: [partition] }] };
+  const { replies, electionState } = follows.step(
+    { type: 'request', requestId: 1, api: 'vote', version: 2, request, listenerName: 'CONTROLLER' },
+    1100,
+  );
+  assert.equal(electionState, null);
+  assert.match(JSON.stringify(replies), /"errorCode":42/);
+  assert.equal(follows.leaderAndEpoch.leaderEpoch, 5);
+});
+
 test('batches are gapless and the high watermark never retreats, whatever the order of appends and flushes', () => {
   const events = fc.array(fc.oneof(fc.record({ append: fc.integer({ min: 1, max: 5 }) }), fc.record({ flush: fc.nat(8) })), {
     maxLength: 60,

@@ -1,5 +1,5 @@
 import { type ErrorName, ZERO_UUID } from '@ottla/protocol';
-import type { RaftCore } from './raft-core.ts';
+import { lastPlausibleEpoch, type RaftCore } from './raft-core.ts';
 import type { VoterKey } from './voter-set.ts';
 
 /** What the answers to other nodes have in common: who leads, and why a request is refused. */
@@ -21,10 +21,10 @@ export function isOfAnotherCluster({ options: { clusterId } }: RaftCore, asked: 
   return Boolean(clusterId) && asked !== null && asked !== clusterId;
 }
 
-/** Requests between voters: of an epoch that is not over, and of a node with an id. */
+/** Requests between voters: of an epoch that is not over and can be, and of a node with an id. */
 export function refusalOfVoterRequest(core: RaftCore, nodeId: number, leaderEpoch: number): ErrorName | undefined {
   if (leaderEpoch < core.epoch) return 'FENCED_LEADER_EPOCH';
-  return nodeId < 0 ? 'INVALID_REQUEST' : undefined;
+  return nodeId < 0 || leaderEpoch > lastPlausibleEpoch ? 'INVALID_REQUEST' : undefined;
 }
 
 /** Requests that only the leader answers, in the epoch that the asker knows; undefined: as for any epoch. */

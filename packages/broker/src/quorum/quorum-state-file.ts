@@ -13,6 +13,8 @@ import { CorruptFileError } from '@ottla/storage';
 
 export const quorumStateName = 'quorum-state';
 
+const maxEpoch = 0x7fff_ffff;
+
 /** Null when there is no file: the node never took part in an election. Throws CorruptFileError. */
 export function readQuorumState(files: Files, directory: string): ElectionState | null {
   const path = `${directory}/${quorumStateName}`;
@@ -24,6 +26,7 @@ export function readQuorumState(files: Files, directory: string): ElectionState 
   const leaderId = integer(path, data, 'leaderId');
   const votedId = integer(path, data, 'votedId');
   if (leaderEpoch < 0) throw new CorruptFileError(path, `leaderEpoch ${leaderEpoch} is negative`);
+  if (leaderEpoch > maxEpoch) throw new CorruptFileError(path, `leaderEpoch ${leaderEpoch} is larger than epochs can be`);
   return {
     leaderEpoch,
     leaderId: leaderId < 0 ? null : leaderId,

@@ -18,7 +18,8 @@ export function requireWholeMetadataLog(files: Files, directory: string): void {
     const bytes = files.readFile(path);
     const wholeBytes = lengthOfValidBatches(bytes);
     if (wholeBytes === bytes.length) continue;
-    const remedy = 'bring back a whole __cluster_metadata-0, or remove .kafka_cleanshutdown to start with what comes before';
+    const remedy =
+      'bring back a whole __cluster_metadata-0. A quorum that has it whole without this node gives it to a node that is formatted anew; only of a lone controller, remove .kafka_cleanshutdown to start with what comes before';
     throw new CorruptFileError(
       path,
       `damaged at byte ${wholeBytes} of ${bytes.length} although the last stop was clean: ${remedy}`,

@@ -42,6 +42,8 @@ export class MarkerWriter implements MarkerDestination {
     // Their coordinators write alone, and never in a transaction: a marker would come between their records, and have them load again.
     if (isInternalTopic(topic)) throw new KafkaError('INVALID_TOPIC_EXCEPTION', `nothing in ${topic} is written in transactions`);
     const { producerId, producerEpoch, isCommit, coordinatorEpoch, transactionVersion } = marker;
+    if (producerId < 0)
+      throw new KafkaError('INVALID_REQUEST', `no producer has the id ${producerId}: its transaction cannot be ended`);
     const batch = buildControlBatch({
       records: [{ type: isCommit ? 'commit' : 'abort', coordinatorEpoch }],
       timestamp: clock.nowMs(),
