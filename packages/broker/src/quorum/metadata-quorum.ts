@@ -17,7 +17,7 @@ import type { FetchedSnapshot } from './fetched-snapshot.ts';
 import type { MetadataListener } from './metadata-listener.ts';
 import { defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
-import { type AppendedRecords, type AppendWaiter, PendingAppends } from './pending-appends.ts';
+import { type AppendedRecords, type AppendWaiter, PendingAppends, type PendingBatch } from './pending-appends.ts';
 import { controllerListenerNameOf, createRaftNode, metadataTopic, openMetadataLog, type QuorumMember } from './quorum-opening.ts';
 import { QuorumReplies, type Releases } from './quorum-replies.ts';
 import { QuorumRequests } from './quorum-requests.ts';
@@ -386,7 +386,7 @@ export class MetadataQuorum {
     for (const batch of batches) this.#appends.add(batch, clock.nowMs(), waiter);
     if (fetched) {
       this.#appends.write((batch) => this.#writeOwn(batch));
-      for (const bytes of batchesWithin(fetched.bytes, this.#config.segmentBytes)) this.#writeBatches(bytes, 'replication');
+      for (const bytes of batchesWithin(fetched.bytes, this.#config.segmentBytes)) this.#writeFetched(bytes);
     }
     if (batches.length > 0 || fetched) this.#writeSoon();
     if (snapshotChunk) this.#takeChunk(snapshotChunk);
@@ -459,14 +459,15 @@ export class MetadataQuorum {
     return true;
   }
 
-  #writeOwn({ bytes, baseOffset }: { bytes: Uint8Array; baseOffset: number }): void {
-    const firstOffset = this.#writeBatches(bytes, 'raft');
+  /** Under the epoch in which it was decided: this node may have lost the lead since, and another may not have cut it off yet. */
+  #writeOwn({ bytes, baseOffset, leaderEpoch }: PendingBatch): void {
+    const { firstOffset } = this.#log.append(bytes, { leaderEpoch, origin: 'raft' });
     if (firstOffset !== baseOffset) throw new Error(`broken invariant: a batch for offset ${baseOffset} went to ${firstOffset}`);
   }
 
   /** Offsets and epochs are in the batches. */
-  #writeBatches(bytes: Uint8Array, origin: 'raft' | 'replication'): number {
-    return this.#log.append(bytes, { leaderEpoch: this.#leader.leaderEpoch, origin }).firstOffset;
+  #writeFetched(bytes: Uint8Array): void {
+    this.#log.append(bytes, { leaderEpoch: this.#leader.leaderEpoch, origin: 'replication' });
   }
 
   /** The batch that opens this node's epoch is not to be had without, and other voters may not be told two things for one offset. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { KafkaError } from '@ottla/protocol';
+import { KafkaError, ZERO_UUID } from '@ottla/protocol';
 import { defaultMetadataLogConfig } from './metadata-log-config.ts';
 import { level, TestQuorum } from './testing-quorum.ts';
 
@@ -46,6 +46,30 @@ describe('three controllers and two brokers', () => {
         listener.values.filter((value) => value !== 2),
         [1, 3, 4],
       );
+  });
+
+  test('what a leader had not written yet when it lost the lead is written all the same', async () => {
+    const quorum = await TestQuorum.start({ seed: 9 });
+    const leader = await quorum.untilLed();
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    const { voters } = leader.quorum.describe();
+    const candidate = voters.find(({ replicaId }) => replicaId !== leader.id)!;
+    const lost = assert.rejects(leader.quorum.append([level(2)]), isNotController);
+    const vote = {
+      ...{ partitionIndex: 0, replicaEpoch: leader.quorum.leaderAndEpoch.leaderEpoch + 1, replicaId: candidate.replicaId },
+      ...{ replicaDirectoryId: candidate.replicaDirectoryId, voterDirectoryId: ZERO_UUID },
+      ...{ lastOffsetEpoch: 0, lastOffset: 0, preVote: false },
+    };
+    const topics = [{ topicName: '__cluster_metadata', partitions: [vote] }];
+    const request = { clusterId: null, voterId: leader.id, topics };
+    await leader.quorum.handle('vote', request, { version: 2, listenerName: 'CONTROLLER' });
+    assert.equal(leader.quorum.isLeader, false);
+    await lost;
+    await quorum.untilLed();
+    await quorum.append(level(3));
+    await quorum.untilCaughtUp();
+    assert.deepEqual(leader.failures, []);
   });
 
   test('a leader that is cut off commits nothing, and gives up what it had appended', async () => {
