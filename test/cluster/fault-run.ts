@@ -53,6 +53,8 @@ export async function runUnderFaults(cluster: ProcessCluster, options: FaultRunO
   });
   await sleep(seconds * 1000);
   await faults.stop();
+  for (const node of cluster.nodes)
+    if (!node.isRunning) throw new Error(`${node} has ended by itself with ${node.ending}:\n${node.log.slice(-3000)}`);
   await cluster.mend();
   report('all faults are over');
   const history = workload ? await workload.finish() : [];

@@ -17,10 +17,10 @@ describe('a cluster under load and faults', {
     try {
       const { findings, figures } = await runUnderFaults(cluster, {
         seed: 1,
-        seconds: 40,
+        seconds: 25,
         faults: why === undefined ? ['kill-leader', 'kill-controller', 'one-way', 'partition'] : processFaults,
         programs: ['ottla', 'java', 'librdkafka'],
-        recordsPerSecond: 3000,
+        recordsPerSecond: 2000,
         histories: true,
         report: (line) => t.diagnostic(line),
       });
