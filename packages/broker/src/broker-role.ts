@@ -75,11 +75,12 @@ export class BrokerRole {
       logManager.producerIdExpirationMs = settings.get('producer.id.expiration.ms');
     });
     const partitions = new Partitions(metadata);
+    const interBrokerListener = resolveListeners(config, parsed.properties).interBrokerListenerName;
     this.#brokers = new BrokerPeers({
       runtime,
       nodeId,
       metadata,
-      listenerName: resolveListeners(config, parsed.properties).interBrokerListenerName,
+      listenerName: interBrokerListener,
       clientId: `broker-${nodeId}`,
       requestTimeoutMs: settings.get('request.timeout.ms'),
     });
@@ -168,7 +169,7 @@ export class BrokerRole {
     const replication = new Replication({
       brokerId: nodeId,
       brokerEpoch: () => this.brokerEpoch,
-      interBrokerListener: resolveListeners(config, parsed.properties).interBrokerListenerName,
+      interBrokerListener,
       settings,
       metadata,
       channel,

@@ -1,6 +1,6 @@
 import { errorOfCode, KafkaError, ListOffsets } from '@ottla/protocol';
 import type { BrokerPeers } from '../peers/broker-peers.ts';
-import { RequestBatcher } from '../peers/request-batcher.ts';
+import { RequestBatchers } from '../peers/request-batchers.ts';
 
 export type LatestOffsetsOptions = {
   /** Of a partition that this broker leads. Throws NOT_LEADER_OR_FOLLOWER, UNKNOWN_TOPIC_OR_PARTITION. */
@@ -19,10 +19,16 @@ const PARTITIONS_IN_A_REQUEST = 10_000;
 /** Where partitions end for their readers, whoever leads them. */
 export class LatestOffsets {
   readonly #options: LatestOffsetsOptions;
-  readonly #batchers = new Map<number, RequestBatcher<Asked, Found>>();
+  readonly #batchers: RequestBatchers<Asked, Found>;
 
   constructor(options: LatestOffsetsOptions) {
     this.#options = options;
+    this.#batchers = new RequestBatchers({
+      send: (leader, asked) => this.#send(leader, asked),
+      maxInFlight: 1,
+      maxItems: PARTITIONS_IN_A_REQUEST,
+      keyOf,
+    });
   }
 
   /** Rejects with KafkaError when nobody leads the partition, or its leader cannot be asked. */
@@ -30,17 +36,7 @@ export class LatestOffsets {
     const { local, leaderOf, brokers } = this.#options;
     const leader = leaderOf(topic, partition) ?? -1;
     if (leader < 0 || leader === brokers.nodeId) return local(topic, partition);
-    let batcher = this.#batchers.get(leader);
-    if (batcher === undefined) {
-      batcher = new RequestBatcher({
-        send: (asked) => this.#send(leader, asked),
-        maxInFlight: 1,
-        maxItems: PARTITIONS_IN_A_REQUEST,
-        keyOf,
-      });
-      this.#batchers.set(leader, batcher);
-    }
-    const { offset, errorCode } = await batcher.ask({ topic, partition });
+    const { offset, errorCode } = await this.#batchers.ask(leader, { topic, partition });
     const refusal = errorOfCode(errorCode, `broker ${leader} does not say where ${topic}-${partition} ends`);
     if (refusal) throw refusal;
     return offset;

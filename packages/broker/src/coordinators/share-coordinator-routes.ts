@@ -19,7 +19,7 @@ import {
   type Writable,
   WriteShareGroupState,
 } from '@ottla/protocol';
-import type { BrokerPeers } from '../peers/broker-peers.ts';
+import { type BrokerPeers, outOfReach } from '../peers/broker-peers.ts';
 import type { ShareCoordinatorService } from './share-coordinator-service.ts';
 import type { ShareStateResponse } from './share-partition-requests.ts';
 
@@ -95,6 +95,3 @@ export class ShareCoordinatorRoutes implements ShareCoordinators {
     throw new KafkaError('COORDINATOR_NOT_AVAILABLE', `nobody keeps the state of the share partition ${text} at the moment`);
   }
 }
-
-/** Another may be the coordinator in a moment, or the same one is there again. */
-const outOfReach: ReadonlySet<string> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE']);

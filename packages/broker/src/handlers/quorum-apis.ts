@@ -1,16 +1,6 @@
-import {
-  AddRaftVoter,
-  type Api,
-  BeginQuorumEpoch,
-  DescribeQuorum,
-  EndQuorumEpoch,
-  Fetch,
-  FetchSnapshot,
-  RemoveRaftVoter,
-  UpdateRaftVoter,
-  Vote,
-} from '@ottla/protocol';
+import { AddRaftVoter, type Api, DescribeQuorum, RemoveRaftVoter } from '@ottla/protocol';
 import type { RaftMessages, ServedApi } from '@ottla/raft';
+import { raftApis } from '../quorum/raft-apis.ts';
 import { describeQuorum } from './describe-quorum.ts';
 import { type ControllerHandler, type Handler, handler, type NodeContext } from './handler.ts';
 
@@ -23,14 +13,14 @@ import { type ControllerHandler, type Handler, handler, type NodeContext } from 
  * AddRaftVoter: v1 may be answered before it is committed; UpdateRaftVoter; RemoveRaftVoter (KIP-853)
  */
 export const quorumHandlers: readonly ControllerHandler[] = [
-  answeredByQuorum(Vote, 'vote'),
-  answeredByQuorum(BeginQuorumEpoch, 'beginQuorumEpoch'),
-  answeredByQuorum(EndQuorumEpoch, 'endQuorumEpoch'),
-  answeredByQuorum(Fetch, 'fetch'),
-  answeredByQuorum(FetchSnapshot, 'fetchSnapshot'),
-  answeredByQuorum(AddRaftVoter, 'addRaftVoter'),
-  answeredByQuorum(RemoveRaftVoter, 'removeRaftVoter'),
-  answeredByQuorum(UpdateRaftVoter, 'updateRaftVoter'),
+  answeredByQuorum('vote'),
+  answeredByQuorum('beginQuorumEpoch'),
+  answeredByQuorum('endQuorumEpoch'),
+  answeredByQuorum('fetch'),
+  answeredByQuorum('fetchSnapshot'),
+  answeredByQuorum('addRaftVoter'),
+  answeredByQuorum('removeRaftVoter'),
+  answeredByQuorum('updateRaftVoter'),
   describeQuorum as unknown as ControllerHandler,
 ];
 
@@ -41,10 +31,8 @@ export const forwardedQuorumHandlers: readonly Handler[] = [
   forwarded(RemoveRaftVoter),
 ];
 
-function answeredByQuorum<Name extends ServedApi>(
-  api: Api<RaftMessages[Name]['request'], RaftMessages[Name]['response']>,
-  name: Name,
-): ControllerHandler {
+function answeredByQuorum<Name extends ServedApi>(name: Name): ControllerHandler {
+  const api: Api<RaftMessages[Name]['request'], RaftMessages[Name]['response']> = raftApis[name];
   return handler(api, (request, { node, apiVersion, connection, releases }: NodeContext) =>
     node.quorum.handle(name, request, { version: apiVersion, listenerName: connection.listenerName, releases }),
   ) as unknown as ControllerHandler;

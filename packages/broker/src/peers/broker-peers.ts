@@ -54,3 +54,6 @@ export class BrokerPeers {
     this.#peers.keepOnly((id) => this.#epochs.has(id));
   }
 }
+
+/** What keeps another broker from answering: it, or who takes its place, may be there in a moment. */
+export const outOfReach: ReadonlySet<string> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE']);

@@ -101,7 +101,7 @@ export class MetadataQuorum {
     this.#config = options.config ?? defaultMetadataLogConfig;
     this.#directory = `${options.directory}/${metadataTopic}-0`;
     const { runtime } = options;
-    const { directory } = { directory: this.#directory };
+    const directory = this.#directory;
     runtime.files.makeDirectory(directory);
     runtime.files.syncDirectory(options.directory);
     this.#snapshots = new MetadataSnapshots({

@@ -10,8 +10,8 @@ import {
   type Writable,
 } from '@ottla/protocol';
 import { sleep, type Timers } from '@ottla/runtime';
-import type { BrokerPeers } from '../peers/broker-peers.ts';
-import { RequestBatcher } from '../peers/request-batcher.ts';
+import { type BrokerPeers, outOfReach } from '../peers/broker-peers.ts';
+import { RequestBatchers } from '../peers/request-batchers.ts';
 import type { TransactionCoordinators } from './transaction-verifier.ts';
 
 export type CoordinatorRoutesOptions = {
@@ -38,10 +38,16 @@ const TRANSACTIONS_IN_A_REQUEST = 1_000;
  */
 export class CoordinatorRoutes implements TransactionCoordinators {
   readonly #options: CoordinatorRoutesOptions;
-  readonly #batchers = new Map<number, RequestBatcher<Asked, Results>>();
+  readonly #batchers: RequestBatchers<Asked, Results>;
 
   constructor(options: CoordinatorRoutesOptions) {
     this.#options = options;
+    this.#batchers = new RequestBatchers({
+      send: (coordinator, transactions) => this.#send(coordinator, transactions),
+      maxInFlight: 1,
+      maxItems: TRANSACTIONS_IN_A_REQUEST,
+      keyOf: ({ transactionalId }) => transactionalId,
+    });
   }
 
   async addPartitions(request: Parameters<TransactionCoordinators['addPartitions']>[0]): Promise<void> {
@@ -90,18 +96,8 @@ export class CoordinatorRoutes implements TransactionCoordinators {
   }
 
   async #ask(coordinator: number, asked: Asked): Promise<Results> {
-    let batcher = this.#batchers.get(coordinator);
-    if (batcher === undefined) {
-      batcher = new RequestBatcher<Asked, Results>({
-        send: (transactions) => this.#send(coordinator, transactions),
-        maxInFlight: 1,
-        maxItems: TRANSACTIONS_IN_A_REQUEST,
-        keyOf: ({ transactionalId }) => transactionalId,
-      });
-      this.#batchers.set(coordinator, batcher);
-    }
     try {
-      return await batcher.ask(asked);
+      return await this.#batchers.ask(coordinator, asked);
     } catch (error) {
       if (error instanceof KafkaError && outOfReach.has(error.name))
         throw new KafkaError('NETWORK_EXCEPTION', error.message, { cause: error });
@@ -121,8 +117,6 @@ export class CoordinatorRoutes implements TransactionCoordinators {
     return transactions.map(({ transactionalId }) => results.get(transactionalId) ?? []);
   }
 }
-
-const outOfReach: ReadonlySet<string> = new Set(['NETWORK_EXCEPTION', 'REQUEST_TIMED_OUT', 'BROKER_NOT_AVAILABLE']);
 
 function topicsOf(partitions: TransactionPartitions): NonNullable<Asked['topics']> {
   return [...partitions].map(([name, indexes]) => ({ name, partitions: [...indexes] }));

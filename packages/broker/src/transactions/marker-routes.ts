@@ -1,6 +1,6 @@
 import { errorOfCode, KafkaError, type Writable, WriteTxnMarkers, type WriteTxnMarkersRequest } from '@ottla/protocol';
 import type { BrokerPeers } from '../peers/broker-peers.ts';
-import { RequestBatcher } from '../peers/request-batcher.ts';
+import { RequestBatchers } from '../peers/request-batchers.ts';
 import type { MarkerDestination } from './marker-writer.ts';
 import type { TransactionMarker } from './transaction-marker.ts';
 
@@ -26,10 +26,17 @@ const ANSWER_GRACE_MS = 5_000;
 /** Takes markers to the leaders of their partitions: into the logs here, or to other brokers, many in one request. */
 export class MarkerRoutes implements MarkerDestination {
   readonly #options: MarkerRoutesOptions;
-  readonly #batchers = new Map<number, RequestBatcher<Addressed, number>>();
+  readonly #batchers: RequestBatchers<Addressed, number>;
 
   constructor(options: MarkerRoutesOptions) {
     this.#options = options;
+    this.#batchers = new RequestBatchers({
+      send: (leader, items) => this.#send(leader, items),
+      maxInFlight: REQUESTS_IN_FLIGHT,
+      maxItems: MARKERS_IN_A_REQUEST,
+      // The answer tells them apart by no more than that.
+      keyOf: ({ topic, partition, marker }) => keyOf(marker.producerId, topic, partition),
+    });
   }
 
   async write(topic: string, partition: number, marker: TransactionMarker): Promise<void> {
@@ -39,24 +46,9 @@ export class MarkerRoutes implements MarkerDestination {
     if (leader === undefined)
       throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${partition} to end a transaction in`);
     if (leader < 0) throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `nobody leads ${topic}-${partition} at the moment`);
-    const errorCode = await this.#batcherOf(leader).ask({ topic, partition, marker });
+    const errorCode = await this.#batchers.ask(leader, { topic, partition, marker });
     const refusal = errorOfCode(errorCode, `broker ${leader} did not end a transaction in ${topic}-${partition}`);
     if (refusal) throw refusal;
-  }
-
-  #batcherOf(brokerId: number): RequestBatcher<Addressed, number> {
-    let batcher = this.#batchers.get(brokerId);
-    if (batcher === undefined) {
-      batcher = new RequestBatcher({
-        send: (items) => this.#send(brokerId, items),
-        maxInFlight: REQUESTS_IN_FLIGHT,
-        maxItems: MARKERS_IN_A_REQUEST,
-        // The answer tells them apart by no more than that.
-        keyOf: ({ topic, partition, marker }) => keyOf(marker.producerId, topic, partition),
-      });
-      this.#batchers.set(brokerId, batcher);
-    }
-    return batcher;
   }
 
   /** An error code for each. */
