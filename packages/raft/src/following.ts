@@ -27,17 +27,24 @@ export class Following {
     }
     const wakeMs = core.mayStand ? state.fetchDeadlineMs : Number.POSITIVE_INFINITY;
     if (!core.isReadyToFetch) return wakeMs;
-    const destination = core.destinationOf(state.leaderId, state.leaderEndpoints);
-    // An observer stands for nothing: when the leader does not answer it asks around who leads.
-    if (!destination || (!core.isVoter && (isLate || core.requests.isFailing(destination, core.nowMs)))) {
-      const askedMs = this.askBootstrapServers();
-      if (!destination) return Math.min(wakeMs, askedMs);
-    }
+    const destination = this.#leaderOf(state);
+    if (!destination) return Math.min(wakeMs, this.askBootstrapServers());
     if (core.requests.isFree(destination, core.nowMs)) {
       if (core.nowMs >= state.voterCheckAtMs) this.#checkMembership(state, destination);
       if (core.requests.isFree(destination, core.nowMs)) this.#fetch(destination, state);
     }
     return Math.min(wakeMs, core.requests.freeAtMs(destination, core.nowMs));
+  }
+
+  /**
+   * Where to ask for records. What is said about where the leader is may be wrong, or out of date: when it does not answer there, it is asked
+   * where the voters' records have it, and the bootstrap servers are asked who leads.
+   */
+  #leaderOf(state: Follower): Destination | undefined {
+    const core = this.#core;
+    if (core.isFailing(state)) core.lookElsewhere(state, core.voters.get(state.leaderId)?.endpoints ?? []);
+    if (core.isUnheard(state)) this.askBootstrapServers();
+    return core.destinationOf(state.leaderId, state.leaderEndpoints);
   }
 
   #checkMembership(state: Follower, destination: Destination): void {

@@ -51,8 +51,7 @@ export class OutgoingRequests {
     nowMs: number,
   ): RaftRequest {
     const key = keyOf(destination);
-    const lost = this.#lines.get(key)?.busyWith;
-    if (lost !== undefined && lost !== null) this.#pending.delete(lost);
+    this.forget(destination);
     const requestId = this.#nextRequestId++;
     const { requestTimeoutMs: timeoutMs } = this.#timing;
     this.#pending.set(requestId, {
@@ -78,6 +77,14 @@ export class OutgoingRequests {
     if (!pending) return;
     this.#pause(pending.destination, nowMs);
     pending.failed?.(error);
+  }
+
+  /** Whatever comes back from there is of no interest any more, and the next request need not wait. */
+  forget(destination: Destination): void {
+    const key = keyOf(destination);
+    const lost = this.#lines.get(key)?.busyWith;
+    if (lost !== undefined && lost !== null) this.#pending.delete(lost);
+    this.#lines.delete(key);
   }
 
   /** The node's state has changed: whatever comes back is of no interest any more. */

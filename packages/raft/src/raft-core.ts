@@ -264,6 +264,26 @@ export class RaftCore {
     if (!follower.hasLeaderResigned) follower.fetchDeadlineMs = this.nowMs + this.timing.fetchTimeoutMs;
   }
 
+  /** Where it is said to be, the leader does not answer. */
+  isUnheard(follower: Follower): boolean {
+    return this.nowMs >= follower.fetchDeadlineMs || this.isFailing(follower);
+  }
+
+  /** The last request to the leader failed. */
+  isFailing({ leaderId, leaderEndpoints }: Follower): boolean {
+    const destination = this.destinationOf(leaderId, leaderEndpoints);
+    return destination === undefined || this.requests.isFailing(destination, this.nowMs);
+  }
+
+  /** The leader may be there instead: it is asked at once. */
+  lookElsewhere(follower: Follower, leaderEndpoints: readonly VoterEndpoint[]): void {
+    const now = this.destinationOf(follower.leaderId, follower.leaderEndpoints);
+    const other = this.destinationOf(follower.leaderId, leaderEndpoints);
+    if (!other || (now?.host === other.host && now.port === other.port)) return;
+    follower.leaderEndpoints = leaderEndpoints;
+    this.requests.forget(other);
+  }
+
   becomeResigned(preferredCandidates: readonly VoterKey[]): void {
     this.#enter(this.#asResigned(preferredCandidates));
   }
@@ -282,10 +302,16 @@ export class RaftCore {
     }
     if (leaderId === null || leaderEndpoints.length === 0) return;
     const follower = this.in('follower');
+    const prospective = this.in('prospective');
     if (follower) {
       // Whoever says so is wrong: an epoch has one leader, and this node knows it.
       if (follower.leaderId !== leaderId) return;
       if (leaderEndpoints.length > follower.leaderEndpoints.length) follower.leaderEndpoints = leaderEndpoints;
+      else if (this.isUnheard(follower)) this.lookElsewhere(follower, leaderEndpoints);
+    } else if (prospective) {
+      // It is not where this node has looked for it, and whoever answers may know better.
+      if (this.#election.leaderId === null) this.becomeFollower(leaderEpoch, leaderId, leaderEndpoints);
+      else if (this.#election.leaderId === leaderId) prospective.leaderEndpoints = leaderEndpoints;
     } else if (this.#state.name === 'unattached' || this.#state.name === 'candidate' || this.#election.leaderId === null) {
       this.becomeFollower(leaderEpoch, leaderId, leaderEndpoints);
     }

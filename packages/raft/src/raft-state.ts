@@ -12,7 +12,7 @@ export type Prospective = {
   readonly ballot: Ballot;
   readonly electionDeadlineMs: number;
   /** Where the leader was that it has not heard of for long; empty: not known. */
-  readonly leaderEndpoints: readonly VoterEndpoint[];
+  leaderEndpoints: readonly VoterEndpoint[];
 };
 
 /** It asks for votes in a new epoch, in which its own is given to itself. */

@@ -122,6 +122,7 @@ class Life {
     else if (what < 0.97) this.#replaceDisk(this.#anyNode());
     else if (what < 0.98 && !this.#isDynamic) this.#upgrade();
     else if (what < 0.99) this.#losses = this.#random() * 0.1;
+    else this.#mislead();
   }
 
   #append(): void {
@@ -222,6 +223,16 @@ class Life {
     if (node.isUp) node.crash(0);
     const again = this.#quorum.replaceDisk(node, directoryIdOf(node.id, this.#replaced));
     again.start();
+  }
+
+  /** To another node, or to nobody. */
+  #mislead(): void {
+    const { leader } = this.#quorum;
+    const node = this.#anyNode();
+    if (!leader || node === leader) return;
+    const host = `n${this.#pick([99, ...this.#quorum.nodes.keys()])}`;
+    this.#say(() => `${node.id}: is told that ${leader.id} is at ${host}`);
+    this.#quorum.mislead(leader, node, { host, port: 9093 });
   }
 
   #upgrade(): void {

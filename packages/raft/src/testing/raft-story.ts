@@ -1,4 +1,4 @@
-import { ZERO_UUID } from '@ottla/protocol';
+import { type FetchResponse, ZERO_UUID } from '@ottla/protocol';
 import { VoterSet } from '../voter-set.ts';
 import { requestInWords, responseInWords } from './message-in-words.ts';
 import { QuorumPromises } from './quorum-promises.ts';
@@ -15,6 +15,7 @@ import { directoryIdOf, SimulatedQuorum, simulatedVoter } from './simulated-quor
  *   slow-disk N MS            what it writes is synced so much later   cut A B [one-way], heal    between A and B, everything
  *   add / remove N            somebody asks the leader to              replace N                  its disk is new and empty
  *   move N PORT               it listens elsewhere from its next start upgrade                    kraft.version 1
+ *   mislead N to M            somebody tells N that its leader is where M is, or nobody
  *   show                      every node in a line
  *
  * A message takes 1 ms, a sync 1 ms; node N adds N tenths of the election timeout to it.
@@ -52,7 +53,10 @@ class Teller {
         if (api !== 'fetch') this.#say(`${from} -x ${to}: ${api} is lost.`);
       },
       requestArrived: (from, to, api, request) => this.#message(from, to, requestInWords(api, request)),
-      responseArrived: (from, to, api, response) => this.#message(from, to, responseInWords(api, response)),
+      responseArrived: (from, to, api, response) => {
+        if (api !== 'fetch' || this.#isNews(response as FetchResponse, this.#quorum.node(to)))
+          this.#message(from, to, responseInWords(api, response));
+      },
       stepped: (node, _event, before) => this.#stepped(node, before),
       truncated: (node, endOffset) => this.#say(`${node.id} truncates its log to ${endOffset}.`),
       savedElection: (node, state) => this.#promises.savedElection(node, state),
@@ -126,6 +130,9 @@ class Teller {
         for (const node of [this.#quorum.node(ids[0]!)])
           node.self = { ...node.self, endpoints: node.self.endpoints.map((endpoint) => ({ ...endpoint, port: ids[1]! })) };
         return;
+      case 'mislead':
+        this.#quorum.mislead(this.#leader(), this.#quorum.node(ids[0]!), { host: `n${ids[1]}`, port: 9093 });
+        return;
       case 'upgrade':
         this.#upgrade();
         return;
@@ -171,6 +178,13 @@ class Teller {
     this.#quorum.ask(leader, api, request, (response) =>
       this.#say(`${leader.id} -> the asker: ${responseInWords(api, response)}`),
     );
+  }
+
+  /** Who misses its leader asks around all the time, and is mostly told of the one that it knows. */
+  #isNews({ responses }: FetchResponse, { raft }: SimulatedNode): boolean {
+    const { errorCode, currentLeader } = responses[0]!.partitions[0]!;
+    const { leaderId, leaderEpoch } = raft!.leaderAndEpoch;
+    return errorCode === 0 || currentLeader.leaderId !== leaderId || currentLeader.leaderEpoch !== leaderEpoch;
   }
 
   #upgrade(): void {

@@ -222,8 +222,22 @@ export class SimulatedQuorum {
     to.happened(event as unknown as RaftEvent);
   }
 
+  /** Somebody tells a node that its leader is where it is not: in the listener that it uses, and in one more. */
+  mislead(leader: SimulatedNode, node: SimulatedNode, where: { readonly host: string; readonly port: number }): void {
+    const { leaderEpoch } = leader.raft!.leaderAndEpoch;
+    const partition = { partitionIndex: 0, voterDirectoryId: node.self.directoryId, leaderId: leader.id, leaderEpoch };
+    const leaderEndpoints = ['CONTROLLER', 'CONTROLLER_2'].map((name) => ({ name, ...where }));
+    const topics = [{ topicName: '__cluster_metadata', partitions: [partition] }];
+    this.ask(node, 'beginQuorumEpoch', { voterId: node.id, topics, leaderEndpoints }, () => undefined);
+  }
+
   /** Somebody outside asks, as a tool does. */
-  ask(to: SimulatedNode, api: 'addRaftVoter' | 'removeRaftVoter', request: object, answered: (response: object) => void): void {
+  ask(
+    to: SimulatedNode,
+    api: 'addRaftVoter' | 'removeRaftVoter' | 'beginQuorumEpoch',
+    request: object,
+    answered: (response: object) => void,
+  ): void {
     const requestId = this.#nextRequestId++;
     const version = versionOf(api);
     this.#asked.set(requestId, answered);
