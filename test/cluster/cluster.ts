@@ -2,7 +2,7 @@
  * `npm run cluster [-- --target ottla|kafka|both --seconds S --seed N …]`: a cluster under load and faults, and whether anything that
  * was acknowledged is lost, twice, out of order or torn. README.md tells the rest.
  */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
@@ -71,7 +71,7 @@ async function runAndTell(target: TargetName): Promise<void> {
       [
         `${figures.acknowledged} records acknowledged in ${figures.seconds.toFixed(0)} s: ${figures.acknowledgedPerSecond.toFixed(0)} a second`,
         `${committed} transactions committed, ${aborted} aborted, ${unknown} unknown; ${figures.transactionalRecords} records in them`,
-        `${figures.readMeanwhile} records read meanwhile, never silent for longer than ${(figures.longestSilenceMs / 1000).toFixed(1)} s`,
+        `${figures.readMeanwhile} records read meanwhile; the longest silences: ${figures.silences.map(({ ms, fromSecond }) => `${(ms / 1000).toFixed(1)} s from ${fromSecond} s`).join(', ')}`,
         `faults: ${[...faults].map(([name, count]) => `${count} × ${name}`).join(', ') || 'none'}`,
         ...(history.length > 0 ? [summary(history)] : []),
         `${figures.failures} records given up by their programs`,
@@ -85,7 +85,10 @@ async function runAndTell(target: TargetName): Promise<void> {
     if (isSound) console.log('  nothing that Kafka’s model forbids');
     else {
       mkdirSync(kept, { recursive: true });
-      writeFileSync(join(kept, 'history.jsonl'), history.map((event) => `${JSON.stringify(event)}\n`).join(''));
+      // Line by line: the history of half an hour is more than a string can hold.
+      const file = openSync(join(kept, 'history.jsonl'), 'w');
+      for (const event of history) writeSync(file, `${JSON.stringify(event)}\n`);
+      closeSync(file);
       writeFileSync(join(kept, 'findings.txt'), [...findings.examples, ...notes].join('\n'));
     }
   } catch (error) {

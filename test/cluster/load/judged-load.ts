@@ -17,6 +17,8 @@ export type JudgedLoadOptions = {
   readonly recordsPerSecond: number;
 };
 
+export type Silence = { readonly ms: number; readonly fromSecond: number };
+
 export type LoadFigures = {
   readonly seconds: number;
   readonly acknowledged: number;
@@ -24,8 +26,8 @@ export type LoadFigures = {
   readonly transactions: { readonly committed: number; readonly aborted: number; readonly unknown: number };
   readonly transactionalRecords: number;
   readonly readMeanwhile: number;
-  /** The longest time in which a reader of all partitions was shown nothing. */
-  readonly longestSilenceMs: number;
+  /** The longest times in which a reader of all partitions was shown nothing, the longest first. */
+  readonly silences: readonly Silence[];
   /** Records that a program gave up. */
   readonly failures: number;
 };
@@ -127,7 +129,7 @@ export class JudgedLoad {
         transactions: { committed: count('committed'), aborted: count('aborted'), unknown: count('unknown') },
         transactionalRecords: transactional.count,
         readMeanwhile: this.#reader.reading.count,
-        longestSilenceMs: this.#reader.longestSilenceMs,
+        silences: this.#reader.silences,
         failures: outcomes.failures.length,
       },
       notes: [...outcomes.failures.slice(0, 20), ...outcomes.notes],
@@ -145,7 +147,7 @@ export class JudgedLoad {
 /** Reads the plain topic while it is written. */
 class MeanwhileReader {
   readonly reading: PlainReading;
-  longestSilenceMs = 0;
+  silences: Silence[] = [];
   failure: unknown;
   readonly #consumer: Consumer;
   #running: Promise<void> | undefined;
@@ -173,14 +175,21 @@ class MeanwhileReader {
     const places = Array.from({ length: partitions }, (_, partition) => ({ topic: plainTopic, partition }));
     this.#consumer.assign(places);
     for (const place of places) this.#consumer.seek(place, 0);
-    let lastMs = performance.now();
+    const beganMs = performance.now();
+    let lastMs = beganMs;
     while (!this.#isOver) {
       const records = await this.#consumer.poll({ timeoutMs: 500 });
       for (const record of records) this.reading.hear(record);
       const nowMs = performance.now();
-      this.longestSilenceMs = Math.max(this.longestSilenceMs, nowMs - lastMs);
-      if (records.length > 0) lastMs = nowMs;
+      if (records.length === 0 && !this.#isOver) continue;
+      this.#wasSilent({ ms: nowMs - lastMs, fromSecond: Math.round((lastMs - beganMs) / 1000) });
+      lastMs = nowMs;
     }
+  }
+
+  #wasSilent(silence: Silence): void {
+    if (silence.ms <= (this.silences[9]?.ms ?? 0)) return;
+    this.silences = [...this.silences, silence].sort((one, other) => other.ms - one.ms).slice(0, 10);
   }
 }
 

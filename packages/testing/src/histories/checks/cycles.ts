@@ -80,7 +80,7 @@ function circles(graph: Graph): Transaction[][] {
       const parent = path.at(-1)?.node;
       if (parent) low.set(parent, Math.min(low.get(parent)!, low.get(top.node)!));
       if (low.get(top.node) !== index.get(top.node)) continue;
-      const circle = open.splice(open.indexOf(top.node));
+      const circle = open.splice(open.lastIndexOf(top.node));
       for (const node of circle) isOpen.delete(node);
       if (circle.length > 1) found.push(circle);
     }
