@@ -4,7 +4,8 @@
  * (test/interop/install.ts), and stops in the end what a crashed test left running.
  */
 import { globSync } from 'node:fs';
-import { basename } from 'node:path';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
 import process from 'node:process';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -51,6 +52,8 @@ const ofClusters = globSync('test/interop/{cluster-*,mixed}.test.ts');
 const ofNodes = globSync('test/interop/*.test.ts').filter((file) => !ofClusters.includes(file));
 const files = (named.length > 0 ? named : wantsClusters ? ofClusters : ofNodes).toSorted((a, b) => place(a) - place(b));
 
+// Each file is a process of its own, and starts more: what one has compiled, the others need not compile again.
+process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
 stopLeftovers();
 await installInterop();
 const tests = run({
