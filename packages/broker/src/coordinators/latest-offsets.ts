@@ -44,7 +44,11 @@ export class LatestOffsets {
 
   async #send(leader: number, asked: readonly Asked[]): Promise<Found[]> {
     const topics = new Map<string, number[]>();
-    for (const { topic, partition } of asked) topics.set(topic, [...(topics.get(topic) ?? []), partition]);
+    for (const { topic, partition } of asked) {
+      const partitions = topics.get(topic) ?? [];
+      topics.set(topic, partitions);
+      partitions.push(partition);
+    }
     const answer = await this.#options.brokers.to(leader).send(ListOffsets, {
       replicaId: -1,
       topics: [...topics].map(([name, indexes]) => ({

@@ -25,7 +25,7 @@ type Coordinator = NonNullable<Writable<FindCoordinatorResponse>['coordinators']
 export const findCoordinator = handler(FindCoordinator, async (request, context): Promise<Writable<FindCoordinatorResponse>> => {
   const keys = context.apiVersion >= 4 ? request.coordinatorKeys : [request.key];
   const find = await finder(request.keyType, keys, context);
-  if (context.apiVersion >= 4) return { coordinators: await inSteps(keys, context.broker.runtime.timers, find) };
+  if (context.apiVersion >= 4) return { coordinators: await inSteps(keys, context.broker.runtime, find) };
   const { key: _key, ...coordinator } = find(request.key);
   return { ...coordinator, ...(coordinator.errorCode === 0 ? { errorMessage: 'NONE' } : {}) };
 });

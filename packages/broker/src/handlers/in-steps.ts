@@ -1,18 +1,24 @@
-import type { Timers } from '@ottla/runtime';
+import type { Clock, Timers } from '@ottla/runtime';
 
-/** So many are begun before others have their turn. */
+/** So many are begun before others have their turn, */
 const AT_A_TIME = 500;
+/** or what has begun by then: some works write a file each. */
+const STEP_MS = 10;
 
 /** Does a work that is asked for many items at once, some at a time: in between, the broker does its other work. Results are in the items' order. */
 export async function inSteps<Item, Result>(
   items: readonly Item[],
-  timers: Timers,
+  { clock, timers }: { readonly clock: Pick<Clock, 'monotonicMs'>; readonly timers: Timers },
   work: (item: Item) => Result | Promise<Result>,
 ): Promise<Result[]> {
   const results: Result[] = [];
-  for (let start = 0; start < items.length; start += AT_A_TIME) {
-    if (start > 0) await new Promise<void>((resolve) => timers.soon(resolve));
-    results.push(...(await Promise.all(items.slice(start, start + AT_A_TIME).map(work))));
+  while (results.length < items.length) {
+    if (results.length > 0) await new Promise<void>((resolve) => timers.soon(resolve));
+    const endMs = clock.monotonicMs() + STEP_MS;
+    const step: (Result | Promise<Result>)[] = [];
+    do step.push(work(items[results.length + step.length]!));
+    while (results.length + step.length < items.length && step.length < AT_A_TIME && clock.monotonicMs() < endMs);
+    for (const result of await Promise.all(step)) results.push(result);
   }
   return results;
 }

@@ -52,8 +52,7 @@ export const addPartitionsToTxn = handler(
       };
       return { resultsByTopicV3AndBelow: await addOne(transaction, context) };
     }
-    const { timers } = context.broker.runtime;
-    const resultsByTransaction = await inSteps(request.transactions, timers, async (transaction) => ({
+    const resultsByTransaction = await inSteps(request.transactions, context.broker.runtime, async (transaction) => ({
       transactionalId: transaction.transactionalId,
       topicResults: await addOne(transaction, context),
     }));
@@ -224,7 +223,7 @@ const writeTxnMarkers = handler(
         });
       },
     );
-    await inSteps(writes, broker.runtime.timers, (write) => write());
+    await inSteps(writes, broker.runtime, (write) => write());
     const answered = [...byProducer].filter(([, topics]) => topics.size > 0);
     return { markers: answered.map(([producerId, topics]): MarkersOfProducer => ({ producerId, topics: topicsOf(topics) })) };
   },
@@ -279,7 +278,7 @@ const describeTransactions = handler(
         return { errorCode: error.code, transactionalId };
       }
     };
-    return { transactionStates: await inSteps(request.transactionalIds, broker.runtime.timers, describe) };
+    return { transactionStates: await inSteps(request.transactionalIds, broker.runtime, describe) };
   },
 );
 

@@ -76,7 +76,9 @@ function byTransaction(items: readonly Addressed[]): Markers {
     const key = Object.values(marker).join(' ');
     const group = groups.get(key) ?? { marker, topics: new Map<string, number[]>() };
     groups.set(key, group);
-    group.topics.set(topic, [...(group.topics.get(topic) ?? []), partition]);
+    const partitions = group.topics.get(topic) ?? [];
+    group.topics.set(topic, partitions);
+    partitions.push(partition);
   }
   return [...groups.values()].map(({ marker, topics }) => ({
     producerId: marker.producerId,

@@ -154,7 +154,9 @@ async function eachBroker<Item extends ConfigResource, Result>(
   items.forEach(({ type, name }, index) => {
     const isOneBrokers = (type === 'broker' || type === 'brokerLogger') && /^\d+$/.test(name);
     const brokerId = isOneBrokers ? Number(name) : undefined;
-    byBroker.set(brokerId, [...(byBroker.get(brokerId) ?? []), index]);
+    const indexes = byBroker.get(brokerId) ?? [];
+    byBroker.set(brokerId, indexes);
+    indexes.push(index);
   });
   for (const [brokerId, indexes] of byBroker) {
     const answers = await send(

@@ -78,7 +78,9 @@ export async function atLeaders<Item extends TopicPartition, Result>(
   items.forEach(({ topic, partition }, index) => {
     try {
       const leaderId = cluster.leaderIdOf(topic, partition);
-      byLeader.set(leaderId, [...(byLeader.get(leaderId) ?? []), index]);
+      const indexes = byLeader.get(leaderId) ?? [];
+      byLeader.set(leaderId, indexes);
+      indexes.push(index);
     } catch (error) {
       outcomes[index] = asKafkaError(error);
     }
