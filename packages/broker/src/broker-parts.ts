@@ -3,7 +3,7 @@ import type { ControllerChannel } from './controller/controller-channel.ts';
 import type { GroupCoordinatorService } from './coordinators/group-coordinator-service.ts';
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
-import type { FetchSessionCache } from './fetching/fetch-session.ts';
+import type { FetchSessionCache } from './fetching/fetch-session-cache.ts';
 import type { ProduceTurn } from './handlers/produce-turn.ts';
 import type { NodeParts } from './node-parts.ts';
 import type { ProducerIds } from './producer-ids.ts';

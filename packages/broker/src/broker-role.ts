@@ -14,7 +14,7 @@ import { ShareCoordinatorRoutes } from './coordinators/share-coordinator-routes.
 import type { ShareCoordinatorService } from './coordinators/share-coordinator-service.ts';
 import type { TransactionCoordinatorService } from './coordinators/transaction-coordinator-service.ts';
 import { onDirectoryFailures } from './directory-failures.ts';
-import { FetchSessionCache } from './fetching/fetch-session.ts';
+import { FetchSessionCache } from './fetching/fetch-session-cache.ts';
 import { brokerHandlers } from './handlers/index.ts';
 import { ProduceTurn } from './handlers/produce-turn.ts';
 import { newInternalTopic, OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from './internal-topics.ts';

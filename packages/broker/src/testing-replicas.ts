@@ -28,7 +28,7 @@ import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import type { ControllerChannel } from './controller/controller-channel.ts';
 import { operationOf } from './controller/controller-operations.ts';
-import { FetchSessionCache } from './fetching/fetch-session.ts';
+import { FetchSessionCache } from './fetching/fetch-session-cache.ts';
 import { formatForDevelopment, randomUuid } from './format.ts';
 import { brokerHandlers } from './handlers/index.ts';
 import { ProduceTurn } from './handlers/produce-turn.ts';

@@ -61,6 +61,8 @@ export class Log {
   readonly #buffers: ReadBuffers;
   readonly #tail: LogTail | undefined;
   readonly #checkpointRecoveryPoint: () => void;
+  /** Called when records at the beginning are gone for readers, by retention or because they were deleted. */
+  onLogStartMoved: (() => void) | undefined;
   #logStartOffset: number;
   #highWatermark: number | undefined;
   #firstDirtyOffset: number | undefined;
@@ -375,9 +377,11 @@ export class Log {
   }
 
   #startAt(offset: number): void {
+    const hasMoved = offset !== this.#logStartOffset;
     this.#logStartOffset = offset;
     this.#epochs.truncateFromStart(offset);
     this.#producers.onLogStartOffset(offset);
+    if (hasMoved) this.onLogStartMoved?.();
   }
 
   /** Begins a new segment, at the log's end or at the later offset that the next batch has. */

@@ -6,6 +6,7 @@ import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import { readOrWait } from './delayed-fetch.ts';
 import type { FetchPartition } from './fetch-session.ts';
+import { type ReadRules, readPartitions } from './read-partitions.ts';
 
 /** One partition that counts what is done to it. */
 class CountingPartition {
@@ -73,8 +74,12 @@ function setUp() {
       logStartOffset: -1,
     },
   ];
-  const rules = { bound: 'highWatermark' as const, maxBytes: 1 << 30, replicaId: -1, releases: [] };
-  const fetch = (minBytes: number) => readOrWait(around, asked, rules, { minBytes, maxWaitMs: 1000 });
+  const rules: ReadRules = { bound: 'highWatermark', maxBytes: 1 << 30, replicaId: -1, releases: [] };
+  const all = {
+    partitions: () => asked,
+    read: (limits: ReadRules) => readPartitions(around.partitions, asked, limits),
+  };
+  const fetch = (minBytes: number) => readOrWait(around, all, rules, { minBytes, maxWaitMs: 1000 });
   return { partition, timers, closers, fetch, connection: around.connection };
 }
 

@@ -1,8 +1,8 @@
 import type { Timer, Timers } from '@ottla/runtime';
 import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
-import type { FetchPartition } from './fetch-session.ts';
-import { bytesReady, type PartitionData, type ReadRules, readPartitions } from './read-partitions.ts';
+import type { FetchPartition, StirListener } from './fetch-session.ts';
+import { bytesReady, type PartitionData, type ReadRules } from './read-partitions.ts';
 
 export type FetchPatience = { readonly minBytes: number; readonly maxWaitMs: number };
 
@@ -21,37 +21,48 @@ const queuedBytesBudget = 128 * 1024 * 1024;
 const shortAnswerBytes = 256 * 1024;
 const shortestAnswerBytes = 32 * 1024;
 
+/** What a fetch asks for: all that a request names, or what is left of a session without the partitions that are quiet. */
+export type Asked = {
+  /** Of which there may be something to read. */
+  partitions(): readonly FetchPartition[];
+  read(rules: ReadRules): PartitionData[];
+  /** Those that have been quiet, and no longer are, are told to the listener. */
+  listen?(listener: StirListener): void;
+  unlisten?(listener: StirListener): void;
+};
+
 /**
  * Reads now, or waits until `minBytes` are there, something needs the reader's attention, or `maxWaitMs` have passed.
  * A waiting fetch costs nothing until one of its partitions changes, and then a look at positions in that one: nothing is read before
  * the wait is over, and not even then but when the answer's turn has come, for thousands may wait for the same record.
  */
-export function readOrWait<Asked extends FetchPartition>(
+export function readOrWait(
   { partitions, timers, connection }: FetchSurroundings,
-  asked: readonly Asked[],
+  asked: Asked,
   rules: ReadRules,
   { minBytes, maxWaitMs }: FetchPatience,
-  readNow: (partitions: Partitions, asked: readonly Asked[], rules: ReadRules) => PartitionData[] = readPartitions,
 ): PartitionData[] | Promise<() => PartitionData[]> {
   const read = () => {
     const maxBytes = Math.min(rules.maxBytes, answerBytesWhile(connection.queuedByAll));
-    return readNow(partitions, asked, { ...rules, maxBytes });
+    return asked.read({ ...rules, maxBytes });
   };
-  if (maxWaitMs <= 0 || asked.length === 0 || minBytes <= 0) return read();
+  if (maxWaitMs <= 0 || minBytes <= 0) return read();
+  const looking = asked.partitions();
+  if (looking.length === 0 && !asked.listen) return read();
   let ready = 0;
-  for (const partition of asked) {
+  for (const partition of looking) {
     ready += bytesReady(partitions, partition, rules, minBytes);
     if (ready >= minBytes) return read();
   }
   return new Promise((resolve) => {
     const fetch = new WaitingFetch({ partitions, asked, rules, minBytes }, () => resolve(read));
-    fetch.begin(timers, maxWaitMs, connection, ready > 0);
+    fetch.begin(looking, { timers, maxWaitMs, connection, hasSome: ready > 0 });
   });
 }
 
 type WaitingFor = {
   readonly partitions: Partitions;
-  readonly asked: readonly FetchPartition[];
+  readonly asked: Asked;
   readonly rules: ReadRules;
   readonly minBytes: number;
 };
@@ -73,9 +84,12 @@ class WaitingFetch implements PartitionWatcher {
   }
 
   /** `hasSome`: there is something already, though not enough. */
-  begin(timers: Timers, maxWaitMs: number, connection: FetchSurroundings['connection'], hasSome: boolean): void {
+  begin(
+    looking: readonly FetchPartition[],
+    { timers, maxWaitMs, connection, hasSome }: Omit<FetchSurroundings, 'partitions'> & { maxWaitMs: number; hasSome: boolean },
+  ): void {
     const { partitions, asked } = this.#for;
-    for (const one of asked) {
+    for (const one of looking) {
       const name = one.topic ?? partitions.topicName(one.topicId);
       const partition = name === undefined ? undefined : partitions.get(name, one.index);
       if (!partition) continue;
@@ -85,7 +99,16 @@ class WaitingFetch implements PartitionWatcher {
     }
     this.#timer = timers.after(maxWaitMs, () => this.#end());
     this.#stopHearing = connection.onClosed(() => this.#end());
+    asked.listen?.(this.#onStirred);
   }
+
+  /** A partition that was quiet so far has changed, and is watched from now on. */
+  readonly #onStirred: StirListener = (asked, partition) => {
+    if (this.#asked.has(partition)) return;
+    this.#asked.set(partition, asked);
+    partition.watch(this);
+    this.partitionChanged(partition);
+  };
 
   partitionChanged(partition: Partition): void {
     this.#count(partition, this.#asked.get(partition)!);
@@ -104,6 +127,7 @@ class WaitingFetch implements PartitionWatcher {
   #end(): void {
     this.#timer?.cancel();
     this.#stopHearing?.();
+    this.#for.asked.unlisten?.(this.#onStirred);
     for (const partition of this.#asked.keys()) partition.unwatch(this);
     this.#onEnd();
   }

@@ -35,6 +35,9 @@ function setUp() {
     logStartOffset: -1,
     sentHighWatermark: 7,
     sentLogStartOffset: 0,
+    turn: 1,
+    quietAt: undefined,
+    replica: undefined,
   };
   const partitions = { require: () => partition, get: () => partition, topicName: () => 'orders' } as unknown as Partitions;
   const rules = { bound: 'highWatermark' as const, maxBytes: 1000, replicaId: -1, releases: [] };

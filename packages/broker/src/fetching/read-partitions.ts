@@ -2,7 +2,7 @@ import { errorCodeOf, KafkaError, ZERO_UUID } from '@ottla/protocol';
 import type { Release } from '@ottla/storage';
 import type { Partition, ReadBound } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
-import type { FetchPartition, SessionPartition } from './fetch-session.ts';
+import type { FetchPartition, QuietPlace, SessionPartition } from './fetch-session.ts';
 
 const EMPTY = new Uint8Array(0);
 
@@ -42,16 +42,42 @@ export type ReadRules = {
   readonly releases: Release[];
 };
 
-/** Of a partition that a session follows: its fetcher has all that there is, and knows it. */
-function isKnown(partitions: Partitions, asked: SessionPartition, { bound, replicaId, replicaEpoch = -1 }: ReadRules): boolean {
-  if (asked.topic === undefined) return false;
+/** Of a partition that a session follows: its fetcher has all that there is, and knows it. Then this is where that would change, else undefined. */
+function knownPlace(
+  partitions: Partitions,
+  asked: SessionPartition,
+  { bound, replicaId, replicaEpoch = -1, preferredReplica }: ReadRules,
+): Partition | undefined {
+  if (asked.topic === undefined) return undefined;
   const partition = partitions.get(asked.topic, asked.index);
-  if (!partition?.isLeader || asked.fetchOffset !== partition.endOffsetFor(bound)) return false;
-  if (replicaId >= 0 && !partition.hasFollower(replicaId, replicaEpoch)) return false;
-  if (asked.currentLeaderEpoch !== -1 && asked.currentLeaderEpoch !== partition.leaderEpoch) return false;
-  if (asked.topicId !== ZERO_UUID && asked.topicId !== partition.topicId) return false;
-  if (asked.lastFetchedEpoch >= 0 && asked.lastFetchedEpoch !== partition.log.latestEpoch) return false;
-  return asked.sentHighWatermark === partition.highWatermark && asked.sentLogStartOffset === partition.log.logStartOffset;
+  if (!partition?.isLeader || asked.fetchOffset !== partition.endOffsetFor(bound)) return undefined;
+  if (replicaId >= 0 && !partition.hasFollower(replicaId, replicaEpoch)) return undefined;
+  if (asked.currentLeaderEpoch !== -1 && asked.currentLeaderEpoch !== partition.leaderEpoch) return undefined;
+  if (asked.topicId !== ZERO_UUID && asked.topicId !== partition.topicId) return undefined;
+  if (asked.lastFetchedEpoch >= 0 && asked.lastFetchedEpoch !== partition.log.latestEpoch) return undefined;
+  if (asked.sentHighWatermark !== partition.highWatermark || asked.sentLogStartOffset !== partition.log.logStartOffset)
+    return undefined;
+  return preferredReplica?.(partition, asked.fetchOffset) === undefined ? partition : undefined;
+}
+
+/**
+ * Where a partition of a session would have to change for there to be something to tell, or to do when it is fetched again; undefined: something
+ * else may change that nobody watches. A follower outside the isr may be let in at each of its fetches.
+ */
+export function quietPlace(partitions: Partitions, asked: SessionPartition, rules: ReadRules): QuietPlace | undefined {
+  if (rules.preferredReplica) return undefined;
+  const partition = knownPlace(partitions, asked, rules);
+  if (!partition) return undefined;
+  const { replicaId, replicaEpoch = -1 } = rules;
+  if (replicaId < 0) return { partition, replica: undefined };
+  const replica = partition.leading!.replica(replicaId)!;
+  // Its leader may have begun anew since this fetch was noted, or another session of the follower's be the one that it keeps up with.
+  const isNoted =
+    !replica.isFollowed &&
+    replica.logEndOffset === asked.fetchOffset &&
+    replica.logStartOffset === asked.logStartOffset &&
+    replica.brokerEpoch === replicaEpoch;
+  return isNoted && partition.isr.includes(replicaId) ? { partition, replica } : undefined;
 }
 
 /** As `readPartitions`, for a session: partitions of which there is nothing to tell are left out. */
@@ -60,7 +86,12 @@ export function readSessionPartitions(
   asked: Iterable<SessionPartition>,
   rules: ReadRules,
 ): PartitionData[] {
-  return readPartitions(partitions, asked, rules, (partition) => isKnown(partitions, partition as SessionPartition, rules));
+  return readPartitions(
+    partitions,
+    asked,
+    rules,
+    (partition) => knownPlace(partitions, partition as SessionPartition, rules) !== undefined,
+  );
 }
 
 /**

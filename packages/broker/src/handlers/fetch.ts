@@ -1,13 +1,15 @@
 import { Fetch, type FetchRequest, type FetchResponse, KafkaError, type Writable, ZERO_UUID } from '@ottla/protocol';
-import { readOrWait } from '../fetching/delayed-fetch.ts';
+import { type Asked, readOrWait } from '../fetching/delayed-fetch.ts';
+import { type FetchPartition, type FetchSession, partitionKey, type Reader } from '../fetching/fetch-session.ts';
+import { NO_SESSION } from '../fetching/fetch-session-cache.ts';
 import {
-  type FetchPartition,
-  type FetchSession,
-  NO_SESSION,
-  partitionKey,
-  type SessionPartition,
-} from '../fetching/fetch-session.ts';
-import { noteFollowerFetch, type PartitionData, readSessionPartitions } from '../fetching/read-partitions.ts';
+  noteFollowerFetch,
+  type PartitionData,
+  quietPlace,
+  type ReadRules,
+  readPartitions,
+  readSessionPartitions,
+} from '../fetching/read-partitions.ts';
 import { type Failure, failureOf, handler, LateAnswer, type RequestContext } from './handler.ts';
 import { LeaderHints } from './leader-hints.ts';
 
@@ -48,13 +50,13 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
 
   const session = start.kind === 'incremental' ? start.session : undefined;
   const serverMaxBytes = broker.config.get('fetch.max.bytes');
-  const rules = {
+  const rules: ReadRules = {
     bound:
       replicaId >= 0 || replicaId === -2
-        ? ('logEnd' as const)
+        ? 'logEnd'
         : request.isolationLevel === READ_COMMITTED
-          ? ('lastStableOffset' as const)
-          : ('highWatermark' as const),
+          ? 'lastStableOffset'
+          : 'highWatermark',
     maxBytes: Math.min(request.maxBytes, serverMaxBytes),
     replicaId,
     replicaEpoch,
@@ -68,27 +70,57 @@ function answer(request: FetchRequest, context: RequestContext): Answer | Promis
     // A follower knows the brokers itself.
     return { errorCode: 0, sessionId, responses, nodeEndpoints: replicaId >= 0 ? undefined : hints?.endpoints() };
   };
+  const nowMs = broker.runtime.clock.monotonicMs();
+  const reader = (): Reader => {
+    const activeEpoch = replicaId >= 0 ? broker.replication.context.activeBrokerEpoch(replicaId) : undefined;
+    return { bound: rules.bound, replicaId, replicaEpoch, activeEpoch };
+  };
+  /** What is new to the session's fetcher; what it now knows all of is not looked at again before it changes. */
+  const toldBy = (session: FetchSession, answers: readonly PartitionData[]): PartitionData[] => {
+    const news = session.told(answers);
+    session.quiet((known) => quietPlace(broker.partitions, known, rules));
+    return news;
+  };
   const finish = (answers: PartitionData[]): Answer => {
     if (rules.isThrottled) for (const { asked, records } of answers) broker.replication.onSent(asked, records.length);
-    if (session) return answered(session.id, newsOf(session, answers));
+    if (session) return answered(session.id, toldBy(session, answers));
     const created =
       start.kind === 'full' && start.create
         ? broker.fetchSessions.create(changed, { usesTopicIds, isFollower: replicaId >= 0 })
         : undefined;
-    if (created)
-      for (const answer of answers) {
-        const known = created.partitions.get(partitionKey(usesTopicIds, answer.asked));
-        if (known) remember(known, answer);
-      }
+    if (created) {
+      created.readBy(reader());
+      created.lastFetchMs = nowMs;
+      toldBy(created, answers);
+    }
     return answered(created?.id ?? NO_SESSION, answers);
   };
+  const asked = session ? ofSession(session, reader, context) : ofRequest(changed, context);
+  if (replicaId >= 0) noteFollowerFetch(broker.partitions, asked.partitions(), rules, nowMs);
+  if (session) session.lastFetchMs = nowMs;
   const around = { partitions: broker.partitions, timers: broker.runtime.timers, connection };
-  const asked = session ? resolved(session, context) : changed;
-  if (replicaId >= 0) noteFollowerFetch(broker.partitions, asked, rules, broker.runtime.clock.monotonicMs());
-  const answers = session
-    ? readOrWait(around, asked as SessionPartition[], rules, patience, readSessionPartitions)
-    : readOrWait(around, changed, rules, patience);
+  const answers = readOrWait(around, asked, rules, patience);
   return answers instanceof Promise ? answers.then((read) => new LateAnswer(() => finish(read()))) : finish(answers);
+}
+
+function ofRequest(partitions: readonly FetchPartition[], { broker }: RequestContext): Asked {
+  return { partitions: () => partitions, read: (rules) => readPartitions(broker.partitions, partitions, rules) };
+}
+
+/** A topic that did not exist when the session learned its id may exist when it is looked at, and the reader may have restarted. */
+function ofSession(session: FetchSession, reader: () => Reader, { broker }: RequestContext): Asked {
+  const partitions = () => {
+    session.readBy(reader());
+    const stirred = session.stirred();
+    for (const partition of stirred) partition.topic ??= broker.partitions.topicName(partition.topicId);
+    return stirred;
+  };
+  return {
+    partitions,
+    read: (rules) => readSessionPartitions(broker.partitions, partitions(), rules),
+    listen: (listener) => session.listen(listener),
+    unlisten: (listener) => session.unlisten(listener),
+  };
 }
 
 /** What holds for this one reader: a follower within its throttle, a consumer near some replica. */
@@ -142,32 +174,6 @@ function* forgottenPartitions(request: FetchRequest): Generator<{ topic: string;
   for (const { topic, topicId, partitions } of request.forgottenTopicsData) {
     for (const index of partitions) yield { topic, topicId, index };
   }
-}
-
-/** A topic that did not exist when the session learned its id may exist now. */
-function resolved(session: FetchSession, { broker }: RequestContext): SessionPartition[] {
-  const partitions = [...session.partitions.values()];
-  for (const partition of partitions) partition.topic ??= broker.partitions.topicName(partition.topicId);
-  return partitions;
-}
-
-/** Only what the fetcher does not know yet: data, errors, and offsets that moved. */
-function newsOf(session: FetchSession, answers: readonly PartitionData[]): PartitionData[] {
-  return answers.filter((answer) => {
-    const isNews = remember(answer.asked as SessionPartition, answer);
-    if (answer.records.length > 0) session.moveToEnd(partitionKey(session.usesTopicIds, answer.asked));
-    return isNews;
-  });
-}
-
-/** Notes what the fetcher is told now; true if it is anything new. */
-function remember(known: SessionPartition, answer: PartitionData): boolean {
-  const moved = answer.highWatermark !== known.sentHighWatermark || answer.logStartOffset !== known.sentLogStartOffset;
-  // An error makes the next answer count as news, so that the fetcher hears of the recovery.
-  known.sentHighWatermark = answer.errorCode === 0 ? answer.highWatermark : -1;
-  known.sentLogStartOffset = answer.logStartOffset;
-  if (moved || answer.errorCode !== 0 || answer.records.length > 0) return true;
-  return answer.divergingEpoch !== undefined || answer.preferredReadReplica !== undefined;
 }
 
 function byTopic(answers: readonly PartitionData[], hints: LeaderHints | undefined): Answer['responses'] {

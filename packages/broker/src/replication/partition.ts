@@ -100,6 +100,7 @@ export class Partition {
     this.#onIoError = onIoError;
     this.#cluster = cluster;
     this.#highWatermark = log.highWatermark;
+    log.onLogStartMoved = () => this.#notify();
   }
 
   get log(): Log {
@@ -110,7 +111,9 @@ export class Partition {
   replaceLog(log: Log): void {
     log.onHighWatermark(this.#highWatermark);
     log.takeOverVerifications(this.#log);
+    this.#log.onLogStartMoved = undefined;
     this.#log = log;
+    log.onLogStartMoved = () => this.#notify();
     this.#notify();
   }
 
@@ -346,7 +349,6 @@ export class Partition {
       );
     }
     this.log.advanceLogStartOffset(target);
-    this.#notify();
     return this.log.logStartOffset;
   }
 
@@ -432,12 +434,13 @@ export class Partition {
   onFollowerFetch(brokerId: number, brokerEpoch: number, fetch: FollowerFetch, nowMs: number): void {
     const leading = this.#leading!;
     const replica = leading.replica(brokerId)!;
-    const { logEndOffset, logStartOffset } = replica;
+    const { logEndOffset, logStartOffset, isFollowed } = replica;
     replica.onFetch(fetch, brokerEpoch, this.log.logEndOffset, nowMs);
     const proposal = leading.expansionBy(brokerId, this.#highWatermark);
     if (proposal) this.#propose(proposal);
     const hasMoved = replica.logEndOffset !== logEndOffset && this.#advanceHighWatermark();
-    if (hasMoved || replica.logStartOffset !== logStartOffset) this.#notify();
+    // A session of the follower's that counts on not having to name the partition has to hear of another's fetch.
+    if (hasMoved || isFollowed || replica.logStartOffset !== logStartOffset) this.#notify();
     if (replica.repeats === repeatsOfStuck) this.#lookForDamage(replica.logEndOffset);
   }
 
@@ -519,7 +522,7 @@ export class Partition {
       hasMoved = true;
     }
     const logStartOffset = Math.min(leader.logStartOffset, this.#highWatermark);
-    if (logStartOffset > log.logStartOffset) hasMoved = log.advanceLogStartOffset(logStartOffset) || hasMoved;
+    if (logStartOffset > log.logStartOffset) log.advanceLogStartOffset(logStartOffset);
     if (hasMoved) this.#notify();
   }
 
