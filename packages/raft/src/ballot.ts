@@ -22,6 +22,10 @@ export class Ballot {
     return this.#granting.has(voterId) || this.#rejecting.has(voterId);
   }
 
+  hasRejected(voterId: number): boolean {
+    return this.#rejecting.has(voterId);
+  }
+
   get granting(): number[] {
     return [...this.#granting];
   }
