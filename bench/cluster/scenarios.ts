@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Producer } from '@ottla/client';
 import { CreateTopics } from '@ottla/protocol';
 import { ask } from '../../test/cluster/ask.ts';
 import { runLoad } from '../broker/load/run-load.ts';
@@ -81,6 +82,52 @@ const controllerFailover = onCluster({
     const tookMs = performance.now() - beganMs;
     await cluster.mend();
     return { 'until created ms': tookMs };
+  },
+});
+
+const transactions = onCluster({
+  name: 'transactions of one producer: three records to three partitions, rf 3, and commit',
+  goals: {
+    'commit p50 ms': { atMost: 1 },
+    'commit p99 ms': { atMost: 1 },
+    'whole p50 ms': { atMost: 1 },
+    'whole p99 ms': { atMost: 1 },
+  },
+  prepare: async (cluster) => {
+    // Each led by another node.
+    await cluster.topic('ledger', 3, [
+      [1, 2, 3],
+      [2, 3, 1],
+      [3, 1, 2],
+    ]);
+    const { bootstrap } = cluster;
+    const run = async (seconds: number): Promise<Figures> => {
+      await using producer = new Producer({ bootstrapServers: bootstrap, transactionalId: 'bench', lingerMs: 0 });
+      await producer.initTransactions();
+      const commits: number[] = [];
+      const wholes: number[] = [];
+      const endMs = performance.now() + seconds * 1000;
+      while (performance.now() < endMs) {
+        const beganMs = performance.now();
+        producer.beginTransaction();
+        await Promise.all([0, 1, 2].map((partition) => producer.send({ topic: 'ledger', partition, value: 'entry' })));
+        const sentMs = performance.now();
+        await producer.commitTransaction();
+        commits.push(performance.now() - sentMs);
+        wholes.push(performance.now() - beganMs);
+      }
+      const of = (times: number[], share: number): number => times.sort((a, b) => a - b)[Math.floor(times.length * share)]!;
+      return {
+        'commit p50 ms': of(commits, 0.5),
+        'commit p99 ms': of(commits, 0.99),
+        'whole p50 ms': of(wholes, 0.5),
+        'whole p99 ms': of(wholes, 0.99),
+        transactions: wholes.length,
+      };
+    };
+    // For a JVM's sake.
+    await run(5);
+    return () => run(5);
   },
 });
 
@@ -184,6 +231,7 @@ export const clusterScenarios: readonly Scenario[] = [
   leaderFailover,
   controllerFailover,
   throughput,
+  transactions,
   rollingRestart,
   manyPartitions,
 ];
