@@ -24,7 +24,7 @@ test('a started Kafka has the topics asked for, and takes and gives records', as
   await producer.send({ topic: 'one', value: 'hello' });
   await using consumer = new Consumer({ bootstrapServers, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
   consumer.assign([{ topic: 'one', partition: 0 }]);
-  const [record] = await consumer.poll({ timeoutMs: 5000 });
+  const [record] = await consumer.poll({ timeoutMs: 60_000 });
   assert.equal(record?.value, 'hello');
 });
 
@@ -96,7 +96,7 @@ test('a Kafka in a directory remembers', async () => {
     assert.equal(second.clusterId, first.clusterId);
     await using consumer = new Consumer({ ...second, autoOffsetReset: 'earliest', valueDeserializer: stringDeserializer });
     consumer.assign([{ topic: 'kept', partition: 0 }]);
-    const [record] = await consumer.poll({ timeoutMs: 5000 });
+    const [record] = await consumer.poll({ timeoutMs: 60_000 });
     assert.equal(record?.value, 'still here');
   } finally {
     rmSync(directory, { recursive: true, force: true });

@@ -106,7 +106,7 @@ test('groups are listed, described, moved and deleted', async () => {
   const admin = kafka.admin();
   const consumer = new Consumer({ ...kafka, groupId: 'g', autoOffsetReset: 'earliest', clientId: 'reader' });
   consumer.subscribe(['log']);
-  await consumer.poll({ timeoutMs: 500 });
+  while (consumer.assignment.length === 0) await consumer.poll({ timeoutMs: 50 });
   const [group] = await admin.describeConsumerGroups(['g']);
   assert.deepEqual([group?.state, group?.type, group?.assignor, group?.coordinatorId], ['Stable', 'classic', 'range', 1]);
   assert.deepEqual(

@@ -40,7 +40,7 @@ test('send tells where a record went, and headers, keys, nulls and times arrive'
   assert.deepEqual([second.partition, second.offset], [first.partition, 1]);
   await using consumer = new Consumer({ ...kafka, autoOffsetReset: 'earliest' });
   consumer.assign([first]);
-  const [record, tombstone] = await consumer.poll({ timeoutMs: 5000 });
+  const [record, tombstone] = await consumer.poll({ timeoutMs: 60_000 });
   assert.equal(Buffer.from(record!.key!).toString(), 'k');
   assert.equal(record!.timestamp, timestamp);
   assert.deepEqual(
