@@ -151,6 +151,27 @@ test('producer.id.expiration.ms can change while the broker runs', async () => {
   await node.stop();
 });
 
+test('producers of a partition that is named again and again are not told without end', async () => {
+  const node = await TestNode.start();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await client.produce('orders', ['one'], { producerId: 9, producerEpoch: 0, baseSequence: 0 });
+  const { topics } = await client.ask(DescribeProducers, {
+    topics: [{ name: 'orders', partitionIndexes: new Array<number>(10_002).fill(0) }],
+  });
+  const { partitions } = topics[0]!;
+  assert.deepEqual(
+    [0, 1, 10_000, 10_001].map((at) => [errorName(partitions[at]!.errorCode), partitions[at]!.activeProducers.length]),
+    [
+      ['NONE', 1],
+      ['NONE', 1],
+      ['NONE', 1],
+      ['INVALID_REQUEST', 0],
+    ],
+  );
+  await node.stop();
+});
+
 test('producer ids are never given twice, whatever happens to the node', async () => {
   const node = await TestNode.start();
   const given = new Set<number>();
