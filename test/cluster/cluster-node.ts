@@ -74,6 +74,10 @@ export class ClusterNode {
     return this.#child !== undefined && howItEnded(this.#child) === null;
   }
 
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
   get brokerAddress(): Address {
     return { host: this.host, port: this.#ports.broker };
   }

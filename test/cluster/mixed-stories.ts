@@ -1,188 +1,259 @@
 /**
  * How nodes of Kafka and Ottla share a cluster, step by step as docs/migrate.md tells it, with load running all the while. Each story
- * takes any two kinds, so that the same steps are tried between nodes of Kafka first.
+ * takes any two kinds, so that the same steps can be tried between nodes of Kafka first.
  */
 import assert from 'node:assert/strict';
 import { FindCoordinator } from '@ottla/protocol';
 import { eventually } from '../interop/processes.ts';
 import type { TargetName } from '../interop/targets/node.ts';
 import { ask } from './ask.ts';
-import type { NodePlan } from './cluster-node.ts';
-import { leaderBecomes } from './leader-becomes.ts';
-import { JudgedLoad } from './load/judged-load.ts';
-import type { LoadProgram } from './load/load-settings.ts';
+import type { NodePlan, Properties } from './cluster-node.ts';
+import { JudgedLoad, type JudgedLoadOptions } from './load/judged-load.ts';
 import { Operator } from './operator.ts';
 import { combined, hasty, ProcessCluster } from './process-cluster.ts';
 
-export type Story = {
-  /** The cluster's first nodes. */
-  readonly host: TargetName;
-  /** Who comes and goes. */
-  readonly guest: TargetName;
-  readonly seed: number;
-  readonly programs: readonly LoadProgram[];
-  readonly recordsPerSecond: number;
-  readonly report: (line: string) => void;
+/** Who is there first, and who comes. */
+export type Parties = { readonly host: TargetName; readonly guest: TargetName };
+
+export type Story = { readonly hosts: readonly NodePlan[]; readonly chapters: readonly Chapter[] };
+
+export type Chapter = { readonly title: string; readonly tell: (scene: Scene) => Promise<void> };
+
+/** Hears of the leader's silence later than others do, who then let it be elected. */
+const elected: Properties = {
+  'controller.quorum.fetch.timeout.ms': '2700',
+  'controller.quorum.election.timeout.ms': '500',
+  'controller.quorum.election.backoff.max.ms': '300',
 };
 
-/** A broker joins, replicates, leads, coordinates, is stopped and started, drained, and leaves. */
-export async function brokerJoinsAndLeaves(story: Story): Promise<void> {
-  const { host: target } = story;
-  const hosts: NodePlan[] = [...combined(target, 1), { id: 2, target, roles: 'broker' }];
-  await onCluster(story, hosts, async (cluster, operator, load) => {
-    const { report } = story;
-    const { java } = operator;
-    const place = { topic: 'a-group-reads', partition: 0 };
-    await java.call('createTopic', { topic: place.topic, partitions: 1 });
-    await java.call('setGroupOffset', { group: 'some-group', ...place, offset: 0 });
-    const guest = await cluster.add({ id: 3, target: story.guest, roles: 'broker' });
-    await guest.start();
-    await cluster.whole();
-    report(`${guest} has joined`);
-    await load.goesOn();
+/** A broker and a controller of the other kind join, each a node of its own, and the first nodes become that kind and go back. */
+export function guestsOfOneRole({ host, guest: target }: Parties): Story {
+  const broker = 3;
+  const controller = 4;
+  return {
+    hosts: combined(host, 2),
+    chapters: [
+      {
+        title: `a broker of ${target} joins ${host}, replicates, and leads everything`,
+        async tell(scene) {
+          await scene.join({ id: broker, target, roles: 'broker' });
+          await scene.leadsEverything(broker);
+        },
+      },
+      { title: 'it coordinates groups and transactions', tell: (scene) => scene.coordinates(broker) },
+      { title: 'it is restarted: others take over, and it catches up', tell: (scene) => scene.isRestarted(broker) },
+      {
+        title: `a controller of ${target} joins, and votes`,
+        async tell(scene) {
+          await scene.join({ id: controller, target, roles: 'controller', properties: elected });
+          await scene.votes(controller);
+        },
+      },
+      { title: 'it leads the quorum', tell: (scene) => scene.leadsQuorum(controller) },
+      {
+        title: `nodes of ${host} go on as ${target} on their data, and back, one by one`,
+        async tell(scene) {
+          for (const kind of [target, host]) for (const id of [1, 2]) await scene.becomes(id, kind);
+        },
+      },
+      { title: `the controller of ${target} hands over to ${host}, and follows`, tell: (scene) => scene.handsOver(controller) },
+      { title: 'the controller is removed, and leaves', tell: (scene) => scene.leavesQuorum(controller) },
+      { title: 'the broker is drained, and leaves', tell: (scene) => scene.isDrained(broker) },
+    ],
+  };
+}
 
-    await operator.moveEverythingTo(() => [3, 1, 2]);
-    await operator.leads(guest);
-    await cluster.whole();
-    report(`${guest} leads everything`);
-    await load.goesOn(2000);
-    assert.equal(await coordinatorOf(cluster, 'some-group', 0), guest.id);
-    assert.equal(await coordinatorOf(cluster, 'some-id', 1), guest.id);
-    const values = ['a', 'b', 'c'];
+/** A node of the other kind joins as broker and controller at once. */
+export function guestOfBothRoles({ host, guest: target }: Parties): Story {
+  const guest = 3;
+  return {
+    hosts: combined(host, 2),
+    chapters: [
+      {
+        title: `a broker of ${target} joins ${host}, replicates, and leads everything`,
+        async tell(scene) {
+          await scene.join({ id: guest, target, roles: 'broker,controller', properties: elected });
+          await scene.leadsEverything(guest);
+        },
+      },
+      { title: 'it coordinates groups and transactions', tell: (scene) => scene.coordinates(guest) },
+      { title: 'it votes as a controller', tell: (scene) => scene.votes(guest) },
+      {
+        title: `it leads the quorum, and sees to leaders while a broker of ${host} is away`,
+        async tell(scene) {
+          await scene.leadsQuorum(guest);
+          await scene.isRestarted(1);
+        },
+      },
+      { title: `it hands over everything to ${host}, and comes back`, tell: (scene) => scene.handsOver(guest) },
+      { title: 'it is no voter any more', tell: (scene) => scene.leavesQuorum(guest) },
+      { title: 'it is drained, and leaves', tell: (scene) => scene.isDrained(guest) },
+    ],
+  };
+}
+
+const place = { topic: 'a-group-reads', partition: 0 };
+const values = ['a', 'b', 'c'];
+
+/** A cluster under load, its operator, and the steps that stories are made of. */
+export class Scene {
+  readonly cluster: ProcessCluster;
+  readonly load: JudgedLoad;
+  readonly #operator: Operator;
+
+  private constructor(cluster: ProcessCluster, operator: Operator, load: JudgedLoad) {
+    this.cluster = cluster;
+    this.#operator = operator;
+    this.load = load;
+  }
+
+  static async create({ hosts }: Story, options: JudgedLoadOptions): Promise<Scene> {
+    const cluster = await ProcessCluster.create({ nodes: hosts, properties: hasty });
+    const operator = new Operator(cluster);
+    try {
+      const load = await JudgedLoad.start(cluster, { ...options, groups: true });
+      const scene = new Scene(cluster, operator, load);
+      await operator.java.call('createTopic', { topic: place.topic, partitions: 1 });
+      await operator.java.call('setGroupOffset', { group: 'some-group', ...place, offset: 0 });
+      await load.goesOn();
+      return scene;
+    } catch (error) {
+      await operator.close();
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  async join(plan: NodePlan): Promise<void> {
+    const guest = await this.cluster.add(plan);
+    await guest.start();
+    await this.cluster.whole();
+    await this.load.goesOn();
+  }
+
+  async leadsEverything(id: number): Promise<void> {
+    await this.#operator.moveEverythingTo(() => [id, 1, 2]);
+    await this.#operator.leads(this.cluster.node(id));
+    await this.cluster.whole();
+    await this.load.goesOn(2000);
+  }
+
+  async coordinates(id: number): Promise<void> {
+    const { java } = this.#operator;
+    assert.equal(await this.#coordinatorOf('some-group', 0), id);
+    assert.equal(await this.#coordinatorOf('some-id', 1), id);
     await java.call('produce', { topic: place.topic, records: values.map((value) => ({ key: null, value })) });
     await java.call('join', { member: 'm', group: 'some-group', topics: [place.topic] });
     await java.call('poll', { member: 'm', count: values.length });
     await java.call('commit', { member: 'm' });
     const records = [{ ...place, value: 'd' }];
     await java.call('transaction', { transactionalId: 'some-id', records, end: 'commit' } as never);
-    report(`${guest} coordinates groups and transactions`);
-
-    // A host goes and comes back: it follows the guest, and catches up.
-    const other = cluster.node(2);
-    await other.stop();
-    await load.goesOn();
-    await other.start();
-    await cluster.whole();
-    report(`${other} was away and has caught up from ${guest}`);
-
-    // The guest shuts down as an operator stops it: others take over, and it comes back.
-    await guest.stop();
-    await load.goesOn();
-    assert.notEqual(await coordinatorOf(cluster, 'some-group', 0), guest.id);
-    await guest.start();
-    await cluster.whole();
-    report(`${guest} was away and has caught up`);
-
-    await operator.moveEverythingTo((_, partition) => (partition % 2 === 0 ? [1, 2] : [2, 1]));
-    await cluster.whole();
-    await load.goesOn();
-    await guest.stop();
-    await operator.unregister(guest);
-    report(`${guest} is drained and has left`);
-    assert.equal(await java.call('committed', { group: 'some-group', ...place }), values.length);
-    await load.goesOn();
-  });
-}
-
-/** A controller joins, votes, leads and does a leader's work, hands over, and leaves. */
-export async function controllerJoinsLeadsAndLeaves(story: Story): Promise<void> {
-  await onCluster(story, combined(story.host, 2), async (cluster, operator, load) => {
-    const { report } = story;
-    // It asks to be elected sooner than others do.
-    const properties = { 'controller.quorum.election.timeout.ms': '300', 'controller.quorum.election.backoff.max.ms': '300' };
-    const guest = await cluster.add({ id: 3, target: story.guest, roles: 'controller', properties });
-    await guest.start();
-    await eventually('it follows', async () => (await cluster.quorum()).observers!.some(({ replicaId }) => replicaId === 3));
-    await operator.tool('metadata-quorum', '--command-config', guest.propertiesFile, 'add-controller');
-    await eventually('it is a voter', async () =>
-      (await cluster.quorum()).currentVoters.some(({ replicaId }) => replicaId === 3),
-    );
-    report(`${guest} votes`);
-    await load.goesOn();
-
-    await leaderBecomes(cluster, guest);
-    report(`${guest} leads the quorum`);
-    await operator.java.call('createTopic', { topic: 'made-by-the-guest', partitions: 3 });
-    await operator.java.call('produce', { topic: 'made-by-the-guest', records: [{ key: null, value: 'a' }] });
-    // It sees to leaders and replicas while a broker goes and comes back.
-    await cluster.node(1).stop();
-    await load.goesOn();
-    await cluster.node(1).start();
-    await cluster.whole();
-    assert.equal(await cluster.activeController(), guest.id);
-    report(`${guest} has led while ${cluster.node(1)} was away`);
-
-    await guest.stop();
-    await eventually('another leads', async () => [1, 2].includes((await cluster.quorum()).leaderId));
-    await operator.java.call('setTopicConfig', { topic: 'made-by-the-guest', name: 'retention.ms', value: '86400000' });
-    await guest.start();
-    await eventually('it follows again', async () => {
-      const { leaderId, highWatermark, currentVoters } = await cluster.quorum();
-      const own = currentVoters.find(({ replicaId }) => replicaId === guest.id);
-      return leaderId !== guest.id && own !== undefined && own.logEndOffset >= highWatermark - 5;
-    });
-    report(`${guest} has handed over, and come back`);
-    const voter = (await cluster.quorum()).currentVoters.find(({ replicaId }) => replicaId === guest.id)!;
-    const which = ['--controller-id', String(guest.id), '--controller-directory-id', voter.replicaDirectoryId];
-    await operator.tool('metadata-quorum', 'remove-controller', ...which);
-    await eventually(
-      'it votes no more',
-      async () => !(await cluster.quorum()).currentVoters.some(({ replicaId }) => replicaId === 3),
-    );
-    await guest.stop();
-    report(`${guest} has left`);
-    await load.goesOn();
-  });
-}
-
-/** Each node in turn is stopped, and goes on as the other kind on the same data; and so back. */
-export async function movesInPlace(story: Story): Promise<void> {
-  await onCluster(story, combined(story.host, 3), async (cluster, _, load) => {
-    for (const target of [story.guest, story.host]) {
-      for (const node of cluster.nodes) {
-        await node.stop();
-        node.become(target);
-        await node.start();
-        await cluster.whole();
-        await load.goesOn();
-        story.report(`${node} goes on`);
-      }
-    }
-  });
-}
-
-async function onCluster(
-  story: Story,
-  nodes: readonly NodePlan[],
-  tell: (cluster: ProcessCluster, operator: Operator, load: JudgedLoad) => Promise<void>,
-): Promise<void> {
-  const { seed, programs, recordsPerSecond, report } = story;
-  const cluster = await ProcessCluster.create({ nodes, properties: hasty });
-  const operator = new Operator(cluster);
-  try {
-    await using load = await JudgedLoad.start(cluster, { seed, programs, recordsPerSecond });
-    await load.goesOn();
-    await tell(cluster, operator, load);
-    const { findings, figures } = await load.finish();
-    report(`${figures.acknowledged} records acknowledged, ${figures.acknowledgedPerSecond.toFixed(0)} a second`);
-    assert.deepEqual(findings.examples, []);
-    assert.equal(figures.failures, 0);
-  } catch (error) {
-    report(`the ends of the nodes' logs:\n${cluster.nodes.map((node) => `${node}:\n${node.log.slice(-2000)}`).join('\n')}`);
-    throw error;
-  } finally {
-    await operator.close();
-    await cluster.destroy();
+    await this.load.goesOn();
   }
-}
 
-/** The id of the broker that coordinates a group (0) or a transactional id (1). */
-async function coordinatorOf(cluster: ProcessCluster, key: string, keyType: number): Promise<number> {
-  const found = await eventually('a coordinator', async () => {
-    const running = cluster.brokers.find(({ isRunning }) => isRunning)!;
-    const { coordinators } = await ask(running.brokerAddress, FindCoordinator, 4, { keyType, coordinatorKeys: [key] });
-    const [first] = coordinators;
-    return first!.errorCode === 0 ? { id: first!.nodeId } : undefined;
-  });
-  return found.id;
+  /** As an operator does it: others take over, and it comes back and catches up. */
+  async isRestarted(id: number): Promise<void> {
+    const node = this.cluster.node(id);
+    await node.stop();
+    await this.load.goesOn();
+    assert.notEqual(await this.#coordinatorOf('some-group', 0), id);
+    await node.start();
+    await this.cluster.whole();
+    await this.load.goesOn();
+  }
+
+  async votes(id: number): Promise<void> {
+    const isSeen = async () => (await this.cluster.quorum()).observers!.some(({ replicaId }) => replicaId === id);
+    await eventually(`${id} follows`, isSeen);
+    await this.#operator.tool('metadata-quorum', '--command-config', this.cluster.node(id).propertiesFile, 'add-controller');
+    await eventually(`${id} is a voter`, async () => (await this.#voter(id)) !== undefined);
+    await this.load.goesOn();
+  }
+
+  /** It is elected, as leaders that are not it hang until another is; then it decides. */
+  async leadsQuorum(id: number): Promise<void> {
+    for (let attempts = 10; (await this.cluster.activeController()) !== id; attempts--) {
+      assert.ok(attempts > 0, `${id} is never elected`);
+      const leader = this.cluster.node(await this.cluster.activeController());
+      leader.pause();
+      await eventually('another leads', async () => (await this.cluster.quorum()).leaderId !== leader.id).finally(() =>
+        leader.resume(),
+      );
+    }
+    await this.cluster.whole();
+    const { java } = this.#operator;
+    await java.call('createTopic', { topic: 'made-by-the-guest', partitions: 3 });
+    await java.call('produce', { topic: 'made-by-the-guest', records: [{ key: null, value: 'a' }] });
+    await this.load.goesOn();
+  }
+
+  /** Stopped as one kind, it goes on as the other on the same data. */
+  async becomes(id: number, target: TargetName): Promise<void> {
+    const node = this.cluster.node(id);
+    await node.stop();
+    node.become(target);
+    await node.start();
+    await this.cluster.whole();
+    await this.load.goesOn();
+  }
+
+  /** It leads the quorum and is stopped; when it comes back it follows whoever leads by then. */
+  async handsOver(id: number): Promise<void> {
+    const node = this.cluster.node(id);
+    assert.equal(await this.cluster.activeController(), id);
+    await node.stop();
+    await eventually('another leads', async () => [1, 2].includes((await this.cluster.quorum()).leaderId));
+    const change = { topic: 'made-by-the-guest', name: 'retention.ms', value: '86400000' };
+    await this.#operator.java.call('setTopicConfig', change);
+    await this.load.goesOn();
+    await node.start();
+    await eventually('it follows', async () => {
+      const { highWatermark, currentVoters } = await this.cluster.quorum();
+      return currentVoters.some(({ replicaId, logEndOffset }) => replicaId === id && logEndOffset >= highWatermark);
+    });
+    await this.cluster.whole();
+    assert.notEqual(await this.cluster.activeController(), id);
+  }
+
+  async leavesQuorum(id: number): Promise<void> {
+    const { replicaDirectoryId } = (await this.#voter(id))!;
+    const which = ['--controller-id', String(id), '--controller-directory-id', replicaDirectoryId];
+    await this.#operator.tool('metadata-quorum', 'remove-controller', ...which);
+    await eventually(`${id} votes no more`, async () => (await this.#voter(id)) === undefined);
+    const node = this.cluster.node(id);
+    if (!node.isBroker) await node.stop();
+    await this.load.goesOn();
+  }
+
+  async isDrained(id: number): Promise<void> {
+    const node = this.cluster.node(id);
+    await this.#operator.moveEverythingTo((_, partition) => (partition % 2 === 0 ? [1, 2] : [2, 1]));
+    await this.cluster.whole();
+    await node.stop();
+    await this.#operator.unregister(node);
+    await this.cluster.whole();
+    assert.equal(await this.#operator.java.call('committed', { group: 'some-group', ...place }), values.length);
+    await this.load.goesOn();
+  }
+
+  async close(): Promise<void> {
+    await this.load[Symbol.asyncDispose]();
+    await this.#operator.close();
+    await this.cluster.destroy();
+  }
+
+  async #voter(id: number) {
+    return (await this.cluster.quorum()).currentVoters.find(({ replicaId }) => replicaId === id);
+  }
+
+  /** The id of the broker that coordinates a group (0) or a transactional id (1). */
+  async #coordinatorOf(key: string, keyType: number): Promise<number> {
+    const found = await eventually('a coordinator', async () => {
+      const running = this.cluster.brokers.find(({ isRunning }) => isRunning)!;
+      const { coordinators } = await ask(running.brokerAddress, FindCoordinator, 4, { keyType, coordinatorKeys: [key] });
+      const [first] = coordinators;
+      return first!.errorCode === 0 ? { id: first!.nodeId } : undefined;
+    });
+    return found.id;
+  }
 }

@@ -198,14 +198,27 @@ export class ProcessCluster {
 
   /** The quorum as its leader describes it. */
   async quorum() {
+    // Brokers would pass the question on to whom they take for the leader, and wait for it while it hangs.
+    const asked = this.controllers.filter(({ isRunning, isPaused }) => isRunning && !isPaused);
+    const answers = await Promise.allSettled(asked.map((node) => this.#quorumTo(node)));
+    const answered = answers.filter((answer) => answer.status === 'fulfilled').map(({ value }) => value);
+    const [last] = answered.sort((a, b) => b.leaderEpoch - a.leaderEpoch);
+    if (!last)
+      throw new AggregateError(
+        answers.map((answer) => (answer as PromiseRejectedResult).reason),
+        'no controller leads',
+      );
+    return last;
+  }
+
+  /** Rejects when the node does not lead. */
+  async #quorumTo(node: ClusterNode) {
     const topics = [{ topicName: '__cluster_metadata', partitions: [{ partitionIndex: 0 }] }];
-    return this.#anyBroker(async (node) => {
-      const answer = await ask(node.brokerAddress, DescribeQuorum, 2, { topics });
-      if (answer.errorCode !== 0) throw new Error(`DescribeQuorum: ${answer.errorCode} ${answer.errorMessage}`);
-      const partition = answer.topics[0]!.partitions[0]!;
-      if (partition.errorCode !== 0) throw new Error(`DescribeQuorum: ${partition.errorCode} ${partition.errorMessage}`);
-      return partition;
-    });
+    const answer = await ask(node.controllerAddress, DescribeQuorum, 2, { topics });
+    if (answer.errorCode !== 0) throw new Error(`DescribeQuorum to ${node}: ${answer.errorCode} ${answer.errorMessage}`);
+    const partition = answer.topics[0]!.partitions[0]!;
+    if (partition.errorCode !== 0) throw new Error(`DescribeQuorum to ${node}: ${partition.errorCode} ${partition.errorMessage}`);
+    return partition;
   }
 
   /** The id of the active controller. */
@@ -217,7 +230,7 @@ export class ProcessCluster {
   async #anyBroker<T>(question: (node: ClusterNode) => Promise<T>): Promise<T> {
     let failure: unknown;
     for (const node of this.brokers) {
-      if (!node.isRunning) continue;
+      if (!node.isRunning || node.isPaused) continue;
       try {
         return await question(node);
       } catch (error) {

@@ -1,21 +1,43 @@
 /** Clusters of Kafka's and Ottla's nodes together, with load running (test/cluster/mixed-stories.ts); docs/migrate.md tells the same steps. */
-import { describe, test } from 'node:test';
-import { brokerJoinsAndLeaves, controllerJoinsLeadsAndLeaves, movesInPlace, type Story } from '../cluster/mixed-stories.ts';
-import { type TargetName, targets } from './targets/node.ts';
+import assert from 'node:assert/strict';
+import { after, before, describe, type TestContext, test } from 'node:test';
+import { guestOfBothRoles, guestsOfOneRole, Scene, type Story } from '../cluster/mixed-stories.ts';
+import { targets } from './targets/node.ts';
 
 const both = targets.includes('kafka') && targets.includes('ottla');
 
-describe('mixed clusters', { skip: both ? false : 'needs both targets' }, () => {
-  tell('a broker of Ottla joins Kafka, leads, coordinates, is drained and leaves', brokerJoinsAndLeaves, 'kafka', 'ottla');
-  tell('a broker of Kafka joins Ottla, leads, coordinates, is drained and leaves', brokerJoinsAndLeaves, 'ottla', 'kafka');
-  tell('a controller of Ottla votes, leads and hands over among those of Kafka', controllerJoinsLeadsAndLeaves, 'kafka', 'ottla');
-  tell('a controller of Kafka votes, leads and hands over among those of Ottla', controllerJoinsLeadsAndLeaves, 'ottla', 'kafka');
-  tell('nodes of Kafka go on as Ottla on the same data, and back, one by one', movesInPlace, 'kafka', 'ottla');
-});
+tell('guests of Ottla in a cluster of Kafka', guestsOfOneRole({ host: 'kafka', guest: 'ottla' }));
+tell('a guest of Kafka in a cluster of Ottla', guestOfBothRoles({ host: 'ottla', guest: 'kafka' }));
 
-function tell(what: string, story: (story: Story) => Promise<void>, host: TargetName, guest: TargetName): void {
-  test(what, async (t) => {
-    const report = (line: string) => t.diagnostic(line);
-    await story({ host, guest, seed: 1, programs: ['ottla', 'java'], recordsPerSecond: 500, report });
+function tell(name: string, story: Story): void {
+  describe(name, { skip: both ? false : 'needs both targets' }, () => {
+    let scene: Scene;
+    let failed: string | undefined;
+    before(async () => {
+      scene = await Scene.create(story, { seed: 1, programs: ['ottla', 'java'], recordsPerSecond: 1000 });
+    });
+    after(() => scene?.close());
+
+    /** A chapter begins where the one before has ended. */
+    const chapter = (title: string, tell: (t: TestContext) => Promise<void>) =>
+      test(title, async (t) => {
+        if (failed !== undefined) return t.skip(`the story has ended with: ${failed}`);
+        try {
+          await tell(t);
+        } catch (error) {
+          failed = title;
+          for (const node of scene.cluster.nodes) t.diagnostic(`the end of the log of ${node}:\n${node.log.slice(-2000)}`);
+          throw error;
+        }
+      });
+
+    for (const { title, tell } of story.chapters) chapter(title, () => tell(scene));
+    chapter('what was acknowledged is there, and groups have missed nothing', async (t) => {
+      const { findings, figures, notes } = await scene.load.finish();
+      t.diagnostic(JSON.stringify(figures));
+      assert.deepEqual(findings.examples, []);
+      assert.equal(figures.failures, 0, notes.join('\n'));
+      assert.ok(figures.transactions.committed > 0 && figures.groups.commits > 0);
+    });
   });
 }

@@ -5,7 +5,10 @@ import java.io.FileWriter;
 import java.util.*;
 import java.util.concurrent.*;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.clients.producer.*;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /** The load of load-settings.ts by Kafka's Java client. */
@@ -20,6 +23,7 @@ public class ClusterLoad {
     List<Thread> threads = new ArrayList<>();
     threads.add(new Thread(ClusterLoad::plainStreams));
     for (JsonNode writer : settings.get("transactional").get("writers")) threads.add(new Thread(() -> transactions(writer.asInt())));
+    if (!settings.get("group").isNull()) threads.add(new Thread(() -> member(settings.get("group").asText())));
     for (Thread thread : threads) thread.start();
     System.out.println("ready");
     System.in.read();
@@ -177,5 +181,36 @@ public class ClusterLoad {
       pause(due - now);
     }
     producer.close();
+  }
+
+  static void member(String group) {
+    Map<String, Object> configs = new HashMap<>();
+    configs.put("bootstrap.servers", settings.get("bootstrap").asText());
+    configs.put("group.id", group);
+    configs.put("group.protocol", "consumer");
+    configs.put("auto.offset.reset", "earliest");
+    configs.put("enable.auto.commit", false);
+    configs.put("reconnect.backoff.max.ms", 500);
+    try (var consumer = new KafkaConsumer<>(configs, new StringDeserializer(), new StringDeserializer())) {
+      consumer.subscribe(List.of(settings.get("plain").get("topic").asText()));
+      while (!isOver) {
+        try {
+          Map<TopicPartition, OffsetAndMetadata> ends = new HashMap<>();
+          var records = consumer.poll(java.time.Duration.ofMillis(200));
+          for (TopicPartition partition : records.partitions()) {
+            var of = records.records(partition);
+            long end = of.get(of.size() - 1).offset() + 1;
+            note("g " + group + " " + partition.partition() + " " + of.get(0).offset() + " " + end + " " + of.size());
+            ends.put(partition, new OffsetAndMetadata(end));
+          }
+          if (ends.isEmpty()) continue;
+          consumer.commitSync(ends);
+          ends.forEach((partition, end) -> note("c " + group + " " + partition.partition() + " " + end.offset()));
+        } catch (Exception failure) {
+          note("n group " + group + ": " + oneLine(failure));
+          pause(100);
+        }
+      }
+    }
   }
 }

@@ -25,9 +25,15 @@ export type LoadPlan = {
   readonly recordsPerSecond: number;
   readonly transactionalPerSecond: number;
   readonly valueBytes: number;
+  /** Each program is a member of a group of its own besides. */
+  readonly groups: boolean;
   /** Where the programs note what they are told. */
   readonly directory: string;
 };
+
+export type GroupStep =
+  | { readonly what: 'given'; readonly partition: number; readonly offset: number; readonly end: number; readonly count: number }
+  | { readonly what: 'committed'; readonly partition: number; readonly offset: number };
 
 export type Outcome = 'committed' | 'aborted' | 'unknown';
 
@@ -39,6 +45,8 @@ export class LoadOutcomes {
   readonly sent = new Map<number, number>();
   /** By writer: how each transaction ended, and with how many records. */
   readonly transactions = new Map<number, { outcome: Outcome; count: number }[]>();
+  /** By group, in order: the records it was given, and what it was told to be committed. */
+  readonly groups = new Map<string, GroupStep[]>();
   readonly failures: string[] = [];
   readonly notes: string[] = [];
   acknowledgedCount = 0;
@@ -56,7 +64,12 @@ export class LoadOutcomes {
       if (!all) this.transactions.set(id, (all = []));
       all[Number(words[2])] = { outcome: words[3] as Outcome, count: Number(words[4]) };
     } else if (words[0] === 's') this.sent.set(id, Number(words[2]));
-    else if (words[0] === 'f') this.failures.push(line);
+    else if (words[0] === 'g' || words[0] === 'c') {
+      let steps = this.groups.get(words[1]!);
+      if (!steps) this.groups.set(words[1]!, (steps = []));
+      const [partition, offset, end, count] = words.slice(2).map(Number) as [number, number, number, number];
+      steps.push(words[0] === 'g' ? { what: 'given', partition, offset, end, count } : { what: 'committed', partition, offset });
+    } else if (words[0] === 'f') this.failures.push(line);
     else this.notes.push(line);
   }
 }
@@ -120,6 +133,7 @@ export class ClusterLoad {
         recordsPerSecond: this.#plan.transactionalPerSecond * share,
         recordsAtMost: 40,
       },
+      group: this.#plan.groups ? `readers-${name}` : null,
       outcomes: join(directory, `${name}.outcomes`),
     };
   }

@@ -7,7 +7,7 @@ import { compileJavaClient } from '../../interop/kafka/kafka.ts';
 import { eventually } from '../../interop/processes.ts';
 import type { ProcessCluster } from '../process-cluster.ts';
 import { ClusterLoad } from './cluster-load.ts';
-import { checkPlain, Findings, PlainReading, readToEnd, TransactionalReading } from './load-check.ts';
+import { checkGroup, checkPlain, Findings, PlainReading, readToEnd, TransactionalReading } from './load-check.ts';
 import type { LoadProgram } from './load-settings.ts';
 
 export type JudgedLoadOptions = {
@@ -15,6 +15,8 @@ export type JudgedLoadOptions = {
   readonly programs: readonly LoadProgram[];
   /** Of all programs together; a fifth of it in transactions. */
   readonly recordsPerSecond: number;
+  /** Each program is the member of a group, too. */
+  readonly groups?: boolean;
 };
 
 export type Silence = { readonly ms: number; readonly fromSecond: number };
@@ -26,6 +28,8 @@ export type LoadFigures = {
   readonly transactions: { readonly committed: number; readonly aborted: number; readonly unknown: number };
   readonly transactionalRecords: number;
   readonly readMeanwhile: number;
+  /** Records that groups were given, and commits that they were told of. */
+  readonly groups: { readonly given: number; readonly commits: number };
   /** The longest times in which a reader of all partitions was shown nothing, the longest first. */
   readonly silences: readonly Silence[];
   /** Records that a program gave up. */
@@ -64,7 +68,7 @@ export class JudgedLoad {
     return judged;
   }
 
-  async #begin(cluster: ProcessCluster, { seed, programs, recordsPerSecond }: JudgedLoadOptions): Promise<void> {
+  async #begin(cluster: ProcessCluster, { seed, programs, recordsPerSecond, groups = false }: JudgedLoadOptions): Promise<void> {
     const copies = Math.min(3, cluster.brokers.length);
     const configs = { 'min.insync.replicas': String(Math.max(1, copies - 1)) };
     const topics = [plainTopic, transactionalTopic];
@@ -72,7 +76,7 @@ export class JudgedLoad {
     await cluster.whole();
     this.#load = await ClusterLoad.start({
       ...{ bootstrap: this.#bootstrapServers, seed, programs, plainTopic, transactionalTopic, partitions },
-      ...{ streams: partitions, writers: 2, valueBytes: 100, directory: this.#directory },
+      ...{ streams: partitions, writers: 2, valueBytes: 100, groups, directory: this.#directory },
       recordsPerSecond: recordsPerSecond * 0.8,
       transactionalPerSecond: recordsPerSecond * 0.2,
     });
@@ -115,6 +119,12 @@ export class JudgedLoad {
     await using committed = new Consumer({ bootstrapServers, maxPollRecords: 5000, isolationLevel: 'read_committed' });
     await readToEnd(committed, this.#admin, places(transactionalTopic), (record) => transactional.hear(record));
     transactional.check(outcomes);
+    const groups = { given: 0, commits: 0 };
+    for (const [group, steps] of outcomes.groups) {
+      const { given, commits } = checkGroup(group, steps, findings);
+      groups.given += given;
+      groups.commits += commits;
+    }
 
     const ended = [...outcomes.transactions.values()].flat().filter((one) => one !== undefined);
     const count = (outcome: string): number => ended.filter((one) => one.outcome === outcome).length;
@@ -129,6 +139,7 @@ export class JudgedLoad {
         transactions: { committed: count('committed'), aborted: count('aborted'), unknown: count('unknown') },
         transactionalRecords: transactional.count,
         readMeanwhile: this.#reader.reading.count,
+        groups,
         silences: this.#reader.silences,
         failures: outcomes.failures.length,
       },

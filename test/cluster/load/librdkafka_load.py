@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
 settings = json.loads(sys.argv[1])
 outcomes = open(settings["outcomes"], "w", buffering=1 << 16)
@@ -150,8 +150,44 @@ def transactions(writer):
         time.sleep(max(0, due - time.monotonic()))
 
 
+def member(group):
+    topic = settings["plain"]["topic"]
+    client = Consumer({
+        "bootstrap.servers": settings["bootstrap"],
+        "group.id": group,
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "reconnect.backoff.max.ms": 500,
+        "log_level": 2,
+    })
+    client.subscribe([topic])
+    while not is_over.is_set():
+        try:
+            given = {}
+            for record in client.consume(1000, 0.2):
+                if record.error() is not None:
+                    raise KafkaException(record.error())
+                given.setdefault(record.partition(), []).append(record.offset())
+            for partition, offsets in given.items():
+                note(f"g {group} {partition} {offsets[0]} {offsets[-1] + 1} {len(offsets)}")
+            if not given:
+                continue
+            ends = [TopicPartition(topic, partition, offsets[-1] + 1) for partition, offsets in given.items()]
+            for end in client.commit(offsets=ends, asynchronous=False):
+                if end.error is not None:
+                    raise KafkaException(end.error)
+            for end in ends:
+                note(f"c {group} {end.partition} {end.offset}")
+        except KafkaException as failure:
+            note(f"n group {group}: {one_line(failure)}")
+            time.sleep(0.1)
+    client.close()
+
+
 threads = [threading.Thread(target=plain_streams)]
 threads += [threading.Thread(target=transactions, args=[writer]) for writer in settings["transactional"]["writers"]]
+if settings["group"] is not None:
+    threads.append(threading.Thread(target=member, args=[settings["group"]]))
 for thread in threads:
     thread.start()
 print("ready", flush=True)

@@ -4,7 +4,7 @@
  */
 import type { Admin, Consumer, ConsumerRecord } from '@ottla/client';
 import type { AnomalyName } from '@ottla/testing';
-import type { LoadOutcomes } from './cluster-load.ts';
+import type { GroupStep, LoadOutcomes } from './cluster-load.ts';
 import { Numbers } from './numbers.ts';
 
 export class Findings {
@@ -94,6 +94,34 @@ export async function checkPlain(
     const sent = outcomes.sent.get(stream);
     if (sent === undefined || found.length > sent) findings.add('unknown-value', `${stream}:${found.length - 1} was never sent`);
   }
+}
+
+/**
+ * A group with one member at a time is given each record at least once: where it is placed anew, it goes on from what it has committed
+ * last, or from later if a commit took effect of which it was not told, and never beyond what it was given.
+ */
+export function checkGroup(group: string, steps: readonly GroupStep[], findings: Findings): { given: number; commits: number } {
+  const ends = new Map<number, number>();
+  const committed = new Map<number, number>();
+  let given = 0;
+  let commits = 0;
+  for (const step of steps) {
+    const { partition, offset } = step;
+    if (step.what === 'committed') {
+      commits++;
+      committed.set(partition, offset);
+      continue;
+    }
+    const { end, count } = step;
+    given += count;
+    const last = ends.get(partition) ?? 0;
+    const where = `${group} was given ${partition}@${offset} to ${end}, ${count} records`;
+    if (offset > last || count !== end - offset) findings.add('poll-skip', `${where}, after ${last - 1}`);
+    if (offset < (committed.get(partition) ?? 0))
+      findings.add('nonmonotonic-poll', `${where}, though it had committed ${committed.get(partition)}`);
+    ends.set(partition, Math.max(last, end));
+  }
+  return { given, commits };
 }
 
 /** What is committed of each transaction, by writer and number. */

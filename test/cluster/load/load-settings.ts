@@ -4,6 +4,7 @@
  * - Plain streams, each sent in order to one partition by an idempotent producer. Stream 7's fourth record is `7:3:` and padding.
  * - Writers of transactions, each transaction over several partitions. The second record of the fifth transaction of writer 2 is
  *   `2:4:1:` and padding. Some are aborted on purpose, some because a record could not be sent.
+ * - If so asked, the one member of a group, which reads the plain topic and commits what it has read.
  *
  * A program says `ready` on standard output when it begins, ends what it does on a line of standard input, and notes what it was told in
  * a file, an outcome a line:
@@ -12,6 +13,8 @@
  *     f STREAM NUMBER REASON               given up
  *     s STREAM COUNT                       so many were sent, in the end
  *     t WRITER TRANSACTION OUTCOME COUNT   committed, aborted, or unknown, with so many records
+ *     g GROUP PARTITION OFFSET END COUNT   the member was given so many records, from this offset up to that
+ *     c GROUP PARTITION OFFSET             it was told that this is committed: where to go on
  *     n TEXT                               for people
  */
 export type LoadSettings = {
@@ -32,6 +35,8 @@ export type LoadSettings = {
     /** Records of a transaction, at most. */
     readonly recordsAtMost: number;
   };
+  /** Of the member; null for none. */
+  readonly group: string | null;
   readonly outcomes: string;
 };
 

@@ -2,7 +2,7 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Producer } from '@ottla/client';
+import { Consumer, Producer } from '@ottla/client';
 import { SeededRandom } from '@ottla/runtime';
 import type { LoadSettings } from './load-settings.ts';
 
@@ -25,7 +25,7 @@ const oneLine = (error: unknown): string => String(error).replaceAll('\n', ' ').
 
 console.log('ready');
 const { writers } = settings.transactional;
-await Promise.all([plainStreams(), ...writers.map((writer) => transactions(writer))]);
+await Promise.all([plainStreams(), member(), ...writers.map((writer) => transactions(writer))]);
 flush();
 closeSync(file);
 process.exit(0);
@@ -130,4 +130,27 @@ async function transactions(writer: number): Promise<void> {
     await sleep(Math.max(0, due - performance.now()), undefined, { signal: isOver.signal }).catch(() => {});
   }
   await producer.close().catch(() => {});
+}
+
+async function member(): Promise<void> {
+  const { group, plain, bootstrap: bootstrapServers } = settings;
+  if (group === null) return;
+  await using consumer = new Consumer({ bootstrapServers, groupId: group, autoOffsetReset: 'earliest', enableAutoCommit: false });
+  consumer.subscribe([plain.topic]);
+  while (!isOver.signal.aborted) {
+    try {
+      const ends = new Map<number, number>();
+      for (const [partition, records] of Map.groupBy(await consumer.poll({ timeoutMs: 200 }), (record) => record.partition)) {
+        const end = records.at(-1)!.offset + 1;
+        note(`g ${group} ${partition} ${records[0]!.offset} ${end} ${records.length}`);
+        ends.set(partition, end);
+      }
+      if (ends.size === 0) continue;
+      await consumer.commit([...ends].map(([partition, offset]) => ({ topic: plain.topic, partition, offset })));
+      for (const [partition, offset] of ends) note(`c ${group} ${partition} ${offset}`);
+    } catch (error) {
+      note(`n group ${group}: ${oneLine(error)}`);
+      await sleep(100);
+    }
+  }
 }
