@@ -5,6 +5,8 @@ export class Ballot {
   readonly #voters: VoterSet;
   readonly #granting = new Set<number>();
   readonly #rejecting = new Set<number>();
+  /** Whose next no is not counted. */
+  readonly #toAskAgain = new Set<number>();
 
   constructor(voters: VoterSet) {
     this.#voters = voters;
@@ -15,15 +17,17 @@ export class Ballot {
   }
 
   reject(voterId: number): void {
+    if (this.#toAskAgain.delete(voterId)) return;
     if (this.#voters.get(voterId) && !this.#granting.has(voterId)) this.#rejecting.add(voterId);
+  }
+
+  /** It stands itself now: its no, which may still be on its way, was from before. */
+  askAgain(voterId: number): void {
+    if (!this.#rejecting.delete(voterId) && !this.#granting.has(voterId)) this.#toAskAgain.add(voterId);
   }
 
   hasVoted(voterId: number): boolean {
     return this.#granting.has(voterId) || this.#rejecting.has(voterId);
-  }
-
-  hasRejected(voterId: number): boolean {
-    return this.#rejecting.has(voterId);
   }
 
   get granting(): number[] {

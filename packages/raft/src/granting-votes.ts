@@ -35,6 +35,8 @@ export function answerVote(core: RaftCore, request: VoteRequest, listenerName: s
   const isUpToDate = core.log.isUpToDate({ offset: lastOffset, epoch: lastOffsetEpoch });
   const isLevel = isUpToDate && lastOffset === core.log.endOffset && lastOffsetEpoch === core.log.lastEpoch;
   const isGranted = grants(core, { candidate, preVote, isUpToDate, isLevel });
+  // As long as it followed the leader it told this node no, and each would wait for the other now.
+  if (!isGranted && preVote) core.in('prospective')?.ballot.askAgain(replicaId);
   if (isGranted && !preVote && core.election.votedFor === null) core.vote(candidate);
   return answer('NONE', isGranted);
 }
@@ -50,10 +52,8 @@ function grants({ state, election, self }: RaftCore, { candidate, preVote, isUpT
       // As long as the leader has not answered it, this node cannot say that there is no need for another.
       return preVote && isUpToDate && !state.hasFetched;
     default: {
-      // Two that miss their leader at the same time would split the votes: the one with the smaller id goes first. But not when the other has
-      // told it no already, because it had not missed the leader yet: then both would wait for each other.
-      const goesFirst = state.name === 'prospective' && !state.ballot.hasRejected(candidate.id);
-      if (preVote && goesFirst && isLevel && candidate.id > self.id) return false;
+      // Two that miss their leader at the same time would split the votes: the one with the smaller id goes first.
+      if (preVote && state.name === 'prospective' && isLevel && candidate.id > self.id) return false;
       if (preVote) return isUpToDate;
       const { votedFor, leaderId } = election;
       if (votedFor !== null) return votedFor.id === candidate.id && isSameVoter(votedFor, candidate);
