@@ -12,7 +12,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { defaultFeatureLevels, featureLevelRecord, MetadataImage } from '@ottla/metadata';
 import { CreateTopics, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
-import { readSnapshotContent, snapshotBatches } from '../packages/broker/src/quorum/snapshot-content.ts';
+import { snapshotBatches } from '../packages/broker/src/quorum/snapshot-content.ts';
+import { SnapshotReader } from '../packages/broker/src/quorum/snapshot-reader.ts';
 import { ask } from '../test/cluster/ask.ts';
 import { installKafka } from '../test/interop/kafka/kafka.ts';
 import { freePort, run } from '../test/interop/processes.ts';
@@ -78,13 +79,17 @@ console.log(`  ${'its size'.padEnd(44)}${mib(written.length).padStart(10)}`);
   const before = process.memoryUsage();
   const image = new MetadataImage();
   timed('read and replayed into an image', () => {
-    for (const record of readSnapshotContent(written).records) image.replay(record, 0);
+    const read = (position: number, length: number): Uint8Array => written.subarray(position, position + length);
+    for (const record of new SnapshotReader({ size: written.length, read }).records()) image.replay(record, 0);
   });
   globalThis.gc?.();
   const after = process.memoryUsage();
   const grown = after.heapUsed + after.arrayBuffers - before.heapUsed - before.arrayBuffers;
   if (globalThis.gc) console.log(`  ${'memory of the image'.padEnd(44)}${mib(grown).padStart(10)}`);
-  timed('the records of its snapshot', () => image.toRecords().length);
+  timed('a copy of it', () => image.copy());
+  timed('the records of its snapshot', () => {
+    for (const _ of image.records());
+  });
 }
 
 if (values.target.includes('kafka')) installKafka();

@@ -9,6 +9,7 @@ import {
   type PartitionState,
 } from '@ottla/metadata';
 import { KafkaError, type MetadataRecord, type Uuid } from '@ottla/protocol';
+import type { SnapshotListener } from './quorum/index.ts';
 
 export type BrokerEndpoint = {
   readonly nodeId: number;
@@ -64,12 +65,23 @@ export class ClusterMetadata {
     this.#publish(delta, lastOffset);
   }
 
-  /** Starts again from a snapshot, which stands for everything up to `lastOffset`. Listeners hear of what is different, and of what is gone. */
-  load(records: readonly MetadataRecord[], lastOffset: number): void {
-    const before = this.#image;
-    this.#image = new MetadataImage();
-    for (const record of records) this.#image.replay(record, lastOffset);
-    this.#publish(imageDifference(before, this.#image), lastOffset);
+  /**
+   * Starts again from a snapshot, which stands for everything up to `lastOffset`, when its last record has come. `end` is told the new image
+   * before the listeners hear of what is different, and of what is gone.
+   */
+  load(lastOffset: number, end: (image: MetadataImage) => void): SnapshotListener {
+    const image = new MetadataImage();
+    return {
+      records: (slice) => {
+        for (const record of slice) image.replay(record, lastOffset);
+      },
+      end: () => {
+        const before = this.#image;
+        end(image);
+        this.#image = image;
+        this.#publish(imageDifference(before, image), lastOffset);
+      },
+    };
   }
 
   /** Resolves when everything up to `offset` has been applied, listeners included. */

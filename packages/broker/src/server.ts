@@ -167,11 +167,8 @@ export class BrokerServer {
       undo.push(() => controller?.stop());
       const channels = openChannels(parsed, node, controller);
       undo.push(() => closeAll(channels));
-      quorum.subscribe({
-        snapshot: (snapshot) => {
-          controller?.controller.loaded(snapshot);
-          metadata.load(snapshot.records, snapshot.endOffset - 1);
-        },
+      await quorum.subscribe({
+        snapshot: ({ endOffset }) => metadata.load(endOffset - 1, (image) => controller?.controller.loaded(image)),
         batch: (batch) => {
           controller?.controller.heard(batch);
           metadata.apply(batch.records, batch.lastOffset);
@@ -180,7 +177,7 @@ export class BrokerServer {
           controller?.controller.leaderChanged(leader);
           for (const channel of Object.values(channels)) channel.leaderChanged();
         },
-        toSnapshot: () => metadata.image.toRecords(),
+        toSnapshot: () => metadata.image.copy().records(),
       });
       await controller?.controller.activation;
       logIdleConfigs(metadata, runtime.logger);

@@ -188,6 +188,7 @@ export class TestController {
   assertInvariants(): void {
     assertSameImage(this.image, replayed(this.log));
     assertSameImage(this.image, replayed(this.image.toRecords()));
+    assertSameImage(this.image, this.image.copy());
     for (const topic of this.image.topics) {
       for (const [index, { leader, isr, elr, replicas, directories }] of topic.partitions()) {
         const where = `${topic.name}-${index}`;

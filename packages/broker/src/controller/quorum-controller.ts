@@ -1,9 +1,9 @@
-import type { Controller, Decision, DecisionContext } from '@ottla/metadata';
+import type { Controller, Decision, DecisionContext, MetadataImage } from '@ottla/metadata';
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import type { LeaderAndEpoch } from '@ottla/raft';
 import type { Runtime, Timer } from '@ottla/runtime';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
-import type { CommittedBatch, LoadedSnapshot } from '../quorum/index.ts';
+import type { CommittedBatch } from '../quorum/index.ts';
 
 /** The part of the metadata quorum that the controller writes through. */
 export type MetadataLog = {
@@ -110,9 +110,9 @@ export class QuorumController {
     for (let index = 0; index < records.length; index++) this.#options.controller.replay(records[index]!, baseOffset + index);
   }
 
-  /** Stands for everything before its end. */
-  loaded({ records, endOffset }: LoadedSnapshot): void {
-    this.#options.controller.restore(records, endOffset - 1);
+  /** Of a snapshot, which stands for everything before its end. */
+  loaded(image: MetadataImage): void {
+    this.#options.controller.restore(image.copy());
   }
 
   /** That this node leads is to be told when it has heard all that came before its epoch. */
@@ -201,7 +201,7 @@ export class QuorumController {
     if (!this.#isAhead) return;
     const { controller, metadata } = this.#options;
     this.#isAhead = false;
-    controller.restore(metadata.image.toRecords(), metadata.appliedOffset);
+    controller.restore(metadata.image.copy());
   }
 
   #tell(records: readonly MetadataRecord[], lastOffset: number): void {

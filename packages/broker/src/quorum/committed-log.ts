@@ -7,8 +7,8 @@ import type { MetadataSnapshots } from './metadata-snapshots.ts';
 import { MetadataTransactions } from './metadata-transactions.ts';
 import type { PendingAppends } from './pending-appends.ts';
 import { batchesFrom } from './recorded-quorum.ts';
-import type { SnapshotContent } from './snapshot-content.ts';
 import type { SnapshotId } from './snapshot-files.ts';
+import { nextTurn } from './turns.ts';
 
 type Options = {
   readonly log: Log;
@@ -23,6 +23,8 @@ type Options = {
 
 /** After so many bytes the event loop has its turn: a node that begins with a long log must not look dead meanwhile. */
 const bytesOfOneTurn = 1024 * 1024;
+/** And after so many records of a snapshot. */
+const recordsOfOneTurn = 1_000;
 
 /**
  * What is committed, on its way to the listeners: each batch once, in order, and none inside a metadata transaction that has not ended. What
@@ -45,6 +47,11 @@ export class CommittedLog {
   #leader: LeaderAndEpoch = { leaderId: null, leaderEpoch: 0 };
   /** This node leads, and its listeners hear of it when they know all that earlier leaders committed. */
   #ownLead: { readonly leader: LeaderAndEpoch; readonly epochStartOffset: number } | undefined;
+  /** Pieces of work that are told apart, one after the other; while there are some, what is committed waits. */
+  #works = 0;
+  #work: Promise<void> = Promise.resolve();
+  /** How many snapshots came from leaders. */
+  #restarts = 0;
   readonly #waiting: { readonly endOffset: number; readonly resolve: () => void }[] = [];
 
   constructor(options: Options) {
@@ -80,17 +87,66 @@ export class CommittedLog {
     return this.#listeners.find((each) => each.toSnapshot)?.toSnapshot?.();
   }
 
-  /** Tells the listener all that the others have heard, at once; from then on it hears what they hear. */
-  subscribe(listener: MetadataListener): void {
-    const { snapshots, log } = this.#options;
-    const { newest } = snapshots;
-    if (newest) listener.snapshot(loaded(newest, snapshots.read(newest)));
+  /**
+   * Tells the listener all that the others have heard; from then on it hears what they hear, which is nothing before. Resolves then. Rejects with
+   * CorruptFileError where something of it cannot be read.
+   */
+  subscribe(listener: MetadataListener): Promise<void> {
+    return this.#apart(async () => {
+      const { snapshots, log } = this.#options;
+      const { newest } = snapshots;
+      const restarts = this.#restarts;
+      if (!newest || (await this.#load([listener], newest)))
+        await this.#tellAgain(listener, newest?.endOffset ?? log.logStartOffset, () => restarts === this.#restarts);
+      if (this.#isClosed) return;
+      listener.leaderChanged?.(this.#leader);
+      this.#listeners.push(listener);
+    });
+  }
+
+  /** What the others have heard, from the log. A snapshot of the leader that comes in between will take its place. */
+  async #tellAgain(listener: MetadataListener, startOffset: number, isCurrent: () => boolean): Promise<void> {
+    const { log, timers } = this.#options;
     const transactions = new MetadataTransactions();
-    for (const batch of batchesFrom(log, newest?.endOffset ?? log.logStartOffset, this.#readEndOffset)) {
-      for (const visible of transactions.pass(committed(batch))) listener.batch(visible);
+    let nextOffset = startOffset;
+    while (nextOffset < this.#readEndOffset && isCurrent() && !this.#isClosed) {
+      let bytes = 0;
+      const before = nextOffset;
+      for (const batch of batchesFrom(log, nextOffset, this.#readEndOffset)) {
+        for (const visible of transactions.pass(committed(batch))) listener.batch(visible);
+        nextOffset = batch.nextOffset;
+        bytes += batch.length;
+        if (bytes >= bytesOfOneTurn) break;
+      }
+      if (nextOffset === before) return;
+      if (nextOffset < this.#readEndOffset) await nextTurn(timers);
     }
-    listener.leaderChanged?.(this.#leader);
-    this.#listeners.push(listener);
+  }
+
+  /** False: it was given up, as another one is to come, or the node is about to stop. */
+  async #load(listeners: readonly MetadataListener[], id: SnapshotId): Promise<boolean> {
+    const { snapshots, timers } = this.#options;
+    const restarts = this.#restarts;
+    const lastContainedLogTimestampMs = snapshots.lastContainedLogTimestampMs(id);
+    const { endOffset, epoch: leaderEpoch } = id;
+    const hearing = listeners.map((each) => each.snapshot({ endOffset, leaderEpoch, lastContainedLogTimestampMs }));
+    for (const slice of snapshots.slices(id, recordsOfOneTurn)) {
+      for (const each of hearing) each.records(slice);
+      if (slice.length === recordsOfOneTurn) await nextTurn(timers);
+      if (this.#isClosed || restarts !== this.#restarts) return false;
+    }
+    for (const each of hearing) each.end();
+    return true;
+  }
+
+  /** Work that takes many turns, in which nothing is told to listeners that is not its own. */
+  #apart(work: () => Promise<void>): Promise<void> {
+    this.#works++;
+    const done = this.#work.then(work).finally(() => {
+      this.#works--;
+    });
+    this.#work = done.catch(() => {});
+    return done.then(() => this.#goOn());
   }
 
   /** Everything before the high watermark is committed. */
@@ -119,13 +175,17 @@ export class CommittedLog {
     this.#announceOwnLead();
   }
 
-  /** A snapshot came from the leader and takes the place of all that was told before. */
-  restartFrom(id: SnapshotId, content: SnapshotContent): void {
+  /** A snapshot came from the leader and takes the place of all that was told before. It is in use, and told in the turns to come. */
+  restartFrom(id: SnapshotId): void {
     this.#transactions.forget();
-    this.#startAt(id);
-    this.#appliedTimestampMs = content.lastContainedLogTimestampMs;
-    for (const listener of this.#listeners) listener.snapshot(loaded(id, content));
-    this.#settleWaiting();
+    this.#highWatermark = Math.max(this.#highWatermark, id.endOffset);
+    const restarts = ++this.#restarts;
+    this.#apart(async () => {
+      if (restarts !== this.#restarts || !(await this.#load(this.#listeners, id))) return;
+      this.#startAt(id);
+      this.#appliedTimestampMs = this.#options.snapshots.lastContainedLogTimestampMs(id);
+      this.#settleWaiting();
+    }).catch((error: unknown) => this.#options.onFailure(error));
   }
 
   close(): void {
@@ -143,7 +203,7 @@ export class CommittedLog {
 
   /** A listener may append while it is told: what that commits is told by the call under way. */
   #tellNext(): void {
-    if (this.#isTelling || this.#isClosed) return;
+    if (this.#isTelling || this.#isClosed || this.#works > 0) return;
     this.#isTelling = true;
     let isBehind: boolean;
     try {
@@ -229,13 +289,6 @@ export class CommittedLog {
     }
   }
 }
-
-const loaded = ({ endOffset, epoch }: SnapshotId, { records, lastContainedLogTimestampMs }: SnapshotContent) => ({
-  endOffset,
-  leaderEpoch: epoch,
-  lastContainedLogTimestampMs,
-  records,
-});
 
 /** Decoded from the bytes, so that a listener hears today what it would hear after a restart. */
 function committed(batch: BatchView): CommittedBatch {

@@ -24,8 +24,8 @@ test('a listener that throws ends the quorum, and whoever appended is told', asy
       onFailure: (error) => failures.push(error),
     }),
   );
-  quorum.subscribe({
-    snapshot: () => {},
+  await quorum.subscribe({
+    snapshot: () => ({ records: () => {}, end: () => {} }),
     batch: ({ records }) => {
       if (records.some(({ type }) => type === 'FeatureLevelRecord')) throw new Error('cannot apply this');
     },

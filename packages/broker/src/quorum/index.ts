@@ -1,4 +1,4 @@
-export type { CommittedBatch, LoadedSnapshot, MetadataListener } from './metadata-listener.ts';
+export type { CommittedBatch, MetadataListener, SnapshotListener, SnapshotToHear } from './metadata-listener.ts';
 export { defaultMetadataLogConfig, type MetadataLogConfig, metadataLogConfig } from './metadata-log-config.ts';
 export { MetadataQuorum, type MetadataQuorumOptions, type ReceivedBy } from './metadata-quorum.ts';
 export type { AppendedRecords } from './pending-appends.ts';

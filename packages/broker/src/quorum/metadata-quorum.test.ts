@@ -5,7 +5,7 @@ import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import { type Machine, type Runtime, World } from '@ottla/runtime';
 import { readMetaProperties } from '@ottla/storage';
 import { type FormatOptions, formatDirectories } from '../format.ts';
-import type { CommittedBatch, LoadedSnapshot, MetadataListener } from './metadata-listener.ts';
+import type { CommittedBatch, MetadataListener, SnapshotListener, SnapshotToHear } from './metadata-listener.ts';
 import { defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import { MetadataQuorum, type MetadataQuorumOptions } from './metadata-quorum.ts';
 
@@ -54,15 +54,19 @@ async function open(world: World, runtime: Runtime, options: Partial<MetadataQuo
 
 /** Keeps feature levels, which stand for the whole metadata here, and can tell them as a snapshot. */
 class Recorder implements MetadataListener {
-  readonly snapshots: LoadedSnapshot[] = [];
+  readonly snapshots: SnapshotToHear[] = [];
   readonly batches: CommittedBatch[] = [];
   readonly leaders: unknown[] = [];
   readonly levels = new Map<string, number>();
 
-  snapshot(snapshot: LoadedSnapshot): void {
-    this.snapshots.push(snapshot);
-    this.levels.clear();
-    this.#keep(snapshot.records);
+  snapshot(snapshot: SnapshotToHear): SnapshotListener {
+    return {
+      records: (slice) => {
+        this.levels.clear();
+        this.#keep(slice);
+      },
+      end: () => void this.snapshots.push(snapshot),
+    };
   }
 
   batch(batch: CommittedBatch): void {
@@ -108,7 +112,7 @@ test('a fresh node leads in epoch 1, and its log begins with the voters', async 
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
   const listener = new Recorder();
-  quorum.subscribe(listener);
+  await quorum.subscribe(listener);
   assert.deepEqual(listener.story, ['0-2']);
   assert.deepEqual(listener.leaders, [{ leaderId: 1, leaderEpoch: 1 }]);
   assert.equal(quorum.kRaftVersion, 1);
@@ -145,7 +149,7 @@ test('appends take consecutive offsets at once, commit in order, and a restart h
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
   const live = new Recorder();
-  quorum.subscribe(live);
+  await quorum.subscribe(live);
   const first = quorum.append([level(1), level(2)]);
   assert.equal(quorum.nextOffset, 5);
   const second = quorum.append([level(3)]);
@@ -157,7 +161,7 @@ test('appends take consecutive offsets at once, commit in order, and a restart h
 
   const again = new Recorder();
   const reopened = await open(world, machine.boot());
-  reopened.quorum.subscribe(again);
+  await reopened.quorum.subscribe(again);
   assert.deepEqual(again.batches.slice(0, 3), live.batches);
   assert.deepEqual(again.story.slice(3), ['6-6'], 'the new epoch');
   assert.equal(reopened.quorum.leaderAndEpoch.leaderEpoch, 2);
@@ -192,7 +196,7 @@ test('what was acknowledged outlives a power failure, and what was not is never 
     for (let round = 0; round < 4; round++) {
       const { quorum } = await open(world, machine.boot());
       const listener = new Recorder();
-      quorum.subscribe(listener);
+      await quorum.subscribe(listener);
       const seen = listener.levels.get('test') ?? -1;
       assert.ok(seen >= acknowledged, `seed ${seed}: acknowledged ${acknowledged}, found ${seen}`);
       assert.equal(listener.levels.get('pair') ?? -1, seen, `seed ${seed}: a batch is whole or absent`);
@@ -222,7 +226,7 @@ test('a disk that fails ends the leadership: pending appends fail, and none is t
   format(machine.boot());
   const { quorum, failures } = await open(world, machine.boot());
   const listener = new Recorder();
-  quorum.subscribe(listener);
+  await quorum.subscribe(listener);
   isBroken = true;
   await assert.rejects(world.runUntil(quorum.append([level(1)])), { code: 'EIO' });
   assert.equal(failures.length, 1);
@@ -243,7 +247,7 @@ test('records of an open metadata transaction are hidden until its end, and gone
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
   const listener = new Recorder();
-  quorum.subscribe(listener);
+  await quorum.subscribe(listener);
   const append = (...records: MetadataRecord[]): Promise<unknown> => world.runUntil(quorum.append(records));
   await append(begin, level(1));
   await append(level(2));
@@ -261,7 +265,7 @@ test('records of an open metadata transaction are hidden until its end, and gone
   const reopened = await open(world, machine.boot());
   assert.equal(reopened.quorum.hasOpenTransaction, true);
   const again = new Recorder();
-  reopened.quorum.subscribe(again);
+  await reopened.quorum.subscribe(again);
   assert.equal(again.levels.get('test'), 5);
 });
 
@@ -277,7 +281,7 @@ test('snapshots come by bytes, make old log and old snapshots go, and a start lo
   const { world, machine } = formatted();
   const { quorum, failures } = await open(world, machine.boot(), { config: smallLogs });
   const listener = new Recorder();
-  quorum.subscribe(listener);
+  await quorum.subscribe(listener);
   for (let value = 1; value <= 200; value++) await world.runUntil(quorum.append([level(value)]));
   await world.runUntil(quorum.close());
   assert.deepEqual(failures, []);
@@ -290,7 +294,7 @@ test('snapshots come by bytes, make old log and old snapshots go, and a start lo
   const runtime = machine.boot();
   const reopened = await open(world, runtime, { config: smallLogs });
   const again = new Recorder();
-  reopened.quorum.subscribe(again);
+  await reopened.quorum.subscribe(again);
   assert.equal(again.snapshots.length, 1);
   assert.equal(again.batches[0]?.baseOffset, again.snapshots[0]?.endOffset);
   assert.equal(again.levels.get('test'), 200);
@@ -306,7 +310,7 @@ test('snapshots come by time, and a half-written one is removed at the next star
   const { world, machine } = formatted();
   const config = { ...defaultMetadataLogConfig, snapshotIntervalMs: 60_000 };
   const { quorum } = await open(world, machine.boot(), { config });
-  quorum.subscribe(new Recorder());
+  await quorum.subscribe(new Recorder());
   await world.runUntil(quorum.append([level(1)]));
   await world.advance(60_000);
   const { lastOffset } = await world.runUntil(quorum.append([level(2)]));
@@ -324,7 +328,7 @@ test('a log that ends before the newest snapshot starts again behind it', async 
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
   const listener = new Recorder();
-  quorum.subscribe(listener);
+  await quorum.subscribe(listener);
   await world.runUntil(quorum.append([level(7)]));
   const { endOffset } = await world.runUntil(quorum.writeSnapshot(listener.toSnapshot()));
   await world.runUntil(quorum.close());
@@ -332,7 +336,7 @@ test('a log that ends before the newest snapshot starts again behind it', async 
     if (!name.endsWith('.checkpoint')) machine.files.remove(`${metadataDirectory}/${name}`);
   const reopened = await open(world, machine.boot());
   const again = new Recorder();
-  reopened.quorum.subscribe(again);
+  await reopened.quorum.subscribe(again);
   assert.equal(again.levels.get('test'), 7);
   assert.equal(again.batches[0]?.baseOffset, endOffset);
   assert.equal(reopened.quorum.leaderAndEpoch.leaderEpoch, 2, 'the snapshot remembers the epoch that quorum-state has lost');

@@ -84,6 +84,7 @@ export class MetadataQuorum {
   #onHandedOver: (() => void) | undefined;
   #damage: string | undefined;
   #failure: unknown;
+  #isClosing = false;
   #isClosed = false;
 
   /**
@@ -244,14 +245,17 @@ export class MetadataQuorum {
     );
   }
 
-  /** Tells the listener all that others have heard, at once, and from then on each batch as it commits. */
-  subscribe(listener: MetadataListener): void {
-    this.#committed.subscribe(listener);
+  /**
+   * Tells the listener all that others have heard, and from then on each batch as it commits. Resolves then; the node goes on taking part in the
+   * quorum meanwhile. Rejects with CorruptFileError where a snapshot or the log cannot be read.
+   */
+  subscribe(listener: MetadataListener): Promise<void> {
+    return this.#committed.subscribe(listener);
   }
 
   /**
-   * Writes a snapshot: `records` must be the whole state as of everything heard so far, and is read to its end before this returns.
-   * Resolves when the file is in place and what it makes superfluous is gone.
+   * Writes a snapshot: `records` must be the whole state as of everything heard so far, and is read little by little. Resolves when the file is in
+   * place and what it makes superfluous is gone, or when this node stops before.
    */
   async writeSnapshot(records: Iterable<MetadataRecord>): Promise<SnapshotId> {
     this.#ensureWritable();
@@ -259,7 +263,9 @@ export class MetadataQuorum {
     const { kRaftVersion, voters } = this.#raft.quorumBefore(endOffset);
     this.#isSnapshotting = true;
     try {
-      await this.#snapshots.write({ endOffset, epoch }, { lastContainedLogTimestampMs, kRaftVersion, voters }, records);
+      const header = { lastContainedLogTimestampMs, kRaftVersion, voters };
+      const isWanted = (): boolean => !this.#isClosing && this.#failure === undefined;
+      if (!(await this.#snapshots.write({ endOffset, epoch }, header, records, isWanted))) return { endOffset, epoch };
       this.#committed.onSnapshotWritten();
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
       if (!this.#isClosed && this.#failure === undefined) {
@@ -286,6 +292,7 @@ export class MetadataQuorum {
   /** Hands the lead over, lets what was appended reach the disk, and leaves the files as a clean stop should. */
   async close({ handsOver = true } = {}): Promise<void> {
     if (this.#isClosed) return;
+    this.#isClosing = true;
     this.#happened({ type: 'resign' });
     while (this.#writing) await this.#writing;
     if (handsOver) await this.#handedOver();
@@ -497,7 +504,7 @@ export class MetadataQuorum {
     const { logger } = this.#options.runtime;
     const { id } = fetched;
     try {
-      const content = await this.#snapshots.adopt(fetched);
+      const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
       if (this.#isClosed || this.#failure !== undefined) return;
       this.#fetchedSnapshot = undefined;
       this.#cuts++;
@@ -505,9 +512,8 @@ export class MetadataQuorum {
       this.#flushedEndOffset = id.endOffset;
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
       logger.info('the metadata log begins anew behind a snapshot of the leader', { ...id });
-      this.#committed.restartFrom(id, content);
-      const quorum = { kRaftVersion: content.kRaftVersion ?? 0, voters: content.voters ?? null };
-      this.#happened({ type: 'snapshotLoaded', snapshotId: id, quorum });
+      this.#committed.restartFrom(id);
+      this.#happened({ type: 'snapshotLoaded', snapshotId: id, quorum: { kRaftVersion, voters } });
     } catch (error) {
       if (!(error instanceof CorruptFileError)) throw error;
       this.#fetchedSnapshot = undefined;

@@ -1,14 +1,8 @@
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
-import type { Runtime, Timer } from '@ottla/runtime';
+import type { File, Runtime, Timer } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
 import { FetchedSnapshot } from './fetched-snapshot.ts';
-import {
-  CorruptSnapshotError,
-  readSnapshotContent,
-  type SnapshotContent,
-  type SnapshotHeader,
-  snapshotBatches,
-} from './snapshot-content.ts';
+import { type SnapshotHeader, snapshotBatches } from './snapshot-content.ts';
 import {
   isBootstrap,
   listSnapshots,
@@ -19,6 +13,8 @@ import {
   snapshotName,
   snapshotStem,
 } from './snapshot-files.ts';
+import { CorruptSnapshotError, SnapshotReader } from './snapshot-reader.ts';
+import { nextTurn } from './turns.ts';
 
 type Options = {
   readonly runtime: Pick<Runtime, 'files' | 'clock' | 'timers' | 'random' | 'logger'>;
@@ -34,7 +30,7 @@ export class MetadataSnapshots {
   readonly #options: Options;
   /** Oldest first, the bootstrap snapshot included. */
   #ids: SnapshotId[];
-  readonly #timestamps = new Map<string, number>();
+  readonly #headers = new Map<string, SnapshotHeader>();
   readonly #removals = new Set<Timer>();
 
   constructor(options: Options) {
@@ -58,32 +54,71 @@ export class MetadataSnapshots {
     return this.#ids;
   }
 
-  /** Throws CorruptFileError for a file that is not a whole snapshot. */
-  read(id: SnapshotId): SnapshotContent {
-    return this.#readFile(this.#pathOf(id));
+  /** What it says before its records. Throws CorruptFileError for a file that does not begin as a snapshot does. */
+  header(id: SnapshotId): SnapshotHeader {
+    const name = snapshotName(id);
+    let header = this.#headers.get(name);
+    if (!header) {
+      header = this.#reading(this.#pathOf(id), ({ header: read }) => read);
+      this.#headers.set(name, header);
+    }
+    return header;
   }
 
-  #readFile(path: string): SnapshotContent {
-    const bytes = this.#options.runtime.files.readFile(path);
+  /** Throws CorruptFileError for a file that is not a whole snapshot: for a batch that is damaged, or is not there. */
+  verify(id: SnapshotId): void {
+    this.#reading(this.#pathOf(id), (reader) => {
+      for (const _ of reader.verify());
+    });
+  }
+
+  /** The records, a slice at a time. Throws CorruptFileError where one of them cannot be read. The file stays open until the last, or `return`. */
+  *slices(id: SnapshotId, sliceRecords: number): Generator<readonly MetadataRecord[]> {
+    const path = this.#pathOf(id);
+    const file = this.#options.runtime.files.open(path, 'read');
     try {
-      return readSnapshotContent(bytes);
+      let slice: MetadataRecord[] = [];
+      for (const record of readerOf(file).records()) {
+        slice.push(record);
+        if (slice.length < sliceRecords) continue;
+        yield slice;
+        slice = [];
+      }
+      yield slice;
     } catch (error) {
-      if (!(error instanceof CorruptSnapshotError)) throw error;
-      throw new CorruptFileError(path, `${error.message}: move it away, or bring back a whole one`);
+      throw asCorruptFile(error, path);
+    } finally {
+      file.close();
+    }
+  }
+
+  #reading<Result>(path: string, read: (reader: SnapshotReader) => Result): Result {
+    const file = this.#options.runtime.files.open(path, 'read');
+    try {
+      return read(readerOf(file));
+    } catch (error) {
+      throw asCorruptFile(error, path);
+    } finally {
+      file.close();
     }
   }
 
   /** When the last record in it was appended. */
   lastContainedLogTimestampMs(id: SnapshotId): number {
-    const name = snapshotName(id);
-    const timestampMs = this.#timestamps.get(name) ?? this.read(id).lastContainedLogTimestampMs;
-    this.#timestamps.set(name, timestampMs);
-    return timestampMs;
+    return this.header(id).lastContainedLogTimestampMs;
   }
 
-  /** The records are read to their end before this returns; the file is in use once the promise resolves. */
-  async write(id: SnapshotId, header: SnapshotHeader, records: Iterable<MetadataRecord>): Promise<void> {
-    const { files, clock } = this.#options.runtime;
+  /**
+   * The file is in use once the promise resolves. Others have their turn while it is written, so `records` must not change by what they do. False:
+   * it was given up, as it was not wanted any more.
+   */
+  async write(
+    id: SnapshotId,
+    header: SnapshotHeader,
+    records: Iterable<MetadataRecord>,
+    isWanted: () => boolean = () => true,
+  ): Promise<boolean> {
+    const { files, clock, timers } = this.#options.runtime;
     const partPath = this.#partPathOf(id);
     const file = files.open(partPath, 'truncate');
     try {
@@ -91,13 +126,17 @@ export class MetadataSnapshots {
       for (const batch of snapshotBatches(records, { ...header, epoch: id.epoch, nowMs: clock.nowMs() })) {
         file.write(batch, position);
         position += batch.length;
+        await nextTurn(timers);
+        // The next start removes what there is of it.
+        if (!isWanted()) return false;
       }
       await file.syncLater();
     } finally {
       file.close();
     }
     this.#putInPlace(id, partPath);
-    this.#timestamps.set(snapshotName(id), header.lastContainedLogTimestampMs);
+    this.#headers.set(snapshotName(id), header);
+    return true;
   }
 
   /** Begins a file for a snapshot that comes from the leader. */
@@ -107,19 +146,24 @@ export class MetadataSnapshots {
 
   /**
    * The fetched file, which is whole by its size, is in use when this resolves. Rejects with CorruptFileError when it is no snapshot: nothing is
-   * left of it then.
+   * left of it then. All of its bytes are looked at, a piece in a turn.
    */
-  async adopt(fetched: FetchedSnapshot): Promise<SnapshotContent> {
+  async adopt(fetched: FetchedSnapshot): Promise<SnapshotHeader> {
     await fetched.sync();
-    let content: SnapshotContent;
+    const { files, timers } = this.#options.runtime;
+    const file = files.open(fetched.path, 'read');
     try {
-      content = this.#readFile(fetched.path);
+      const reader = readerOf(file);
+      for (const _ of reader.verify()) await nextTurn(timers);
+      this.#headers.set(snapshotName(fetched.id), reader.header);
     } catch (error) {
       fetched.abandon();
-      throw error;
+      throw asCorruptFile(error, fetched.path);
+    } finally {
+      file.close();
     }
     this.#putInPlace(fetched.id, fetched.path);
-    return content;
+    return this.header(fetched.id);
   }
 
   /** A part of the file as it lies there, and the size of the whole. Throws SNAPSHOT_NOT_FOUND and POSITION_OUT_OF_RANGE. */
@@ -151,6 +195,7 @@ export class MetadataSnapshots {
       const isTooOld = retentionMs >= 0 && nowMs - this.lastContainedLogTimestampMs(oldest) > retentionMs;
       const isTooLarge = retentionBytes >= 0 && log.sizeBytes + this.#sizeBytes() > retentionBytes;
       if (!isTooOld && !isTooLarge) break;
+      this.#headers.delete(snapshotName(oldest));
       const retired = retireSnapshot(runtime.files, directory, oldest);
       this.#removeLater(retired, deleteDelayMs);
       this.#ids = this.#ids.slice(1);
@@ -198,4 +243,17 @@ export class MetadataSnapshots {
   #pathOf(id: SnapshotId): string {
     return `${this.#options.directory}/${snapshotName(id)}`;
   }
+}
+
+function readerOf(file: File): SnapshotReader {
+  const read = (position: number, length: number): Uint8Array => {
+    const bytes = new Uint8Array(length);
+    return bytes.subarray(0, file.read(bytes, position));
+  };
+  return new SnapshotReader({ size: file.size(), read });
+}
+
+function asCorruptFile(error: unknown, path: string): unknown {
+  if (!(error instanceof CorruptSnapshotError)) return error;
+  return new CorruptFileError(path, `${error.message}: move it away, or bring back a whole one`);
 }

@@ -50,7 +50,7 @@ type Opening = {
 export function openMetadataLog({ runtime, directory, snapshots }: Opening, config: MetadataLogConfig): Log {
   const { newest } = snapshots;
   // Before the log may have to give way to it: a file that only looks like a snapshot must not cost the log.
-  if (newest) snapshots.read(newest);
+  if (newest) snapshots.verify(newest);
   const log = Log.open({
     directory,
     topic: metadataTopic,
@@ -78,8 +78,8 @@ export function createRaftNode({ runtime, directory, snapshots }: Opening, log: 
     staticVoters: staticVoters.map(({ id, host, port }) =>
       voterOf({ id, directoryId: ZERO_UUID }, [{ name: listenerName, host, port }]),
     ),
-    bootstrap: bootstrap && snapshots.read(bootstrap),
-    snapshot: newest && { ...snapshots.read(newest), endOffset: newest.endOffset },
+    bootstrap: bootstrap && snapshots.header(bootstrap),
+    snapshot: newest && { ...snapshots.header(newest), endOffset: newest.endOffset },
     log,
   });
   const isEmpty = log.epochs.length === 0 && newest !== undefined;

@@ -1,13 +1,13 @@
 import { batchesOf } from '@ottla/protocol';
 import { QuorumHistory, type Voter, VoterSet } from '@ottla/raft';
 import type { Log } from '@ottla/storage';
-import type { SnapshotContent } from './snapshot-content.ts';
+import type { SnapshotHeader } from './snapshot-content.ts';
 
 type Sources = {
   readonly staticVoters: readonly Voter[];
   /** Of the bootstrap snapshot, and of the newest real one. */
-  readonly bootstrap: SnapshotContent | undefined;
-  readonly snapshot: (SnapshotContent & { readonly endOffset: number }) | undefined;
+  readonly bootstrap: SnapshotHeader | undefined;
+  readonly snapshot: (SnapshotHeader & { readonly endOffset: number }) | undefined;
   readonly log: Log;
 };
 

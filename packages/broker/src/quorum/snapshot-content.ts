@@ -9,16 +9,13 @@
  */
 import {
   BatchBuilder,
-  batchesOf,
   buildControlBatch,
   type ControlRecordToWrite,
-  KafkaError,
   type MetadataRecord,
-  readControlRecord,
-  readMetadataRecord,
   writeMetadataRecord,
 } from '@ottla/protocol';
-import { VoterSet } from '@ottla/raft';
+import type { VoterSet } from '@ottla/raft';
+import { SnapshotReader } from './snapshot-reader.ts';
 
 export type SnapshotHeader = {
   readonly lastContainedLogTimestampMs: number;
@@ -33,7 +30,7 @@ type WriteOptions = SnapshotHeader & { readonly epoch: number; readonly nowMs: n
 
 /** The batches of a snapshot, one after the other. */
 export function* snapshotBatches(records: Iterable<MetadataRecord>, options: WriteOptions): Generator<Uint8Array> {
-  const { epoch, nowMs, maxBatchBytes = 1024 * 1024 } = options;
+  const { epoch, nowMs, maxBatchBytes = 256 * 1024 } = options;
   const header = headerRecords(options);
   yield buildControlBatch({ records: header, timestamp: nowMs, baseOffset: 0, leaderEpoch: epoch });
   let nextOffset = header.length;
@@ -66,39 +63,9 @@ function headerRecords({ lastContainedLogTimestampMs, kRaftVersion, voters }: Sn
   return header;
 }
 
-/** A snapshot file does not hold what its name promises. */
-export class CorruptSnapshotError extends Error {
-  override readonly name = 'CorruptSnapshotError';
-}
-
-/** Throws CorruptSnapshotError, with the place, when the end is missing or a batch or record cannot be read. */
+/** A small snapshot, whole in memory. Throws CorruptSnapshotError, with the place, when the end is missing or a batch or record cannot be read. */
 export function readSnapshotContent(bytes: Uint8Array): SnapshotContent {
-  let header: SnapshotHeader | undefined;
-  let hasFooter = false;
-  const records: MetadataRecord[] = [];
-  let position = 0;
-  try {
-    for (const batch of batchesOf(bytes)) {
-      batch.ensureCrc();
-      for (const record of batch.records()) {
-        if (!batch.isControl) {
-          if (record.value) records.push(readMetadataRecord(record.value));
-          continue;
-        }
-        const control = readControlRecord(record);
-        if (control.type === 'snapshotHeader') header = { lastContainedLogTimestampMs: control.value.lastContainedLogTimestamp };
-        if (control.type === 'kraftVersion') header = { ...header!, kRaftVersion: control.value.kRaftVersion };
-        if (control.type === 'kraftVoters') header = { ...header!, voters: VoterSet.fromRecord(control.value) };
-        if (control.type === 'snapshotFooter') hasFooter = true;
-      }
-      position = batch.end;
-    }
-  } catch (error) {
-    if (!(error instanceof KafkaError)) throw error;
-    throw new CorruptSnapshotError(`damaged at byte ${position} of ${bytes.length}: ${error.message}`);
-  }
-  if (!header) throw new CorruptSnapshotError('it does not begin with a snapshot header');
-  if (!hasFooter || position !== bytes.length)
-    throw new CorruptSnapshotError(`it has ${bytes.length} bytes, and does not end with a snapshot footer at byte ${position}`);
-  return { ...header, records };
+  const read = (position: number, length: number): Uint8Array => bytes.subarray(position, position + length);
+  const reader = new SnapshotReader({ size: bytes.length, read });
+  return { ...reader.header, records: [...reader.records()] };
 }

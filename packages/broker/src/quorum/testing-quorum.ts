@@ -16,7 +16,7 @@ import type { RaftMessages, ServedApi } from '@ottla/raft';
 import { type Machine, type MachineOptions, type Runtime, World, type WorldOptions } from '@ottla/runtime';
 import { readMetaProperties } from '@ottla/storage';
 import { formatDirectories } from '../format.ts';
-import type { CommittedBatch, LoadedSnapshot, MetadataListener } from './metadata-listener.ts';
+import type { CommittedBatch, MetadataListener, SnapshotListener, SnapshotToHear } from './metadata-listener.ts';
 import { MetadataQuorum, type MetadataQuorumOptions } from './metadata-quorum.ts';
 import { quorumConfig } from './quorum-config.ts';
 import { raftApis } from './raft-apis.ts';
@@ -43,7 +43,7 @@ export const level = (value: number, name = 'test'): MetadataRecord => featureLe
 
 /** Keeps feature levels, which stand for the whole metadata here, and can tell them as a snapshot. */
 export class LevelListener implements MetadataListener {
-  readonly snapshots: LoadedSnapshot[] = [];
+  readonly snapshots: SnapshotToHear[] = [];
   readonly leaders: { leaderId: number | null; leaderEpoch: number }[] = [];
   readonly levels = new Map<string, number>();
   /** Every value of `test`, in the order heard. */
@@ -51,12 +51,18 @@ export class LevelListener implements MetadataListener {
   nextOffset = 0;
   #problem: string | undefined;
 
-  snapshot(snapshot: LoadedSnapshot): void {
+  snapshot(snapshot: SnapshotToHear): SnapshotListener {
     if (snapshot.endOffset < this.nextOffset) this.#problem ??= `a snapshot to ${snapshot.endOffset} after ${this.nextOffset}`;
-    this.snapshots.push(snapshot);
-    this.levels.clear();
-    this.#keep(snapshot.records);
-    this.nextOffset = snapshot.endOffset;
+    const records: MetadataRecord[] = [];
+    return {
+      records: (slice) => void records.push(...slice),
+      end: () => {
+        this.snapshots.push(snapshot);
+        this.levels.clear();
+        this.#keep(records);
+        this.nextOffset = snapshot.endOffset;
+      },
+    };
   }
 
   batch({ baseOffset, lastOffset, records }: CommittedBatch): void {
@@ -151,7 +157,7 @@ export class QuorumNode {
       onFailure: (error) => failures.push(error),
       ...this.#options.options,
     });
-    this.quorum.subscribe(this.listener);
+    await this.quorum.subscribe(this.listener);
     this.isUp = true;
   }
 

@@ -73,13 +73,11 @@ export class Controller {
   }
 
   /**
-   * Starts again from what `records` tell: what is committed, where what was replayed since could not be, or a snapshot. Where each broker
-   * registered is known from then on, but for those that have done so since.
+   * Starts again from an image, which is the controller's own from now on: what is committed, where what was replayed since could not be, or a
+   * snapshot. Where each broker registered is known from then on, but for those that have done so since.
    */
-  restore(records: Iterable<MetadataRecord>, offset: number): void {
+  restore(image: MetadataImage): void {
     const before = this.#state.image;
-    const image = new MetadataImage();
-    for (const record of records) image.replay(record, offset);
     this.#state = { ...this.#state, image };
     const { sessions } = this.#state;
     for (const id of before.brokers.keys()) if (!image.brokers.has(id)) sessions.unregistered(id);

@@ -24,9 +24,12 @@ export function imageDifference(before: MetadataImage, after: MetadataImage): Me
 }
 
 function addTopic(delta: MetadataDelta, before: TopicImage | undefined, topic: TopicImage): void {
-  if (before === undefined) delta.topicCreated(topic.id, topic.name);
+  if (before === undefined) {
+    delta.topicCreated(topic.id, topic.name, topic.partitionIndexes());
+    return;
+  }
   for (const [index, partition] of topic.partitions()) {
-    const was = before?.partition(index);
+    const was = before.partition(index);
     // Every change of a partition moves its epoch on.
     if (was?.partitionEpoch !== partition.partitionEpoch || was.leaderEpoch !== partition.leaderEpoch)
       delta.partitionChanged(topic.id, topic.name, index);

@@ -56,8 +56,8 @@ export class MetadataDelta {
     return [...this.topics.values()].filter((topic) => topic.deleted);
   }
 
-  topicCreated(id: Uuid, name: string): void {
-    this.topics.set(id, { id, name, created: true, deleted: false, partitions: new Set() });
+  topicCreated(id: Uuid, name: string, partitions: Iterable<number> = []): void {
+    this.topics.set(id, { id, name, created: true, deleted: false, partitions: new Set(partitions) });
   }
 
   partitionChanged(id: Uuid, name: string, index: number): void {

@@ -112,6 +112,20 @@ test('a snapshot replays to the image it was taken of, at any point of the log',
   }
 });
 
+test('a copy has what the image has, and neither sees what the other hears later', () => {
+  const log = readThreeNodeLog();
+  const image = new MetadataImage();
+  const taken: { copy: MetadataImage; records: MetadataRecord[] }[] = [];
+  for (const [index, { record, offset }] of log.entries()) {
+    image.replay(record, offset);
+    if (index % 20 === 0 && !image.openTransaction) taken.push({ copy: image.copy(), records: image.toRecords() });
+  }
+  for (const { copy, records } of taken) assert.deepEqual(copy.toRecords(), records);
+  const before = image.toRecords();
+  for (const { copy } of taken) for (const topic of [...copy.topics]) copy.replay(removeTopicRecord(topic.id));
+  assert.deepEqual(image.toRecords(), before);
+});
+
 test('a snapshot begins with metadata.version', () => {
   const image = replayed(readThreeNodeLog().map(({ record }) => record));
   const [first] = image.toRecords();

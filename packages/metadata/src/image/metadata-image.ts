@@ -19,7 +19,7 @@ import { FeaturesImage } from './features-image.ts';
 import { MetadataDelta } from './metadata-delta.ts';
 import { changedPartition, type PartitionState, partitionFrom } from './partition-state.ts';
 import { ScramImage } from './scram-image.ts';
-import { snapshotRecords } from './snapshot-records.ts';
+import { recordsBeforeTopics, recordsBehindTopics, snapshotRecords } from './snapshot-records.ts';
 import { type TopicImage, TopicsImage } from './topics-image.ts';
 
 export interface ProducerIdBlocks {
@@ -30,7 +30,7 @@ export interface ProducerIdBlocks {
 }
 
 export class MetadataImage {
-  readonly topics = new TopicsImage();
+  readonly topics: TopicsImage;
   readonly brokers = new Map<number, BrokerRegistration>();
   readonly controllers = new Map<number, ControllerRegistration>();
   readonly configs = new ConfigsImage();
@@ -43,6 +43,10 @@ export class MetadataImage {
   /** Hidden until their transaction ends (KIP-868). */
   #openTransaction: { name: string | null; offset: number; records: { record: MetadataRecord; offset: number }[] } | null = null;
   #highestOffset = -1;
+
+  constructor(topics = new TopicsImage()) {
+    this.topics = topics;
+  }
 
   /** The offset of the last record replayed, or -1. */
   get highestOffset(): number {
@@ -78,9 +82,25 @@ export class MetadataImage {
     }
   }
 
-  /** Its content as records; none while nothing was ever replayed. */
+  /** Its content as records, made as they are asked for; none while nothing was ever replayed. It must not change meanwhile. */
+  records(): Iterable<MetadataRecord> {
+    return snapshotRecords(this);
+  }
+
   toRecords(): MetadataRecord[] {
-    return [...snapshotRecords(this)];
+    return [...this.records()];
+  }
+
+  /**
+   * The same content, which goes its own way from here; quick also with a million partitions. Records of a transaction that has not ended are
+   * not in it.
+   */
+  copy(): MetadataImage {
+    const copy = new MetadataImage(this.topics.copy());
+    for (const record of recordsBeforeTopics(this)) copy.replay(record);
+    for (const record of recordsBehindTopics(this)) copy.replay(record);
+    copy.#highestOffset = this.#highestOffset;
+    return copy;
   }
 
   #endTransaction(committed: boolean, delta: MetadataDelta): void {

@@ -30,13 +30,25 @@ const usual: Unusual = {
 export class PartitionTable {
   #cells = new Int32Array(64 * columns);
   #slots = 0;
-  readonly #free: number[] = [];
-  readonly #unusual = new Map<number, Unusual>();
-  readonly #brokers = new ListPool<number>();
-  readonly #directories = new ListPool<string>();
+  #free: number[] = [];
+  #unusual = new Map<number, Unusual>();
+  #brokers = new ListPool<number>();
+  #directories = new ListPool<string>();
 
   get size(): number {
     return this.#slots - this.#free.length;
+  }
+
+  /** It has the same slots, and goes its own way from here. */
+  copy(): PartitionTable {
+    const copy = new PartitionTable();
+    copy.#cells = this.#cells.slice();
+    copy.#slots = this.#slots;
+    copy.#free = this.#free.slice();
+    copy.#unusual = new Map(this.#unusual);
+    copy.#brokers = this.#brokers.copy();
+    copy.#directories = this.#directories.copy();
+    return copy;
   }
 
   add(partition: PartitionState): number {
@@ -152,10 +164,19 @@ export class PartitionTable {
 
 /** Equal lists are kept once, counted, and forgotten with their last user. */
 class ListPool<Element extends number | string> {
-  readonly #lists: (readonly Element[] | undefined)[] = [];
-  readonly #uses: number[] = [];
-  readonly #free: number[] = [];
-  readonly #byContent = new Map<string, number>();
+  #lists: (readonly Element[] | undefined)[] = [];
+  #uses: number[] = [];
+  #free: number[] = [];
+  #byContent = new Map<string, number>();
+
+  copy(): ListPool<Element> {
+    const copy = new ListPool<Element>();
+    copy.#lists = this.#lists.slice();
+    copy.#uses = this.#uses.slice();
+    copy.#free = this.#free.slice();
+    copy.#byContent = new Map(this.#byContent);
+    return copy;
+  }
 
   get(index: number): readonly Element[] {
     return this.#lists[index]!;

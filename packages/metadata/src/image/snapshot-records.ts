@@ -22,15 +22,23 @@ import type { MetadataImage } from './metadata-image.ts';
 
 export function* snapshotRecords(image: MetadataImage): IterableIterator<MetadataRecord> {
   const metadataVersion = image.features.metadataVersion;
-  for (const [name, level] of image.features) yield featureLevelRecord(name, level);
-  for (const broker of image.brokers.values()) yield registerBrokerRecord(broker, metadataVersion);
-  if (metadataVersion.level >= controllerRegistrationSince) {
-    for (const controller of image.controllers.values()) yield registerControllerRecord(controller);
-  }
+  yield* recordsBeforeTopics(image);
   for (const topic of image.topics) {
     yield topicRecord(topic.name, topic.id);
     for (const [index, partition] of topic.partitions()) yield partitionRecord(topic.id, index, partition, metadataVersion);
   }
+  yield* recordsBehindTopics(image);
+}
+
+export function* recordsBeforeTopics(image: MetadataImage): IterableIterator<MetadataRecord> {
+  const metadataVersion = image.features.metadataVersion;
+  for (const [name, level] of image.features) yield featureLevelRecord(name, level);
+  for (const broker of image.brokers.values()) yield registerBrokerRecord(broker, metadataVersion);
+  if (metadataVersion.level < controllerRegistrationSince) return;
+  for (const controller of image.controllers.values()) yield registerControllerRecord(controller);
+}
+
+export function* recordsBehindTopics(image: MetadataImage): IterableIterator<MetadataRecord> {
   for (const { type, name, values } of image.configs) {
     for (const [key, value] of values) yield configRecord(type, name, key, value);
   }

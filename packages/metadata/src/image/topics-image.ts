@@ -15,7 +15,7 @@ export class TopicImage {
   readonly id: Uuid;
   readonly #table: PartitionTable;
   /** Slot of each partition, by partition number; -1 where there is none. */
-  readonly #slots: number[] = [];
+  #slots: number[] = [];
   #count = 0;
 
   constructor(name: string, id: Uuid, table: PartitionTable) {
@@ -70,6 +70,14 @@ export class TopicImage {
     }
   }
 
+  /** Only for TopicsImage: the same partitions in the copy of the table. */
+  copyIn(table: PartitionTable): TopicImage {
+    const copy = new TopicImage(this.name, this.id, table);
+    copy.#slots = this.#slots.slice();
+    copy.#count = this.#count;
+    return copy;
+  }
+
   /** Only for TopicsImage. */
   release(): void {
     for (const slot of this.#slots) if (slot >= 0) this.#table.remove(slot);
@@ -79,7 +87,7 @@ export class TopicImage {
 }
 
 export class TopicsImage {
-  readonly #table = new PartitionTable();
+  #table = new PartitionTable();
   readonly #byName = new Map<string, TopicImage>();
   readonly #byId = new Map<Uuid, TopicImage>();
   /** Names with a `.` or `_`, by what their metrics are called. */
@@ -154,9 +162,23 @@ export class TopicsImage {
     }
   }
 
+  /** Only for MetadataImage. */
+  copy(): TopicsImage {
+    const copy = new TopicsImage();
+    copy.#table = this.#table.copy();
+    for (const topic of this.#byId.values()) copy.#put(topic.copyIn(copy.#table));
+    return copy;
+  }
+
   /** Only for MetadataImage, like `remove`. */
   add(name: string, id: Uuid): TopicImage {
     const topic = new TopicImage(name, id, this.#table);
+    this.#put(topic);
+    return topic;
+  }
+
+  #put(topic: TopicImage): void {
+    const { name, id } = topic;
     this.#byName.set(name, topic);
     this.#byId.set(id, topic);
     const unified = unifiedName(name);
@@ -165,7 +187,6 @@ export class TopicsImage {
       if (alike) alike.add(name);
       else this.#byUnifiedName.set(unified, new Set([name]));
     }
-    return topic;
   }
 
   remove(topic: TopicImage): void {
