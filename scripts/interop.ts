@@ -21,6 +21,7 @@ const longest = [
   'cluster-damage',
   'cluster-tools',
   'cluster-faults',
+  'cluster-answers',
   'java-tools',
   'transactions',
   'exactly-once',
@@ -40,17 +41,11 @@ const asked = process.argv.slice(2);
 const nameOption = '--test-name-pattern=';
 const named = asked.filter((argument) => !argument.startsWith('--'));
 const patterns = asked.filter((argument) => argument.startsWith(nameOption)).map((option) => option.slice(nameOption.length));
-/** Three nodes of each take minutes: they are run when they are asked for. */
-const wantsClusters = asked.includes('--clusters');
-const unknown = asked.find(
-  (argument) => argument.startsWith('--') && argument !== '--clusters' && !argument.startsWith(nameOption),
-);
-if (unknown) throw new Error(`interop: there is no option ${unknown}; name test files, or --clusters, or ${nameOption}PATTERN`);
+const unknown = asked.find((argument) => argument.startsWith('--') && !argument.startsWith(nameOption));
+if (unknown) throw new Error(`interop: there is no option ${unknown}; name test files, or ${nameOption}PATTERN`);
 
 const place = (file: string) => (longest.includes(basename(file)) ? longest.indexOf(basename(file)) : longest.length);
-const ofClusters = globSync('test/interop/{cluster-*,mixed}.test.ts');
-const ofNodes = globSync('test/interop/*.test.ts').filter((file) => !ofClusters.includes(file));
-const files = (named.length > 0 ? named : wantsClusters ? ofClusters : ofNodes).toSorted((a, b) => place(a) - place(b));
+const files = (named.length > 0 ? named : globSync('test/interop/*.test.ts')).toSorted((a, b) => place(a) - place(b));
 
 // Each file is a process of its own, and starts more: what one has compiled, the others need not compile again.
 process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');

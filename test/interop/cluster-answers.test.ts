@@ -46,6 +46,7 @@ const properties = {
   'broker.session.timeout.ms': '60000', // nobody is fenced because the machine is slow
   'controller.quorum.fetch.timeout.ms': '20000',
   'controller.quorum.append.linger.ms': '0',
+  'log.retention.ms': '-1', // the records are of 2020, and retention first looks after 30 seconds
 };
 
 /** A cluster with a topic `spread` of two partitions, led by nodes 1 and 2, each moved once so that leader epoch 0 is past. */
