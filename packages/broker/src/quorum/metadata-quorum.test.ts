@@ -217,6 +217,21 @@ test('what was acknowledged outlives a power failure, and what was not is never 
   }
 });
 
+test('what a killed process had only written is on the disk before its successor counts for it', async () => {
+  const { world, machine } = formatted();
+  const { quorum } = await open(world, machine.boot());
+  machine.disk.syncMs = () => 3_600_000;
+  quorum.append([level(1)]).catch(() => {});
+  await world.advance(10);
+  const log = `${metadataDirectory}/00000000000000000000.log`;
+  const written = machine.files.peek(log)!;
+  assert.ok(machine.files.peekDurable(log)!.length < written.length);
+
+  // Its own first write would take the rest along, and is not done yet.
+  open(world, machine.boot()).catch(() => {});
+  assert.equal(machine.files.peekDurable(log)!.length, written.length);
+});
+
 test('a disk that fails ends the leadership: pending appends fail, and none is taken any more', async () => {
   const world = new World({ seed: 1 });
   let isBroken = false;

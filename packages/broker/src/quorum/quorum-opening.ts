@@ -66,6 +66,8 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
     runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
     log.truncateFullyAndStartAt(newest.endOffset);
   }
+  // A process that was killed may have left more than is on the disk, and from now on this voter counts for all of it.
+  if (log.recoveryPoint < log.logEndOffset) log.flush();
   return log;
 }
 
