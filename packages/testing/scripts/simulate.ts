@@ -1,6 +1,7 @@
 /**
  * `npm run simulate -- --seeds 1000 [--first 1]`: whole clusters that live through what happens to clusters, in virtual time. A seed that
- * breaks a promise is made shorter and told. `--seed S` tells the story of one; `--plant NAME` plants a bug; `--plants` plants each.
+ * breaks a promise is made shorter and told. `--seed S` tells the story of one; `--plant NAME` plants a bug; `--plants` plants each, or
+ * those of `--only NAME,NAME`.
  */
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
@@ -19,6 +20,7 @@ const { values } = parseArgs({
     shape: { type: 'string' },
     plant: { type: 'string' },
     plants: { type: 'boolean', default: false },
+    only: { type: 'string' },
     'at-most': { type: 'string' },
     promises: { type: 'boolean', default: false },
     failures: { type: 'string', default: '3' },
@@ -111,7 +113,8 @@ async function simulate(): Promise<number> {
 async function findPlants(): Promise<number> {
   let missed = 0;
   console.log('| planted bug | found by seed | of at most | by the promise |\n|---|---|---|---|');
-  for (const plant of plants) {
+  const only = values.only?.split(',');
+  for (const plant of plants.filter(({ name }) => only?.includes(name) ?? true)) {
     let found: Report | undefined;
     await live({
       first: Number(values.first),

@@ -176,6 +176,27 @@ export class MemoryFiles implements Files {
     }
   }
 
+  /** As `readFile`, for who looks on from outside: no operation of the machine. Undefined where there is no such file. */
+  peek(path: string): Uint8Array | undefined {
+    const entry = this.#find(path);
+    if (!(entry instanceof Content)) return undefined;
+    const content = new Uint8Array(entry.bytes.size);
+    entry.bytes.read(content, 0);
+    return content;
+  }
+
+  /** Of a file, what a power loss would leave of its content at least. */
+  peekDurable(path: string): Uint8Array | undefined {
+    const entry = this.#find(path);
+    return entry instanceof Content ? entry.unsynced?.durableBytes() : undefined;
+  }
+
+  /** The names in a directory, for who looks on from outside. */
+  peekNames(directory: string): string[] {
+    const entry = this.#find(directory);
+    return entry instanceof Directory ? [...entry.entries.keys()].sort() : [];
+  }
+
   writeFileDurably(path: string, content: Uint8Array | string): void {
     const temporary = `${path}.tmp`;
     const file = this.open(temporary, 'truncate');

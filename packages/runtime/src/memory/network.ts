@@ -335,16 +335,13 @@ class MemorySocket implements Socket {
   }
 
   #deliver(): void {
-    if (this.#delivering) return;
+    if (this.#delivering || this.#waitsForProcess) return;
     const { gate } = this.owner;
-    if (!gate.isOpen && !this.#waitsForProcess) {
-      this.#waitsForProcess = true;
-      gate.pass(() => {
-        this.#waitsForProcess = false;
-        this.#deliverNow();
-      });
-    }
-    if (!this.#waitsForProcess) this.#deliverNow();
+    this.#waitsForProcess = !gate.isOpen;
+    gate.pass(() => {
+      this.#waitsForProcess = false;
+      this.#deliverNow();
+    });
   }
 
   #deliverNow(): void {

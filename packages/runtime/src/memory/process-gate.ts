@@ -6,12 +6,15 @@ import type { VirtualTime } from './virtual-time.ts';
  */
 export class ProcessGate {
   readonly #time: VirtualTime;
+  readonly #onPass: () => void;
   readonly #waiting: (() => void)[] = [];
   #isPaused = false;
   #hasEnded = false;
 
-  constructor(time: VirtualTime) {
+  /** `onPass` is called before each thing that reaches the process. */
+  constructor(time: VirtualTime, onPass: () => void) {
     this.#time = time;
+    this.#onPass = onPass;
   }
 
   /** What happens now reaches the process at once. */
@@ -25,8 +28,10 @@ export class ProcessGate {
 
   pass(callback: () => void): void {
     if (this.#hasEnded) return;
-    if (this.isOpen) callback();
-    else this.#waiting.push(callback);
+    if (this.isOpen) {
+      this.#onPass();
+      callback();
+    } else this.#waiting.push(callback);
   }
 
   pause(): void {
@@ -50,6 +55,7 @@ export class ProcessGate {
     const next = this.#waiting[0];
     if (!next) return;
     // Leaves the line only afterwards: what it causes comes behind what waits already.
+    this.#onPass();
     try {
       next();
     } finally {

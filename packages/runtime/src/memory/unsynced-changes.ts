@@ -59,6 +59,13 @@ export class UnsyncedChanges {
     }
   }
 
+  /** A copy of what a power loss would leave at least. */
+  durableBytes(): Uint8Array {
+    const bytes = new Uint8Array(this.#onDisk.size);
+    this.#onDisk.read(bytes, 0);
+    return bytes;
+  }
+
   /** Of what is on disk. */
   flip(position: number, bit: number): void {
     this.#onDisk.flip(position, bit);

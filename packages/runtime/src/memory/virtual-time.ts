@@ -1,5 +1,8 @@
-import { setImmediate as afterMicrotasks } from 'node:timers';
+import process from 'node:process';
+import { setImmediate } from 'node:timers';
 import type { Timer } from '../timers.ts';
+
+const eventsBetweenBreaths = 200;
 
 /** Something that happens at a moment. */
 class Event implements Timer {
@@ -27,6 +30,9 @@ export class VirtualTime {
   #planned = 0;
   #nowMs = 0;
   #running = false;
+  #eventsSinceBreath = 0;
+  /** Called after each event, when all that follows from it at once has happened. What it throws ends the passing of time. */
+  afterEach: (() => void) | undefined;
 
   /** Milliseconds since the world began. */
   get nowMs(): number {
@@ -66,13 +72,14 @@ export class VirtualTime {
     this.#running = true;
     try {
       for (;;) {
-        await microtasks();
+        await this.#settle();
         while (this.#soon.length > 0) {
           const soon = this.#soon;
           this.#soon = [];
           for (const happen of soon) happen();
-          await microtasks();
+          await this.#settle();
         }
+        this.afterEach?.();
         if (enough()) return;
         const event = this.#next(untilMs);
         if (!event) return;
@@ -82,6 +89,13 @@ export class VirtualTime {
     } finally {
       this.#running = false;
     }
+  }
+
+  /** Resolves when every promise that can go on has gone on. Now and then the process may do what else it has to. */
+  #settle(): Promise<void> {
+    if (++this.#eventsSinceBreath < eventsBetweenBreaths) return microtasks();
+    this.#eventsSinceBreath = 0;
+    return new Promise((resolve) => void setImmediate(resolve));
   }
 
   /** Takes the earliest event that is not cancelled and not after `untilMs`. */
@@ -128,7 +142,7 @@ function isBefore(one: Event, other: Event): boolean {
   return one.atMs < other.atMs || (one.atMs === other.atMs && one.order < other.order);
 }
 
-/** Resolves when every promise that can go on has gone on. */
+/** Ticks come when no microtask is left; one that is planned from a microtask comes after those that follow from the tick before. */
 function microtasks(): Promise<void> {
-  return new Promise((resolve) => void afterMicrotasks(resolve));
+  return new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)));
 }

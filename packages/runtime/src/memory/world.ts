@@ -36,6 +36,8 @@ export class World {
   readonly random: SeededRandom;
   readonly wires: Wires;
   readonly startMs: number;
+  /** The hosts whose processes something has happened to, for who looks on and takes them out. */
+  readonly touched = new Set<string>();
   readonly #hosts: MemoryHosts;
   readonly #machines = new Map<string, Machine>();
 
@@ -115,7 +117,9 @@ export class Machine {
   boot(): Runtime {
     this.kill();
     this.#hosts.wires.setDown(this.host, false);
-    const gate = new ProcessGate(this.#world.time);
+    const { touched } = this.#world;
+    touched.add(this.host);
+    const gate = new ProcessGate(this.#world.time, () => touched.add(this.host));
     const timers = new ProcessTimers(this.#world, this.host, gate);
     const network = new MemoryNetwork(this.#hosts, this.host, gate);
     this.#process = { gate, timers, network };
@@ -160,6 +164,7 @@ export class Machine {
 
   #endProcess(peersHear: boolean): void {
     this.#world.trace.record(`${this.host} ${peersHear ? 'kill' : 'crash'}`);
+    this.#world.touched.add(this.host);
     this.#process?.gate.end();
     this.#process?.network.abandon(peersHear);
     this.#process = undefined;

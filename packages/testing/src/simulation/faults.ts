@@ -32,6 +32,18 @@ export class Faults {
       }
       case 'powerCut':
         return this.#damage(happening.node, () => this.#down(happening.node, happening.downMs, (node) => node.crash()));
+      case 'crashVoter': {
+        const { afterMs, downMs } = happening;
+        const node = this.#cluster.node(happening.node);
+        node.onElectionState = () => {
+          node.onElectionState = undefined;
+          this.#later(afterMs, () => {
+            const news = this.#damage(node.id, () => this.#down(node.id, downMs, () => node.crash()));
+            this.#onNews(`voter ${node.id} loses power: ${news}`);
+          });
+        };
+        return 'waits for a vote';
+      }
       case 'flipBit':
         return this.#damage(happening.node, () =>
           this.#down(happening.node, 500, (node) => {
@@ -120,6 +132,7 @@ export class Faults {
     this.#isOver = true;
     this.#cluster.world.wires.heal();
     for (const node of this.#cluster.nodes) {
+      node.onElectionState = undefined;
       node.machine.disk.mend();
       node.machine.clock.runAt(1);
       node.machine.resume();

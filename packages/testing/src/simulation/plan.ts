@@ -14,10 +14,10 @@ export type TopicPlan = {
 /** One client, on a machine of its own. What it decides comes from its name, so leaving one out changes nothing for the others. */
 export type ClientPlan = {
   readonly name: string;
-  readonly kind: 'producer' | 'transactions' | 'pipeline' | 'reader' | 'group' | 'modernGroup';
+  readonly kind: 'producer' | 'transactions' | 'pipeline' | 'reader' | 'group' | 'modernGroup' | 'share';
   /** Between one thing and the next. */
   readonly everyMs: number;
-  /** Of `group`, `modernGroup` and `pipeline`. */
+  /** Of all but producers and readers. */
   readonly group?: string;
 };
 
@@ -30,6 +30,8 @@ export type Happening =
   | { readonly do: 'powerCut'; readonly node: number; readonly downMs: number }
   /** The power fails for all nodes that are controllers and nothing else. */
   | { readonly do: 'blackout'; readonly downMs: number }
+  /** The power fails just after it has written down that it voted, or what epoch it is in. */
+  | { readonly do: 'crashVoter'; readonly node: number; readonly afterMs: number; readonly downMs: number }
   | { readonly do: 'pause'; readonly node: number; readonly forMs: number }
   | { readonly do: 'cut'; readonly from: string; readonly to: string; readonly oneWay: boolean; readonly forMs: number }
   | { readonly do: 'isolate'; readonly node: number; readonly from: 'all' | 'nodes'; readonly forMs: number }
@@ -65,6 +67,8 @@ export type Plan = {
   readonly steps: readonly Step[];
   /** How long clients work before everything is mended. */
   readonly workMs: number;
+  /** Nodes that are killed, one after another, when everything is at rest, so that what others have of what they led is looked at. */
+  readonly finale: readonly number[];
 };
 
 export const isBroker = ({ roles }: NodePlan): boolean => roles.includes('broker');
@@ -91,9 +95,9 @@ export type PlanOptions = {
 /** The plan of a seed. */
 export function inventPlan(seed: number, random: SeededRandom, { shape }: PlanOptions = {}): Plan {
   const drawn = random.below(10);
-  const chosen = shapes[shape ?? (drawn < 6 ? 'combined' : drawn < 8 ? 'isolated' : 'large')]!;
+  const chosen = shapes[shape ?? (drawn < 8 ? 'combined' : drawn < 9 ? 'isolated' : 'large')]!;
   const isSingle = chosen.length === 1;
-  const workMs = 4_000 + random.below(9_000);
+  const workMs = 1_500 + random.below(4_000);
   const topics = inventTopics(random, isSingle);
   const plan = {
     seed,
@@ -103,10 +107,13 @@ export function inventPlan(seed: number, random: SeededRandom, { shape }: PlanOp
     wires: { maxLatencyMs: [0.5, 2, 20][random.below(3)]!, fragmentation: random.chance(0.2) ? 0.3 : 0.02 },
     clients: inventClients(random),
     workMs,
+    finale: random.chance(0.3) ? [oneOf(random, chosen.filter(isBroker)).id] : [],
   };
-  const count = 1 + random.below(7);
-  const steps = Array.from({ length: count }, () => ({ atMs: random.below(workMs), ...inventHappening(random, plan) }));
-  return { ...plan, steps: steps.sort((one, other) => one.atMs - other.atMs) };
+  const count = 1 + random.below(6);
+  const steps: Step[] = Array.from({ length: count }, () => ({ atMs: random.below(workMs), ...inventHappening(random, plan) }));
+  if (!isSingle && random.chance(0.7)) steps.push(...inventScene(random, plan));
+  steps.sort((one, other) => one.atMs - other.atMs);
+  return { ...plan, steps, workMs: Math.max(workMs, (steps.at(-1)?.atMs ?? 0) + 300) };
 }
 
 function inventTopics(random: SeededRandom, isSingle: boolean): TopicPlan[] {
@@ -121,13 +128,14 @@ function inventTopics(random: SeededRandom, isSingle: boolean): TopicPlan[] {
 function inventSettings(random: SeededRandom): Record<string, string> {
   return {
     ...(random.chance(0.3) ? { 'metadata.log.max.record.bytes.between.snapshots': '3000' } : {}),
-    ...(random.chance(0.2) ? { 'controller.quorum.election.timeout.ms': '300' } : {}),
-    ...(random.chance(0.2) ? { 'replica.fetch.wait.max.ms': '50' } : {}),
+    ...(random.chance(0.2) ? { 'controller.quorum.election.timeout.ms': '1000' } : {}),
+    ...(random.chance(0.1) ? { 'replica.fetch.wait.max.ms': '50' } : {}),
+    ...(random.chance(0.3) ? { 'replica.lag.time.max.ms': '600' } : {}),
   };
 }
 
 function inventClients(random: SeededRandom): ClientPlan[] {
-  const every = () => 80 + random.below(300);
+  const every = () => 60 + random.below(200);
   const clients: ClientPlan[] = [{ name: 'producer1', kind: 'producer', everyMs: every() }];
   if (random.chance(0.5)) clients.push({ name: 'producer2', kind: 'producer', everyMs: every() });
   if (random.chance(0.7)) clients.push({ name: 'transactions1', kind: 'transactions', everyMs: every() });
@@ -141,6 +149,10 @@ function inventClients(random: SeededRandom): ClientPlan[] {
   for (let member = 1; member <= modern; member++) {
     clients.push({ name: `modern${member}`, kind: 'modernGroup', everyMs: every(), group: 'moderns' });
   }
+  const sharers = random.chance(0.3) ? 1 + random.below(2) : 0;
+  for (let member = 1; member <= sharers; member++) {
+    clients.push({ name: `share${member}`, kind: 'share', everyMs: every(), group: 'sharers' });
+  }
   return clients;
 }
 
@@ -149,8 +161,8 @@ type Invention = readonly [weight: number, invent: (random: SeededRandom, plan: 
 
 const oneOf = <Item>(random: SeededRandom, items: readonly Item[]): Item => items[random.below(items.length)]!;
 const anyNode = (random: SeededRandom, { nodes }: Surroundings): number => oneOf(random, nodes).id;
-const downMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(1_000) : random.below(6_000));
-const forMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(2_000) : random.below(9_000));
+const downMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(600) : random.below(3_000));
+const forMs = (random: SeededRandom): number => (random.chance(0.5) ? 100 + random.below(1_000) : random.below(3_500));
 
 /** Two hosts; the second may be a client's. */
 function twoHosts(random: SeededRandom, plan: Surroundings): { from: string; to: string } {
@@ -167,6 +179,15 @@ const inventions: readonly Invention[] = [
   [5, (random, plan) => ({ do: 'restart', node: anyNode(random, plan), downMs: downMs(random) })],
   [2, (random) => ({ do: 'rollingRestart', downMs: 100 + random.below(500) })],
   [8, (random, plan) => ({ do: 'powerCut', node: anyNode(random, plan), downMs: downMs(random) })],
+  [
+    2,
+    (random, plan) => ({
+      do: 'crashVoter',
+      node: oneOf(random, plan.nodes.filter(isController)).id,
+      afterMs: random.below(20),
+      downMs: 50 + random.below(400),
+    }),
+  ],
   [6, (random, plan) => ({ do: 'pause', node: anyNode(random, plan), forMs: forMs(random) })],
   [6, (random, plan) => ({ do: 'cut', ...twoHosts(random, plan), oneWay: random.chance(0.5), forMs: forMs(random) })],
   [
@@ -246,6 +267,106 @@ function inventHappening(random: SeededRandom, plan: Surroundings): Happening {
     at -= weight;
   }
   throw new Error('unreachable');
+}
+
+type Scene = (random: SeededRandom, plan: Surroundings) => Step[];
+
+/** A node dies, or is taken out, in one of the ways there are. */
+function fall(random: SeededRandom, node: number): Happening {
+  const lasting = downMs(random);
+  const ways: Happening[] = [
+    { do: 'kill', node, downMs: lasting },
+    { do: 'powerCut', node, downMs: lasting },
+    { do: 'isolate', node, from: 'nodes', forMs: 600 + lasting },
+    { do: 'pause', node, forMs: 600 + lasting },
+    { do: 'restart', node, downMs: lasting },
+  ];
+  return oneOf(random, ways);
+}
+
+const shuffled = (random: SeededRandom, ids: readonly number[]): number[] => {
+  const left = [...ids];
+  return Array.from(ids, () => left.splice(random.below(left.length), 1)[0]!);
+};
+const cutOff = (one: number, other: number, lasting: number): Happening => ({
+  ...{ do: 'cut', from: hostOf(one), to: hostOf(other), oneWay: false, forMs: lasting },
+});
+
+/** Several things that belong together: what goes wrong in clusters is seldom one of them. Their moments are counted from the first. */
+const scenes: readonly Scene[] = [
+  // A leader dies while one follower is behind it, and another is not.
+  (random, { nodes }) => {
+    const [leader, follower] = shuffled(random, brokersOf(nodes)) as [number, number];
+    const ms = 30 + random.below(600);
+    return [
+      { atMs: 0, do: 'latency', from: hostOf(leader), to: hostOf(follower), ms, forMs: 1_500 },
+      { atMs: 150 + random.below(900), ...fall(random, leader) },
+    ];
+  },
+  // A leader loses its followers one after the other, and then dies.
+  (random, { nodes }) => {
+    const [leader, ...others] = shuffled(random, brokersOf(nodes)) as [number, ...number[]];
+    const apart = 700 + random.below(900);
+    const untilMs = apart * others.length + random.below(800);
+    return [
+      ...others.map((other, index) => ({ atMs: index * apart, ...cutOff(leader, other, untilMs + 200 - index * apart) })),
+      { atMs: untilMs, ...fall(random, leader) },
+    ];
+  },
+  // Nobody decides while a follower stands still.
+  (random, { nodes }) => {
+    const follower = oneOf(random, brokersOf(nodes));
+    const controller = oneOf(random, controllersOf(nodes));
+    return [
+      { atMs: 0, do: 'pause', node: follower, forMs: 700 + random.below(2_000) },
+      { atMs: random.below(700), ...fall(random, controller) },
+    ];
+  },
+  // A node is away, comes back with what it missed, and at that moment another one falls.
+  (random, { nodes }) => {
+    const [absent, other] = shuffled(random, allOf(nodes)) as [number, number];
+    const forMs = 300 + random.below(1_500);
+    return [
+      { atMs: 0, do: 'isolate', node: absent, from: 'nodes', forMs },
+      { atMs: forMs - 100 + random.below(300), ...fall(random, other) },
+    ];
+  },
+  // Voters lose power with what they have just written down, in elections that follow each other.
+  (random, { nodes }) => {
+    const [first, second, third] = shuffled(random, controllersOf(nodes)) as [number, number, number];
+    const crash = { do: 'crashVoter' as const, downMs: 50 + random.below(200) };
+    return [
+      { atMs: 0, ...crash, node: first, afterMs: random.below(25) },
+      { atMs: 0, ...crash, node: second, afterMs: random.below(25) },
+      { atMs: 50, ...fall(random, third) },
+      { atMs: 900 + random.below(600), ...fall(random, first) },
+    ];
+  },
+  // A node loses power, and is back before anybody has missed it.
+  (random, { nodes }) => {
+    const [one, other] = shuffled(random, allOf(nodes)) as [number, number];
+    return [
+      { atMs: 0, do: 'powerCut', node: one, downMs: 20 + random.below(200) },
+      { atMs: 100 + random.below(900), ...fall(random, other) },
+    ];
+  },
+  // All leaders move, twice.
+  (random, { nodes }) => {
+    const [one, other] = shuffled(random, brokersOf(nodes)) as [number, number];
+    return [
+      { atMs: 0, ...fall(random, one) },
+      { atMs: 700 + random.below(1_500), ...fall(random, other) },
+    ];
+  },
+];
+
+const allOf = (nodes: readonly NodePlan[]): number[] => nodes.map(({ id }) => id);
+const brokersOf = (nodes: readonly NodePlan[]): number[] => allOf(nodes.filter(isBroker));
+const controllersOf = (nodes: readonly NodePlan[]): number[] => allOf(nodes.filter(isController));
+
+function inventScene(random: SeededRandom, plan: Surroundings): Step[] {
+  const fromMs = 200 + random.below(1_000);
+  return oneOf(random, scenes)(random, plan).map((step) => ({ ...step, atMs: fromMs + step.atMs }));
 }
 
 /** For a person to read, and to run again. */

@@ -9,6 +9,7 @@ import { ModernGroupClient } from './clients/modern-group-client.ts';
 import { PipelineClient } from './clients/pipeline-client.ts';
 import { ProducingClient } from './clients/producing-client.ts';
 import { ReadingClient } from './clients/reading-client.ts';
+import { ShareClient } from './clients/share-client.ts';
 import { type ClientSurroundings, clientTiming, type SimulatedClient } from './clients/simulated-client.ts';
 import { TransactionalClient } from './clients/transactional-client.ts';
 import { Faults } from './faults.ts';
@@ -18,7 +19,7 @@ import { type ClientPlan, isBroker, type Plan, type Step } from './plan.ts';
 import { BrokenPromise, type ClusterPromise, type Watch } from './promises/cluster-promise.ts';
 import { clusterPromises } from './promises/index.ts';
 import { Ledger } from './promises/ledger.ts';
-import { look, type Sight } from './sight.ts';
+import { Onlooker, type Sight } from './sight.ts';
 import { SimulatedCluster } from './simulated-cluster.ts';
 
 export type Outcome = {
@@ -35,9 +36,11 @@ export type Outcome = {
 
 export type RunOptions = { readonly promises?: readonly ClusterPromise[] };
 
-/** Between one look at the insides of nodes and the next, and between close ones. */
-const lookEveryMs = 25;
-const lookCloselyEveryMs = 1_500;
+/** Between looks at everything, whether or not something seems to have happened to it, and between close ones. */
+const lookAtAllEveryMs = 250;
+const lookCloselyEveryMs = 1_000;
+/** Between one look for what is waited for and the next. */
+const askEveryMs = 25;
 const startPatienceMs = 40_000;
 const restPatienceMs = 90_000;
 const storyLines = 400;
@@ -48,6 +51,8 @@ export async function run(plan: Plan, options: RunOptions = {}): Promise<Outcome
   return life.outcome(broken);
 }
 
+type NamedWatch = { readonly name: string; readonly watch: Watch };
+
 class Run {
   readonly #plan: Plan;
   readonly #cluster: SimulatedCluster;
@@ -56,9 +61,13 @@ class Run {
   readonly #clients: readonly SimulatedClient[];
   readonly #history: HistoryEvent[] = [];
   readonly #ledger = new Ledger();
-  readonly #watches: readonly { readonly name: string; readonly watch: Watch }[];
+  readonly #onlooker: Onlooker;
+  readonly #watches: readonly NamedWatch[];
+  readonly #looking: readonly NamedWatch[];
+  readonly #hearing: readonly NamedWatch[];
   readonly #story: string[] = [];
   #broken: BrokenPromise | undefined;
+  #lookedAtAllMs = 0;
   #lookedCloselyMs = 0;
   #acknowledged = 0;
   #read = 0;
@@ -67,13 +76,17 @@ class Run {
     this.#plan = plan;
     const ledger = this.#ledger;
     this.#watches = promises.map(({ name, watch }) => ({ name, watch: watch({ plan, ledger }) }));
+    this.#looking = this.#watches.filter(({ watch }) => watch.look);
+    this.#hearing = this.#watches.filter(({ watch }) => watch.hear);
     this.#cluster = new SimulatedCluster(plan, {
       onNews: (text) => this.#tell(text),
       onLine: (node, line) => {
         this.#tell(`node ${node.id}: ${tellLine(line)}`);
-        this.#watch(({ readLine }) => readLine?.(node, line));
+        this.#watch(this.#watches, ({ readLine }) => readLine?.(node, line));
       },
     });
+    this.#onlooker = new Onlooker(this.#cluster);
+    this.#cluster.world.time.afterEach = () => this.#look();
     this.#operator = new Operator(this.#cluster, plan);
     this.#faults = new Faults(
       this.#cluster,
@@ -125,22 +138,27 @@ class Run {
     for (const step of this.#plan.steps) {
       await this.#pass(beganMs + step.atMs - this.#nowMs);
       this.#carryOut(step);
-      this.#look();
+      this.#lookAtAll();
     }
     await this.#pass(beganMs + this.#plan.workMs - this.#nowMs);
     this.#tell('everything is mended');
     this.#faults.mendAll();
     // Clients go on for a while in a cluster that has nothing to fear any more.
-    await this.#pass(3_000);
+    await this.#pass(800);
     await this.#until('the clients have done what they were doing', restPatienceMs, this.#stopClients());
     await this.#comeToRest();
+    for (const node of this.#plan.finale) {
+      this.#carryOut({ do: 'kill', node, downMs: 100, atMs: 0 });
+      await this.#pass(150);
+      await this.#comeToRest();
+    }
     await this.#until('everything can be read', restPatienceMs, this.#readEverything());
     this.#tell('the clients have read everything');
     // Members of groups that were given up leave late, and that is written down.
-    for (let looks = 0; looks < 400 && !this.#isAtRest(); looks++) await this.#pass(lookEveryMs);
-    const sight = this.#look();
-    this.#watch(({ lookClosely }) => lookClosely?.(sight));
-    this.#watch(({ judge }) => judge?.(sight, this.#history));
+    for (let looks = 0; looks < 400 && this.#unrest() !== undefined; looks++) await this.#pass(askEveryMs);
+    const sight = this.#lookAtAll();
+    this.#watch(this.#watches, ({ lookClosely }) => lookClosely?.(sight));
+    this.#watch(this.#watches, ({ judge }) => judge?.(sight, this.#history));
   }
 
   async #operatorMakesTopics(): Promise<void> {
@@ -182,30 +200,54 @@ class Run {
   /** All replicas have everything, or as long as that may take. */
   async #comeToRest(): Promise<void> {
     const deadlineMs = this.#nowMs + restPatienceMs;
-    while (this.#nowMs < deadlineMs && !this.#isAtRest()) await this.#pass(500);
-    this.#tell(this.#isAtRest() ? 'the cluster is at rest' : 'the cluster does not come to rest');
+    const impatientMs = this.#nowMs + restPatienceMs / 10;
+    let hasCancelled = false;
+    for (;;) {
+      const unrest = this.#unrest();
+      if (unrest === undefined) break;
+      if (this.#nowMs >= deadlineMs) {
+        throw this.#break(new BrokenPromise('clusterComesToRest', `after ${restPatienceMs} ms ${unrest}`));
+      }
+      // One that overtook another may wait for a replica that it adds and removes, as in Kafka: an operator takes it back.
+      if (!hasCancelled && this.#nowMs >= impatientMs) {
+        hasCancelled = true;
+        this.#carryOut({ do: 'cancelReassignments', atMs: 0 });
+      }
+      await this.#pass(100);
+    }
+    this.#tell('the cluster is at rest');
     // What high watermarks and followers learn with the next fetch.
-    await this.#pass(1_500);
+    await this.#pass(600);
   }
 
-  #isAtRest(): boolean {
-    const { nodes, replicas } = look(this.#cluster);
-    if (nodes.length < this.#cluster.nodes.length) return false;
-    for (const { parts } of nodes) {
+  /** What is not as it is when the cluster rests, if something is. */
+  #unrest(): string | undefined {
+    const { nodes, replicas } = this.#lookAtAll();
+    for (const { id, state } of this.#cluster.nodes) if (state !== 'up') return `node ${id} is ${state}`;
+    for (const { node, parts } of nodes) {
       const { image } = parts.metadata;
-      for (const { id, plan } of this.#cluster.nodes) if (isBroker(plan) && image.brokers.get(id)?.fenced !== false) return false;
+      for (const { id, plan } of this.#cluster.nodes) {
+        if (isBroker(plan) && image.brokers.get(id)?.fenced !== false) return `broker ${id} is fenced to node ${node.id}`;
+      }
       for (const topic of image.topics) {
-        for (const [, partition] of topic.partitions()) {
-          if (partition.leader < 0 || partition.isr.length < partition.replicas.length) return false;
-          if (partition.addingReplicas.length + partition.removingReplicas.length > 0) return false;
+        for (const [index, { leader, isr, replicas, addingReplicas, removingReplicas }] of topic.partitions()) {
+          if (leader >= 0 && isr.length === replicas.length && addingReplicas.length + removingReplicas.length === 0) continue;
+          return (
+            `to node ${node.id} ${topic.name}-${index} has leader ${leader}, isr ${isr}, replicas ${replicas}, ` +
+            `adding ${addingReplicas}, removing ${removingReplicas}`
+          );
         }
       }
     }
-    for (const { replica } of replicas) {
-      const { logEndOffset } = replica.log;
-      if (replica.highWatermark < logEndOffset || replica.lastStableOffset < logEndOffset) return false;
+    for (const { node, replica } of replicas) {
+      const { highWatermark, lastStableOffset, log, name } = replica;
+      if (highWatermark >= log.logEndOffset && lastStableOffset >= log.logEndOffset) continue;
+      return (
+        `${name} of node ${node.id} ends at ${log.logEndOffset}, ` +
+        `is committed to ${highWatermark} and stable to ${lastStableOffset}`
+      );
     }
-    return true;
+    return undefined;
   }
 
   /** As clients do, from the first record to the last. */
@@ -246,7 +288,8 @@ class Run {
         this.#history.push({ type: 'final', isolation, partition: name, endOffset, records: records.get(name) ?? [] });
       }
     }
-    for (const group of new Set(this.#plan.clients.flatMap((client) => client.group ?? []))) await this.#readOffsets(group);
+    for (const group of new Set(this.#plan.clients.flatMap(({ kind, group }) => (kind === 'share' ? [] : (group ?? [])))))
+      await this.#readOffsets(group);
   }
 
   async #readOffsets(group: string): Promise<void> {
@@ -277,6 +320,8 @@ class Run {
         return new ReadingClient(surroundings);
       case 'modernGroup':
         return new ModernGroupClient(surroundings);
+      case 'share':
+        return new ShareClient(surroundings);
       default:
         return new GroupClient(surroundings);
     }
@@ -285,21 +330,17 @@ class Run {
   #hear(news: ClientNews): void {
     if (news.type === 'acknowledged') this.#acknowledged++;
     if (news.type === 'read') this.#read++;
-    let sight: Sight | undefined;
-    const now = (): Sight => (sight ??= look(this.#cluster));
-    this.#watch(({ hear }) => hear?.(news, now));
+    this.#watch(this.#hearing, ({ hear }) => hear?.(news));
   }
 
   get #nowMs(): number {
     return this.#cluster.world.time.nowMs;
   }
 
-  /** Lets time pass, and looks again and again. */
+  /** Lets time pass, and looks after each event. */
   async #pass(ms: number): Promise<void> {
-    for (let left = ms; left > 0; left -= lookEveryMs) {
-      await this.#cluster.world.advance(Math.min(left, lookEveryMs));
-      this.#look();
-    }
+    if (ms > 0) await this.#cluster.world.advance(ms);
+    if (this.#broken) throw this.#broken;
   }
 
   async #until(what: string, limitMs: number, done: Promise<void>): Promise<void> {
@@ -313,27 +354,42 @@ class Run {
       },
     );
     const deadlineMs = this.#nowMs + limitMs;
-    while (!isDone && this.#nowMs < deadlineMs) await this.#pass(lookEveryMs);
+    while (!isDone && this.#nowMs < deadlineMs) await this.#pass(askEveryMs);
     if (failure !== undefined) throw this.#break(new BrokenPromise('clientsAreServed', `${what}: ${stackOf(failure)}`));
     if (!isDone) throw this.#break(new BrokenPromise('clientsAreServed', `after ${limitMs} ms it is not so that ${what}`));
   }
 
-  #look(): Sight {
+  /** At what the last event has changed. */
+  #look(): void {
+    if (this.#nowMs - this.#lookedAtAllMs >= lookAtAllEveryMs) {
+      this.#lookAtAll();
+      return;
+    }
+    const sight = this.#onlooker.lookAtTouched();
+    if (sight) this.#watchOver(sight);
     if (this.#broken) throw this.#broken;
-    const sight = look(this.#cluster);
-    this.#ledger.advance(sight);
-    this.#watch((watch) => watch.look?.(sight));
+  }
+
+  #lookAtAll(): Sight {
+    this.#lookedAtAllMs = this.#nowMs;
+    const sight = this.#onlooker.lookAtAll();
+    this.#watchOver(sight);
     if (this.#nowMs - this.#lookedCloselyMs >= lookCloselyEveryMs) {
       this.#lookedCloselyMs = this.#nowMs;
-      this.#watch(({ lookClosely }) => lookClosely?.(sight));
+      this.#watch(this.#watches, ({ lookClosely }) => lookClosely?.(sight));
     }
     if (this.#broken) throw this.#broken;
     return sight;
   }
 
+  #watchOver(sight: Sight): void {
+    this.#ledger.advance(sight);
+    this.#watch(this.#looking, (watch) => watch.look!(sight));
+  }
+
   /** Runs a check of every promise; the first that is broken is remembered. Never throws, as it may be called from within a node. */
-  #watch(check: (watch: Watch) => void): void {
-    for (const { name, watch } of this.#watches) {
+  #watch(watches: readonly NamedWatch[], check: (watch: Watch) => void): void {
+    for (const { name, watch } of watches) {
       try {
         check(watch);
       } catch (error) {

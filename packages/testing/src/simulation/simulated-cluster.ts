@@ -9,7 +9,7 @@ const BROKER_PORT = 9092;
 export const CONTROLLER_PORT = 9093;
 const DATA = '/data';
 /** A supervisor starts a node again that has ended by itself. */
-const supervisorMs = 1_000;
+const supervisorMs = 500;
 
 export type ClusterEvents = {
   readonly onLine: (node: SimulatedNode, line: LoggedLine) => void;
@@ -75,6 +75,8 @@ export class SimulatedNode {
   readonly machine: Machine;
   /** Since the last look a vote may have been written down. */
   hasNewElectionState = false;
+  /** It is about to write down a vote, or an epoch. */
+  onElectionState: (() => void) | undefined;
   /** How many processes there were: what is known of one says nothing of the next. */
   lives = 0;
   #state: NodeState = 'down';
@@ -91,7 +93,10 @@ export class SimulatedNode {
       logger: new NodeLog((line) => events.onLine(this, line)),
       tornWrites: true,
       fault: ({ kind, path }) => {
-        if (kind === 'rename' && path.includes('quorum-state')) this.hasNewElectionState = true;
+        if (kind === 'rename' && path.includes('quorum-state')) {
+          this.hasNewElectionState = true;
+          this.onElectionState?.();
+        }
         return undefined;
       },
     });
@@ -229,15 +234,20 @@ function settingsOf(node: NodePlan, plan: Plan, controllers: readonly NodePlan[]
     'transaction.state.log.num.partitions': '2',
     'transaction.state.log.replication.factor': replicas,
     'transaction.state.log.min.isr': minIsr,
+    'share.coordinator.state.topic.num.partitions': '2',
+    'share.coordinator.state.topic.replication.factor': replicas,
+    'share.coordinator.state.topic.min.isr': minIsr,
     ...plan.settings,
   };
 }
 
 /** Seconds of a usual cluster are too long for runs that shall be many. */
 const timing = {
-  'broker.session.timeout.ms': '3000',
-  'broker.heartbeat.interval.ms': '500',
-  'replica.lag.time.max.ms': '4000',
+  'broker.session.timeout.ms': '1500',
+  'broker.heartbeat.interval.ms': '400',
+  'replica.lag.time.max.ms': '1500',
+  'controller.quorum.election.timeout.ms': '300',
+  'controller.quorum.fetch.timeout.ms': '1000',
   'group.initial.rebalance.delay.ms': '0',
   'group.min.session.timeout.ms': '1000',
   'metadata.max.idle.interval.ms': '2000',

@@ -16,6 +16,28 @@ export type ClientNews =
       readonly offset: number;
     }
   | {
+      readonly type: 'acquired';
+      readonly client: string;
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly firstOffset: number;
+      readonly lastOffset: number;
+      readonly deliveryCount: number;
+      /** When it asked for them. */
+      readonly beganMs: number;
+    }
+  | {
+      readonly type: 'settled';
+      readonly client: string;
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly firstOffset: number;
+      readonly lastOffset: number;
+      readonly atMs: number;
+    }
+  | {
       readonly type: 'assigned';
       readonly client: string;
       readonly group: string;

@@ -54,12 +54,12 @@ export class GroupClient extends SimulatedClient {
       autoOffsetReset: 'earliest',
       enableAutoCommit: false,
       isolationLevel: 'read_committed',
-      sessionTimeoutMs: 4_000,
+      sessionTimeoutMs: 2_500,
       heartbeatIntervalMs: 500,
       maxPollIntervalMs: 20_000,
       keyDeserializer: stringDeserializer,
       valueDeserializer: stringDeserializer,
-      fetchMaxWaitMs: 200,
+      fetchMaxWaitMs: 500,
     });
     consumer.subscribe(
       this.topics.map(({ name }) => name),

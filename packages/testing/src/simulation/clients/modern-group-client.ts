@@ -50,7 +50,7 @@ export class ModernGroupClient extends SimulatedClient {
       groupId: this.#group,
       memberId: this.process,
       memberEpoch: this.#memberEpoch,
-      rebalanceTimeoutMs: 8_000,
+      rebalanceTimeoutMs: 4_000,
       subscribedTopicNames: this.topics.map(({ name }) => name),
       topicPartitions: this.#owned.map(({ topicId, partitions }) => ({ topicId, partitions: [...partitions] })),
     });
@@ -196,7 +196,7 @@ export class ModernGroupClient extends SimulatedClient {
       isolationLevel: 'read_committed',
       keyDeserializer: stringDeserializer,
       valueDeserializer: stringDeserializer,
-      fetchMaxWaitMs: 200,
+      fetchMaxWaitMs: 500,
     });
   }
 

@@ -48,13 +48,13 @@ export class PipelineClient extends TransactionalClient {
       autoOffsetReset: 'earliest',
       enableAutoCommit: false,
       isolationLevel: 'read_committed',
-      sessionTimeoutMs: 4_000,
+      sessionTimeoutMs: 2_500,
       heartbeatIntervalMs: 500,
       maxPollIntervalMs: 20_000,
       maxPollRecords: 20,
       keyDeserializer: stringDeserializer,
       valueDeserializer: stringDeserializer,
-      fetchMaxWaitMs: 200,
+      fetchMaxWaitMs: 500,
     });
     consumer.subscribe([topic], { onAssigned: (assigned) => void this.#placed.push(...assigned.map(partitionText)) });
     return consumer;

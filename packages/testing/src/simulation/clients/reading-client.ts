@@ -44,7 +44,7 @@ export class ReadingClient extends SimulatedClient {
       isolationLevel: this.#isolation,
       keyDeserializer: stringDeserializer,
       valueDeserializer: stringDeserializer,
-      fetchMaxWaitMs: 200,
+      fetchMaxWaitMs: 500,
     });
     const { name, partitions } = this.topics[this.random.below(this.topics.length)]!;
     consumer.assign(Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })));

@@ -122,7 +122,7 @@ export class TransactionalClient extends SimulatedClient {
       ...this.common,
       clientId: this.process,
       transactionalId,
-      transactionTimeoutMs: 8_000,
+      transactionTimeoutMs: 4_000,
       deliveryTimeoutMs: 10_000,
       maxBlockMs: 10_000,
     });

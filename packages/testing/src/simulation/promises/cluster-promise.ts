@@ -22,12 +22,12 @@ export type WatchedRun = {
 
 /** One run's memory of one promise. Each of these throws a BrokenPromise. */
 export type Watch = {
-  /** Again and again, and before and after everything that happens from outside. */
+  /** After each event that something to be seen of a node follows from, and before and after everything that happens from outside. */
   readonly look?: (sight: Sight) => void;
   /** As `look`, but seldom, for what takes long to look at. */
   readonly lookClosely?: (sight: Sight) => void;
   /** A client was told something. */
-  readonly hear?: (news: ClientNews, sight: () => Sight) => void;
+  readonly hear?: (news: ClientNews) => void;
   readonly readLine?: (node: SimulatedNode, line: LoggedLine) => void;
   /** Everything was mended, and the cluster had time to come to rest. */
   readonly judge?: (sight: Sight, history: readonly HistoryEvent[]) => void;

@@ -40,6 +40,20 @@ export const groups: readonly ClusterPromise[] = [
     };
   }),
 
+  promise(
+    'committedOffsetsAreReplicated',
+    'a member is told that its offsets are committed when the record that says so is, not before',
+    (broken, { ledger }) => ({
+      hear(news) {
+        if (news.type !== 'committedOffset') return;
+        const { group, topic, partition, offset, client } = news;
+        const committed = ledger.groupOffsets.get(`${group} ${topic}-${partition}`) ?? -1;
+        if (committed < offset)
+          broken(`${client} committed ${topic}-${partition}@${offset} for ${group}, and on replicas ${committed} is committed`);
+      },
+    }),
+  ),
+
   promise('committedOffsetsNeverRegress', 'a group goes on from what its members have committed', (broken) => {
     const committed = new Map<string, { offset: number; client: string }>();
     return {

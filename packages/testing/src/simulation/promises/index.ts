@@ -5,6 +5,7 @@ import { leadership } from './leadership.ts';
 import { nodes } from './nodes.ts';
 import { quorum } from './quorum.ts';
 import { replication } from './replication.ts';
+import { shares } from './shares.ts';
 
 /** All that a cluster promises. */
 export const clusterPromises: readonly ClusterPromise[] = [
@@ -13,5 +14,6 @@ export const clusterPromises: readonly ClusterPromise[] = [
   ...leadership,
   ...replication,
   ...groups,
+  ...shares,
   ...histories,
 ];

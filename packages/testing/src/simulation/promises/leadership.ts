@@ -8,9 +8,9 @@ type Partition = NonNullable<ReturnType<Image['topics']['partition']>>;
 /** The newest image of all, when there is a newer one than last time. */
 function newest(): (sight: Sight) => { image: Image; offset: number } | undefined {
   let seen = -1;
-  return ({ nodes }) => {
+  return ({ changedNodes }) => {
     let found: { image: Image; offset: number } | undefined;
-    for (const { parts } of nodes) {
+    for (const { parts } of changedNodes) {
       const offset = parts.metadata.appliedOffset;
       if (offset > seen && offset > (found?.offset ?? -1)) found = { image: parts.metadata.image, offset };
     }
@@ -37,8 +37,8 @@ export const leadership: readonly ClusterPromise[] = [
   promise('singleLeaderPerEpoch', 'in one epoch of a partition no two brokers lead it', (broken) => {
     const leaders = new Map<string, number>();
     return {
-      look({ replicas }) {
-        for (const { node, replica, key } of replicas) {
+      look({ changed }) {
+        for (const { node, replica, key } of changed) {
           if (!replica.isLeader) continue;
           const epoch = `${key} ${replica.leaderEpoch}`;
           const known = leaders.get(epoch);
@@ -54,14 +54,13 @@ export const leadership: readonly ClusterPromise[] = [
   promise('leaderEpochsAscend', 'a replica never goes back to an earlier leader epoch', (broken) => {
     const epochs = new Map<string, number>();
     return {
-      look({ replicas }) {
-        for (const { node, replica, key } of replicas) {
-          const who = `${node.id} ${node.lives} ${key}`;
-          const before = epochs.get(who) ?? -1;
+      look({ changed }) {
+        for (const { node, replica, life } of changed) {
+          const before = epochs.get(life) ?? -1;
           if (replica.leaderEpoch < before) {
             broken(`${replica.name} on node ${node.id} went from leader epoch ${before} to ${replica.leaderEpoch}`);
           }
-          epochs.set(who, replica.leaderEpoch);
+          epochs.set(life, replica.leaderEpoch);
         }
       },
     };

@@ -1,4 +1,4 @@
-import { type BatchView, batchesOf } from '@ottla/protocol';
+import { type BatchView, batchesOf, OffsetCommitKey, OffsetCommitValue, Reader } from '@ottla/protocol';
 import type { Replica, ReplicaSight, Sight } from '../sight.ts';
 
 /** Of a batch below a high watermark: all that may never become something else. */
@@ -18,8 +18,10 @@ export type CommittedBatch = {
 export class CommittedLog {
   readonly topic: string;
   readonly index: number;
-  /** Everything below was committed once. */
+  /** Everything below was committed once, and is in `batches`. */
   endOffset = 0;
+  /** The highest of all high watermarks that any replica had. */
+  highestHighWatermark = 0;
   /** By its last offset, which cleaning leaves alone. */
   readonly byLastOffset = new Map<number, CommittedBatch>();
   readonly batches: CommittedBatch[] = [];
@@ -35,6 +37,10 @@ const readBytes = 1 << 20;
 /** All that replicas said is committed, and where they disagree about it. */
 export class Ledger {
   readonly logs = new Map<string, CommittedLog>();
+  /** The latest of each name. */
+  readonly #byName = new Map<string, CommittedLog>();
+  /** The furthest that was committed of each partition by each group, as `group topic-partition`. */
+  readonly groupOffsets = new Map<string, number>();
   /** Newly found, for the promise that is about them. */
   readonly disagreements: string[] = [];
   /** How far each life of each replica was read. */
@@ -42,24 +48,24 @@ export class Ledger {
 
   /** Reads what is committed since the last time. */
   advance(sight: Sight): void {
-    for (const each of sight.replicas) this.#advance(each);
+    for (const each of sight.changed) this.#advance(each);
   }
 
-  of(topic: string, index: number, sight: Sight): CommittedLog | undefined {
-    for (const { replica, key } of sight.replicas) {
-      if (replica.topic === topic && replica.index === index) return this.logs.get(key);
-    }
-    let latest: CommittedLog | undefined;
-    for (const log of this.logs.values()) if (log.topic === topic && log.index === index) latest = log;
-    return latest;
+  of(topic: string, index: number): CommittedLog | undefined {
+    return this.#byName.get(`${topic}-${index}`);
   }
 
-  #advance({ node, replica, key }: ReplicaSight): void {
+  #advance({ node, replica, key, life: reader }: ReplicaSight): void {
     let log = this.logs.get(key);
-    if (!log) this.logs.set(key, (log = new CommittedLog(replica.topic, replica.index)));
-    const reader = `${node.id} ${node.lives} ${key}`;
+    if (!log) {
+      log = new CommittedLog(replica.topic, replica.index);
+      this.logs.set(key, log);
+      this.#byName.set(replica.name, log);
+    }
+    const { highWatermark } = replica;
+    if (highWatermark > log.highestHighWatermark) log.highestHighWatermark = highWatermark;
     const from = Math.max(this.#read.get(reader) ?? 0, replica.log.logStartOffset);
-    const to = Math.min(replica.highWatermark, replica.log.logEndOffset);
+    const to = Math.min(highWatermark, replica.log.logEndOffset);
     if (from >= to) return;
     try {
       this.#read.set(reader, this.#readStretch(log, replica, from, to, `node ${node.id}`));
@@ -117,9 +123,24 @@ export class Ledger {
       isControl: batch.isControl,
       isTransactional: batch.isTransactional,
     };
+    if (log.topic === '__consumer_offsets' && !batch.isControl) this.#seeGroupOffsets(batch);
     log.batches.push(committed);
     log.byLastOffset.set(committed.lastOffset, committed);
     log.endOffset = batch.nextOffset;
+  }
+
+  #seeGroupOffsets(batch: BatchView): void {
+    for (const { key, value } of batch.records()) {
+      if (!key || !value) continue;
+      const keyReader = new Reader(key);
+      // Of other records of groups.
+      if (keyReader.int16() > 1) continue;
+      const { group, topic, partition } = OffsetCommitKey.read(keyReader, 0);
+      const valueReader = new Reader(value);
+      const { offset } = OffsetCommitValue.read(valueReader, valueReader.int16());
+      const place = `${group} ${topic}-${partition}`;
+      this.groupOffsets.set(place, Math.max(offset, this.groupOffsets.get(place) ?? -1));
+    }
   }
 }
 

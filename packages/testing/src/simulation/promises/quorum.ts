@@ -11,8 +11,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('oneActiveController', 'in one epoch of the quorum no two controllers lead it', (broken) => {
     const leaders = new Map<number, number>();
     return {
-      look({ nodes }) {
-        for (const { node, parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { node, parts } of changedNodes) {
           if (!parts.quorum.isLeader) continue;
           const { leaderEpoch } = parts.quorum.leaderAndEpoch;
           const known = leaders.get(leaderEpoch);
@@ -27,8 +27,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('leadersOfTheQuorumAgree', 'all who know a leader of an epoch of the quorum know the same', (broken) => {
     const leaders = new Map<number, { leader: number; by: number }>();
     return {
-      look({ nodes }) {
-        for (const { node, parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { node, parts } of changedNodes) {
           const { leaderId, leaderEpoch } = parts.quorum.leaderAndEpoch;
           if (leaderId === null || leaderId < 0) continue;
           const known = leaders.get(leaderEpoch);
@@ -46,8 +46,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('quorumEpochsAscend', 'a voter never goes back to an earlier epoch, whatever happens to it', (broken) => {
     const epochs = new Map<number, number>();
     return {
-      look({ nodes }) {
-        for (const { node, parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { node, parts } of changedNodes) {
           const { leaderEpoch } = parts.quorum.leaderAndEpoch;
           const before = epochs.get(node.id) ?? -1;
           if (isController(node.plan) && leaderEpoch < before) {
@@ -80,8 +80,8 @@ export const quorum: readonly ClusterPromise[] = [
   }),
 
   promise('epochsAreDurable', 'an epoch of the quorum that a voter is in is written down', (broken) => ({
-    look({ nodes }) {
-      for (const { node, parts } of nodes) {
+    look({ changedNodes }) {
+      for (const { node, parts } of changedNodes) {
         if (!isController(node.plan)) continue;
         const state = electionState(node);
         const { leaderEpoch } = parts.quorum.leaderAndEpoch;
@@ -98,8 +98,8 @@ export const quorum: readonly ClusterPromise[] = [
     (broken) => {
       const marks = new Map<string, number>();
       return {
-        look({ nodes }) {
-          for (const { node, parts } of nodes) {
+        look({ changedNodes }) {
+          for (const { node, parts } of changedNodes) {
             const life = `${node.id} ${node.lives}`;
             const { highWatermark } = parts.quorum;
             const before = marks.get(life) ?? -1;
@@ -141,6 +141,51 @@ export const quorum: readonly ClusterPromise[] = [
           const holders = [...ends.values()].filter((end) => end >= committed);
           if (holders.length < majority)
             broken(`the metadata is committed to ${committed}, and the voters end at ${[...ends.values()]}`);
+        },
+      };
+    },
+  ),
+
+  promise(
+    'committedMetadataIsDurable',
+    'what is committed of the metadata is on the disks of a majority of the voters, whatever they lose with their power',
+    (broken, { plan }) => {
+      const majority = Math.floor(plan.nodes.filter(isController).length / 2) + 1;
+      const mayShrink = plan.steps.some((step) => step.do === 'removeVoter');
+      let known = 0;
+      return {
+        look({ cluster, changedNodes }) {
+          let committed = known;
+          for (const { parts } of changedNodes) committed = Math.max(committed, parts.quorum.highWatermark);
+          if (mayShrink || committed === known) return;
+          known = committed;
+          const ends = cluster.nodes.filter(({ plan: node }) => isController(node)).map(durableEndOffset);
+          if (ends.filter((end) => end >= committed).length < majority)
+            broken(`the metadata is committed to ${committed}, and the voters' disks have it to ${ends}`);
+        },
+      };
+    },
+  ),
+
+  promise(
+    'quorumLeadersHaveAllThatIsCommitted',
+    'whoever leads the quorum in its latest epoch has all metadata that was committed',
+    (broken) => {
+      let committed = 0;
+      let latest = -1;
+      return {
+        look({ changedNodes }) {
+          for (const { parts } of changedNodes) {
+            committed = Math.max(committed, parts.quorum.highWatermark);
+            if (parts.quorum.isLeader) latest = Math.max(latest, parts.quorum.leaderAndEpoch.leaderEpoch);
+          }
+          for (const { node, parts } of changedNodes) {
+            const { isLeader, leaderAndEpoch, nextOffset } = parts.quorum;
+            if (!isLeader || leaderAndEpoch.leaderEpoch !== latest || nextOffset >= committed) continue;
+            broken(
+              `node ${node.id} leads the quorum in epoch ${latest}, its log ends at ${nextOffset}, and ${committed} was committed`,
+            );
+          }
         },
       };
     },
@@ -191,7 +236,7 @@ export const quorum: readonly ClusterPromise[] = [
         if (node.state !== 'up') continue;
         for (const name of metadataFiles(node, '.checkpoint')) {
           if (snapshots.get(name)?.by === node.id) continue;
-          const bytes = snapshotText(node.machine.files.readFile(`${metadataDirectory(node)}/${name}`));
+          const bytes = snapshotText(node.machine.files.peek(`${metadataDirectory(node)}/${name}`)!);
           const known = snapshots.get(name);
           if (!known) snapshots.set(name, { bytes, by: node.id });
           else if (known.bytes !== bytes) broken(`snapshot ${name} of node ${node.id} is not that of node ${known.by}`);
@@ -215,8 +260,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('brokerEpochsAscend', 'each registration of a broker has a higher epoch than the one before', (broken) => {
     const epochs = new Map<number, { epoch: number; at: number }>();
     return {
-      look({ nodes }) {
-        for (const { parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { parts } of changedNodes) {
           const { appliedOffset, image } = parts.metadata;
           for (const { id, epoch } of image.brokers.values()) {
             const before = epochs.get(id);
@@ -232,8 +277,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('producerIdsAreGivenOnce', 'blocks of producer ids ascend', (broken) => {
     let latest = { next: -1, at: -1 };
     return {
-      look({ nodes }) {
-        for (const { parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { parts } of changedNodes) {
           const { appliedOffset: at, image } = parts.metadata;
           if (at <= latest.at) continue;
           const next = image.producerIds.nextProducerId;
@@ -247,8 +292,8 @@ export const quorum: readonly ClusterPromise[] = [
   promise('metadataIsNeverForgotten', 'a node never applies less of the metadata than it has', (broken) => {
     const applied = new Map<string, number>();
     return {
-      look({ nodes }) {
-        for (const { node, parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { node, parts } of changedNodes) {
           const life = `${node.id} ${node.lives}`;
           const now = parts.metadata.appliedOffset;
           const before = applied.get(life) ?? -1;
@@ -262,9 +307,9 @@ export const quorum: readonly ClusterPromise[] = [
   promise('onlyCommittedMetadataIsApplied', 'nobody acts on metadata that is not committed', (broken) => {
     let committed = 0;
     return {
-      look({ nodes }) {
-        for (const { parts } of nodes) committed = Math.max(committed, parts.quorum.highWatermark);
-        for (const { node, parts } of nodes) {
+      look({ changedNodes }) {
+        for (const { parts } of changedNodes) committed = Math.max(committed, parts.quorum.highWatermark);
+        for (const { node, parts } of changedNodes) {
           const { appliedOffset } = parts.metadata;
           if (appliedOffset >= committed) {
             broken(`node ${node.id} has applied ${appliedOffset}, and the metadata is committed below ${committed}`);
@@ -279,25 +324,24 @@ type ElectionState = { readonly leaderId: number; readonly leaderEpoch: number; 
 
 /** As it is written down. */
 function electionState(node: SimulatedNode): ElectionState | undefined {
-  const path = `${metadataDirectory(node)}/quorum-state`;
-  const { files } = node.machine;
-  try {
-    if (!files.stat(path)) return undefined;
-    return JSON.parse(new TextDecoder().decode(files.readFile(path))) as ElectionState;
-  } catch {
-    // Of a disk that fails.
-    return undefined;
-  }
+  const bytes = node.machine.files.peek(`${metadataDirectory(node)}/quorum-state`);
+  return bytes && (JSON.parse(new TextDecoder().decode(bytes)) as ElectionState);
 }
 
 function metadataFiles(node: SimulatedNode, ending: string): string[] {
-  const { files } = node.machine;
-  try {
-    const directory = metadataDirectory(node);
-    return files.stat(directory) ? files.list(directory).filter((name) => name.endsWith(ending)) : [];
-  } catch {
-    return [];
+  return node.machine.files.peekNames(metadataDirectory(node)).filter((name) => name.endsWith(ending));
+}
+
+/** How far its log goes on a disk whose machine loses power now. */
+function durableEndOffset(node: SimulatedNode): number {
+  const names = metadataFiles(node, '.log');
+  for (const name of names.toReversed()) {
+    const bytes = node.machine.files.peekDurable(`${metadataDirectory(node)}/${name}`) ?? new Uint8Array(0);
+    let end = -1;
+    for (const { lastOffset } of batchesOf(bytes)) end = lastOffset + 1;
+    if (end >= 0) return end;
   }
+  return names[0] === undefined ? 0 : Number.parseInt(names[0], 10);
 }
 
 /** Below the high watermark, from the files. */
@@ -306,12 +350,7 @@ function* metadataBatches(
   highWatermark = Number.POSITIVE_INFINITY,
 ): Generator<{ lastOffset: number; text: string }> {
   for (const name of metadataFiles(node, '.log')) {
-    let bytes: Uint8Array;
-    try {
-      bytes = node.machine.files.readFile(`${metadataDirectory(node)}/${name}`);
-    } catch {
-      return;
-    }
+    const bytes = node.machine.files.peek(`${metadataDirectory(node)}/${name}`)!;
     for (const { baseOffset, lastOffset, leaderEpoch, crc } of batchesOf(bytes)) {
       if (lastOffset >= highWatermark) break;
       yield { lastOffset, text: `${baseOffset}..${lastOffset} of epoch ${leaderEpoch} (crc ${(crc >>> 0).toString(16)})` };

@@ -1,18 +1,16 @@
 /** What replicas hold of each partition, and what may be told of it. */
 import { batchesOf } from '@ottla/protocol';
 import { isBroker, type Plan } from '../plan.ts';
-import type { Replica, ReplicaSight, Sight } from '../sight.ts';
+import type { Image, Replica, ReplicaSight, Sight } from '../sight.ts';
 import { type ClusterPromise, promise } from './cluster-promise.ts';
 import { tell } from './ledger.ts';
-
-const lifeOf = ({ node, key }: ReplicaSight): string => `${node.id} ${node.lives} ${key}`;
 
 /** Holds what each life of a replica said last, and checks what it says next. */
 function eachLife(value: (replica: Replica) => number, check: (before: number, now: number, sight: ReplicaSight) => void) {
   const last = new Map<string, number>();
-  return ({ replicas }: Sight): void => {
-    for (const each of replicas) {
-      const life = lifeOf(each);
+  return ({ changed }: Sight): void => {
+    for (const each of changed) {
+      const { life } = each;
       const now = value(each.replica);
       const before = last.get(life);
       if (before !== undefined) check(before, now, each);
@@ -27,8 +25,8 @@ function minIsr({ nodes }: Plan): number {
 
 export const replication: readonly ClusterPromise[] = [
   promise('offsetsAreOrdered', 'log start <= last stable offset <= high watermark <= log end, on every replica', (broken) => ({
-    look({ replicas }) {
-      for (const { node, replica } of replicas) {
+    look({ changed }) {
+      for (const { node, replica } of changed) {
         const { highWatermark, lastStableOffset, log } = replica;
         const { logStartOffset, logEndOffset } = log;
         if (lastStableOffset <= highWatermark && highWatermark <= logEndOffset && logStartOffset <= logEndOffset) continue;
@@ -84,11 +82,11 @@ export const replication: readonly ClusterPromise[] = [
     (broken, { ledger }) => {
       const latest = new Map<string, number>();
       return {
-        look({ replicas }) {
-          for (const { replica, key } of replicas) {
+        look({ changed }) {
+          for (const { replica, key } of changed) {
             if (replica.isLeader) latest.set(key, Math.max(latest.get(key) ?? -1, replica.leaderEpoch));
           }
-          for (const { node, replica, key } of replicas) {
+          for (const { node, replica, key } of changed) {
             if (!replica.isLeader || replica.leaderEpoch !== latest.get(key)) continue;
             const committed = ledger.logs.get(key)?.endOffset ?? 0;
             if (replica.log.logEndOffset < committed) {
@@ -104,20 +102,25 @@ export const replication: readonly ClusterPromise[] = [
   ),
 
   promise('isrContainsOnlyCaughtUp', 'a member of the isr has everything below the high watermark of its leader', (broken) => ({
-    look({ replicas, nodes }) {
+    look({ changed, replicas, nodes }) {
+      if (changed.length === 0) return;
+      const keys = new Set(Array.from(changed, ({ key }) => key));
+      const newest = newestOf(nodes);
       for (const { node: leaderNode, replica: leader, key } of replicas) {
-        if (!leader.isLeader || leader.isr.length < 2) continue;
+        if (!leader.isLeader || !keys.has(key)) continue;
+        // As the controller has written it down: what the leader takes for it counts for nothing when the leader dies.
+        const { isr, leaderEpoch } = isrOf(newest, leader) ?? { isr: [], leaderEpoch: -1 };
+        if (leaderEpoch !== leader.leaderEpoch || isr.length < 2) continue;
         for (const { node, replica, key: other } of replicas) {
-          if (other !== key || node === leaderNode || !leader.isr.includes(node.id)) continue;
+          if (other !== key || node === leaderNode || !isr.includes(node.id)) continue;
           if (replica.leaderEpoch !== leader.leaderEpoch) continue;
           // One that lost records knows that it is out before its leader does.
-          const image = nodes.find((sight) => sight.node === node)?.parts.metadata.image;
-          const told = image?.topics.byId(replica.topicId as never)?.partition(replica.index);
+          const told = isrOf(nodes.find((sight) => sight.node === node)?.parts.metadata.image, replica);
           if (!told?.isr.includes(node.id) || told.leaderEpoch !== leader.leaderEpoch) continue;
           if (replica.log.logEndOffset >= leader.highWatermark) continue;
           broken(
-            `${leader.name}: node ${node.id} is in the isr ${leader.isr} of node ${leaderNode.id}, its log ends at ` +
-              `${replica.log.logEndOffset}, and ${leader.highWatermark} is committed`,
+            `${leader.name}: node ${node.id} is in the isr ${isr}, its log ends at ${replica.log.logEndOffset}, ` +
+              `and for node ${leaderNode.id}, which leads and takes ${leader.isr} for the isr, ${leader.highWatermark} is committed`,
           );
         }
       }
@@ -143,16 +146,10 @@ export const replication: readonly ClusterPromise[] = [
     'acknowledgedIsCommitted',
     'a record is acknowledged to acks=all when it is committed, not before',
     (broken, { ledger }) => ({
-      hear(news, sight) {
+      hear(news) {
         if (news.type !== 'acknowledged') return;
         const { topic, partition, offset, client } = news;
-        const now = sight();
-        const known = ledger.of(topic, partition, now)?.endOffset ?? 0;
-        if (known > offset) return;
-        const committed = now.replicas.some(
-          ({ replica }) => replica.topic === topic && replica.index === partition && replica.highWatermark > offset,
-        );
-        if (!committed)
+        if ((ledger.of(topic, partition)?.highestHighWatermark ?? 0) <= offset)
           broken(`${client} was told of ${topic}-${partition}@${offset}, of which no replica says that it is committed`);
       },
     }),
@@ -161,8 +158,8 @@ export const replication: readonly ClusterPromise[] = [
   promise('acknowledgedIsReplicated', 'an acknowledged record was on min.insync.replicas replicas', (broken, { plan }) => {
     /** Where the log of each replica ended at most, whatever became of it. */
     const ends = new Map<string, Map<number, number>>();
-    const note = ({ replicas }: Sight): void => {
-      for (const { node, replica } of replicas) {
+    const note = ({ changed }: Sight): void => {
+      for (const { node, replica } of changed) {
         let known = ends.get(replica.name);
         if (!known) ends.set(replica.name, (known = new Map()));
         known.set(node.id, Math.max(known.get(node.id) ?? 0, replica.log.logEndOffset));
@@ -170,10 +167,9 @@ export const replication: readonly ClusterPromise[] = [
     };
     return {
       look: note,
-      hear(news, sight) {
+      hear(news) {
         if (news.type !== 'acknowledged') return;
         const { topic, partition, offset, client } = news;
-        note(sight());
         const holders = [...(ends.get(`${topic}-${partition}`) ?? [])].filter(([, end]) => end > offset);
         if (holders.length >= minIsr(plan)) return;
         broken(`${client} was told of ${topic}-${partition}@${offset}, which is on ${holders.length} replicas`);
@@ -182,15 +178,10 @@ export const replication: readonly ClusterPromise[] = [
   }),
 
   promise('readersSeeOnlyCommitted', 'no consumer is shown what is not committed', (broken, { ledger }) => ({
-    hear(news, sight) {
+    hear(news) {
       if (news.type !== 'read') return;
       const { topic, partition, offset, client } = news;
-      const now = sight();
-      if ((ledger.of(topic, partition, now)?.endOffset ?? 0) > offset) return;
-      const committed = now.replicas.some(
-        ({ replica }) => replica.topic === topic && replica.index === partition && replica.highWatermark > offset,
-      );
-      if (!committed)
+      if ((ledger.of(topic, partition)?.highestHighWatermark ?? 0) <= offset)
         broken(`${client} was shown ${topic}-${partition}@${offset}, of which no replica says that it is committed`);
     },
   })),
@@ -243,8 +234,9 @@ export const replication: readonly ClusterPromise[] = [
       /** By partition and producer. */
       const last = new Map<string, { epoch: number; sequence: number; at: string }>();
       return {
-        look() {
-          for (const [key, log] of ledger.logs) {
+        look({ changed }) {
+          for (const { key } of changed) {
+            const log = ledger.logs.get(key)!;
             // Offsets that groups commit in transactions are all of sequence 0, as coordinators write them.
             if (log.topic.startsWith('__')) continue;
             for (let index = read.get(key) ?? 0; index < log.batches.length; index++) {
@@ -288,6 +280,21 @@ export const replication: readonly ClusterPromise[] = [
     }),
   ),
 ];
+
+function newestOf(nodes: Sight['nodes']): Image | undefined {
+  let newest: { image: Image; appliedOffset: number } | undefined;
+  for (const { parts } of nodes) {
+    if (parts.metadata.appliedOffset > (newest?.appliedOffset ?? -1)) newest = parts.metadata;
+  }
+  return newest?.image;
+}
+
+function isrOf(
+  image: Image | undefined,
+  { topicId, index }: Replica,
+): { isr: readonly number[]; leaderEpoch: number } | undefined {
+  return image?.topics.byId(topicId as never)?.partition(index);
+}
 
 type WholeBatch = { readonly baseOffset: number; readonly bytes: Buffer; readonly text: string; readonly isIntact: boolean };
 
