@@ -43,7 +43,7 @@ function declare(bench: Bench): void {
   async function assertAssigned(expected: Assignments): Promise<void> {
     const now = async () =>
       Object.fromEntries(await Promise.all(Object.keys(expected).map(async (member) => [member, await assigned(member)])));
-    await eventually('the assignment', async () => isDeepStrictEqual(await now(), expected), { timeoutMs: 30_000 }).catch(
+    await eventually('the assignment', async () => isDeepStrictEqual(await now(), expected), { timeoutMs: 60_000 }).catch(
       () => {},
     );
     assert.deepEqual(await now(), expected);

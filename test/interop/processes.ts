@@ -84,7 +84,7 @@ export async function freePort(): Promise<number> {
 export async function eventually<T>(
   what: string,
   condition: () => T | Promise<T>,
-  { timeoutMs = 60_000, pauseMs = 50 } = {},
+  { timeoutMs = 120_000, pauseMs = 50 } = {},
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + timeoutMs;
   for (;;) {

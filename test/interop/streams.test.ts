@@ -88,8 +88,7 @@ function declare(bench: Bench): void {
       };
       const total = (found: ReadonlyMap<string, readonly number[]>) => [...found.values()].flat().length;
       const awaited = () => [...expected.values()].reduce((sum, count) => sum + count, 0);
-      const allCounted = () =>
-        eventually('all are counted', async () => total(await counts()) >= awaited(), { timeoutMs: 90_000 });
+      const allCounted = () => eventually('all are counted', async () => total(await counts()) >= awaited());
 
       await feed();
       const [first, second] = [born(), born()];

@@ -38,7 +38,7 @@ function declare(bench: Bench, version: number): void {
     /** When a transaction's end has been agreed it is answered; its markers follow. */
     const assertCommitted = async (topic: string, expected: string[][]) => {
       const isSame = async () => isDeepStrictEqual(await values(topic, 'read_committed'), expected);
-      await eventually('what is expected', isSame, { timeoutMs: 20_000 }).catch(() => {});
+      await eventually('what is expected', isSame, { timeoutMs: 60_000 }).catch(() => {});
       assert.deepEqual(await values(topic, 'read_committed'), expected);
     };
 
