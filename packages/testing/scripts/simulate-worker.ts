@@ -10,6 +10,8 @@ export type Report = {
   readonly hash: string;
   readonly events: number;
   readonly virtualMs: number;
+  /** What it took of the processor. */
+  readonly cpuMs: number;
   readonly counts: Readonly<Record<string, number>>;
   readonly failure?: {
     readonly promise: string;
@@ -28,9 +30,12 @@ const { shrink } = await import('../src/simulation/shrink.ts');
 
 async function carryOut({ seed, shrinks, options }: Order): Promise<Report> {
   const plan = planOf(seed, options);
+  const before = process.cpuUsage();
   const outcome = await run(plan);
+  const { user, system } = process.cpuUsage(before);
+  const cpuMs = (user + system) / 1_000;
   const { hash, events, virtualMs, counts, broken } = outcome;
-  if (!broken) return { seed, hash, events, virtualMs, counts };
+  if (!broken) return { seed, hash, events, virtualMs, cpuMs, counts };
   const least = shrinks ? await shrink({ plan, outcome }) : { plan, outcome };
   const failure = {
     promise: least.outcome.broken!.promise,
@@ -38,7 +43,7 @@ async function carryOut({ seed, shrinks, options }: Order): Promise<Report> {
     plan: tellPlan(least.plan),
     story: least.outcome.story,
   };
-  return { seed, hash, events, virtualMs, counts, failure };
+  return { seed, hash, events, virtualMs, cpuMs, counts, failure };
 }
 
 process.on('message', (order: Order) => {

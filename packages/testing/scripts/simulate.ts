@@ -81,7 +81,7 @@ function tell({ seed, failure }: Report): void {
 async function simulate(): Promise<number> {
   const single = values.seed !== undefined;
   const beganMs = performance.now();
-  let [failures, virtualMs, events] = [0, 0, 0];
+  let [failures, virtualMs, cpuMs, events] = [0, 0, 0, 0];
   const broken = new Map<string, number[]>();
   const done = await live({
     first: Number(values.seed ?? values.first),
@@ -91,6 +91,7 @@ async function simulate(): Promise<number> {
     shrinks: !values['no-shrink'],
     onReport: (report) => {
       virtualMs += report.virtualMs;
+      cpuMs += report.cpuMs;
       events += report.events;
       tell(report);
       if (single)
@@ -104,7 +105,7 @@ async function simulate(): Promise<number> {
   for (const [promise, seeds] of broken) console.log(`${promise}: seeds ${seeds.join(', ')}`);
   console.log(
     `\n${done} seeds, ${failures} failed; ${clusterPromises.length} promises; ${(virtualMs / 3_600_000).toFixed(1)} hours of virtual time, ` +
-      `${events} events; ${(done / minutes).toFixed(0)} seeds a minute`,
+      `${events} events; ${(done / minutes).toFixed(0)} seeds a minute, each ${(cpuMs / done).toFixed(0)} ms of the processor`,
   );
   return failures > 0 ? 1 : 0;
 }
