@@ -2,8 +2,30 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SeededRandom } from '@ottla/runtime';
 import type { FaultTable } from '../histories/faults.ts';
-import type { ClusterNode } from './cluster-node.ts';
-import type { ProcessCluster } from './process-cluster.ts';
+import type { AskedCluster, AskedNode } from './asked-cluster.ts';
+import type { ClusterNetwork } from './network.ts';
+
+/** What can be done to a node. */
+export type FaultyNode = AskedNode & {
+  /** Somebody starts it as soon as it has ended; `start` only waits for that. */
+  readonly comesBack: boolean;
+  kill(): Promise<void>;
+  stop(): Promise<void>;
+  start(): Promise<void>;
+  pause(): void;
+  resume(): void;
+};
+
+export type FaultyCluster = AskedCluster<FaultyNode> & {
+  readonly network: ClusterNetwork;
+  node(id: number): FaultyNode;
+  /** Of nodes that nobody has ended: what they said. */
+  readonly endedUnasked: string | undefined;
+  /** Everything that was broken is as it should be. */
+  mend(): Promise<void>;
+  /** Starts what does not run. */
+  start(): Promise<void>;
+};
 
 /** Those that need only processes. */
 export const processFaults = ['kill-leader', 'kill-follower', 'kill-controller', 'pause', 'restart', 'rolling-restart'] as const;
@@ -17,28 +39,28 @@ export type ClusterFault = (typeof processFaults)[number] | (typeof networkFault
 export const allClusterFaults: readonly ClusterFault[] = [...processFaults, ...networkFaults, ...wideFaults];
 
 /** `topic` is one whose leaders the faults look for. */
-export function faultsOfCluster(cluster: ProcessCluster, topic: string, partitions: number): FaultTable<ClusterFault> {
+export function faultsOfCluster(cluster: FaultyCluster, topic: string, partitions: number): FaultTable<ClusterFault> {
   const { network } = cluster;
 
   const one = <T>(of: readonly T[], random: SeededRandom): T => of[Math.floor(random.fraction() * of.length)]!;
-  const others = (node: ClusterNode): ClusterNode[] => cluster.nodes.filter((other) => other !== node);
+  const others = (node: FaultyNode): FaultyNode[] => cluster.nodes.filter((other) => other !== node);
   const while_ = (random: SeededRandom): Promise<void> => sleep(1500 + random.fraction() * 8000);
 
-  async function leader(random: SeededRandom): Promise<ClusterNode> {
+  async function leader(random: SeededRandom): Promise<FaultyNode> {
     const id = await cluster.leaderOf(topic, Math.floor(random.fraction() * partitions));
     return cluster.node(id) ?? one(cluster.brokers, random);
   }
 
-  async function killed(node: ClusterNode, random: SeededRandom): Promise<string> {
+  async function killed(node: FaultyNode, random: SeededRandom): Promise<string> {
     await node.kill();
     // Often so soon that nobody has missed it, often so late that all have gone on without it.
-    await sleep(random.fraction() < 0.5 ? 0 : random.fraction() * 7000);
+    if (!node.comesBack) await sleep(random.fraction() < 0.5 ? 0 : random.fraction() * 7000);
     await mended(node);
     return String(node);
   }
 
-  async function mended(node: ClusterNode): Promise<void> {
-    if (!node.isRunning) await node.start();
+  async function mended(node: FaultyNode): Promise<void> {
+    if (node.comesBack || !node.isRunning) await node.start();
     await cluster.whole({ timeoutMs: 180_000 });
   }
 
@@ -48,7 +70,7 @@ export function faultsOfCluster(cluster: ProcessCluster, topic: string, partitio
     await cluster.whole({ timeoutMs: 180_000 });
   }
 
-  function cutBoth(one: ClusterNode, other: ClusterNode): void {
+  function cutBoth(one: FaultyNode, other: FaultyNode): void {
     network.cut(one.id, other.id);
     network.cut(other.id, one.id);
   }

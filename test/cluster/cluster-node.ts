@@ -9,6 +9,7 @@ import { serverCommand } from '../interop/kafka/kafka.ts';
 import { end, eventually, howItEnded, run, start } from '../interop/processes.ts';
 import type { TargetName } from '../interop/targets/node.ts';
 import { type Address, ask } from './ask.ts';
+import type { FaultyNode } from './cluster-faults.ts';
 import type { ClusterNetwork, Ports } from './network.ts';
 
 export type Roles = 'broker,controller' | 'broker' | 'controller';
@@ -24,7 +25,8 @@ export type NodePlan = {
   readonly command?: (node: ClusterNode) => readonly string[];
 };
 
-export class ClusterNode {
+export class ClusterNode implements FaultyNode {
+  readonly comesBack = false;
   readonly id: number;
   readonly roles: Roles;
   readonly host: string;

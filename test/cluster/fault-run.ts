@@ -6,13 +6,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { checkHistory, type HistoryEvent } from '@ottla/testing';
 import { Faults } from '../histories/faults.ts';
 import { Workload } from '../histories/workload.ts';
-import { type ClusterFault, faultsOfCluster } from './cluster-faults.ts';
+import { type ClusterFault, type FaultyCluster, faultsOfCluster } from './cluster-faults.ts';
 import { JudgedLoad, type JudgedLoadOptions, type LoadFigures, partitions, plainTopic } from './load/judged-load.ts';
 import type { Findings } from './load/load-check.ts';
-import type { ProcessCluster } from './process-cluster.ts';
 
 export type FaultRunOptions = JudgedLoadOptions & {
-  readonly seconds: number;
+  /** For how long, with faults of all kinds at random; undefined: until each fault has been, in their order. */
+  readonly seconds: number | undefined;
   readonly faults: readonly ClusterFault[];
   /** From one fault to the next, at least and at most. */
   readonly everyMs?: readonly [number, number];
@@ -29,7 +29,7 @@ export type FaultRunResult = {
   readonly notes: readonly string[];
 };
 
-export async function runUnderFaults(cluster: ProcessCluster, options: FaultRunOptions): Promise<FaultRunResult> {
+export async function runUnderFaults(cluster: FaultyCluster, options: FaultRunOptions): Promise<FaultRunResult> {
   const { seed, seconds, report } = options;
   await using workload = options.histories
     ? new Workload({
@@ -41,7 +41,7 @@ export async function runUnderFaults(cluster: ProcessCluster, options: FaultRunO
   await using load = await JudgedLoad.start(cluster, options);
   const counts = new Map<ClusterFault, number>();
   const faults = new Faults(faultsOfCluster(cluster, plainTopic, partitions), {
-    ...{ seed, kinds: options.faults, everyMs: options.everyMs ?? [2000, 6000] },
+    ...{ seed, kinds: options.faults, everyMs: options.everyMs ?? [2000, 6000], eachOnce: seconds === undefined },
     onFault(fault) {
       counts.set(fault, (counts.get(fault) ?? 0) + 1);
       workload?.note('faults', fault);
@@ -51,10 +51,9 @@ export async function runUnderFaults(cluster: ProcessCluster, options: FaultRunO
       report(`${after}, mended after ${(tookMs / 1000).toFixed(1)} s, ${load.read} read`);
     },
   });
-  await sleep(seconds * 1000);
+  await (seconds === undefined ? faults.over : sleep(seconds * 1000));
   await faults.stop();
-  for (const node of cluster.nodes)
-    if (!node.isRunning) throw new Error(`${node} has ended by itself with ${node.ending}:\n${node.log.slice(-3000)}`);
+  if (cluster.endedUnasked !== undefined) throw new Error(`nodes have ended by themselves: ${cluster.endedUnasked}`);
   await cluster.mend();
   report('all faults are over');
   const history = workload ? await workload.finish() : [];

@@ -4,9 +4,10 @@
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DescribeQuorum, Metadata } from '@ottla/protocol';
-import { eventually } from '../interop/processes.ts';
+import { DescribeQuorum } from '@ottla/protocol';
 import { ask } from './ask.ts';
+import { AskedCluster } from './asked-cluster.ts';
+import type { FaultyCluster } from './cluster-faults.ts';
 import { ClusterNode, type NodePlan, type Properties } from './cluster-node.ts';
 import { type ClusterNetwork, clusterNetwork, loopback } from './network.ts';
 
@@ -37,7 +38,7 @@ export const hasty: Properties = {
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': '500',
 };
 
-export class ProcessCluster {
+export class ProcessCluster extends AskedCluster<ClusterNode> implements FaultyCluster {
   readonly network: ClusterNetwork;
   readonly directory: string;
   readonly #nodes = new Map<number, ClusterNode>();
@@ -45,6 +46,7 @@ export class ProcessCluster {
   #shared: Properties = {};
 
   private constructor(plan: ClusterPlan, network: ClusterNetwork) {
+    super();
     this.#plan = plan;
     this.network = network;
     this.directory = mkdtempSync(join(tmpdir(), 'ottla-cluster-'));
@@ -127,20 +129,12 @@ export class ProcessCluster {
     return [...this.#nodes.values()];
   }
 
-  get brokers(): readonly ClusterNode[] {
-    return this.nodes.filter(({ isBroker }) => isBroker);
-  }
-
   get controllers(): readonly ClusterNode[] {
     return this.nodes.filter(({ isController }) => isController);
   }
 
   node(id: number): ClusterNode {
     return this.#nodes.get(id)!;
-  }
-
-  get bootstrap(): string {
-    return this.brokers.map(({ brokerAddress: { host, port } }) => `${host}:${port}`).join();
   }
 
   get controllerBootstrap(): string {
@@ -155,49 +149,8 @@ export class ProcessCluster {
     await this.whole();
   }
 
-  /** Resolves when each running broker knows all of them, and every partition has a leader and all its replicas in sync. */
-  async whole({ timeoutMs = 120_000 } = {}): Promise<void> {
-    const running = this.brokers.filter(({ isRunning }) => isRunning);
-    const ids = running.map(({ id }) => id).sort();
-    await eventually(
-      'the cluster is whole',
-      async () => {
-        for (const node of running) {
-          const { brokers, topics } = await this.metadataAt(node);
-          const known = brokers.map(({ nodeId }) => nodeId).sort();
-          if (known.join() !== ids.join()) throw new Error(`${node} knows of brokers ${known}, not ${ids}`);
-          for (const { name, partitions } of topics) {
-            for (const { partitionIndex, leaderId, isrNodes, replicaNodes } of partitions) {
-              const state = `leader ${leaderId}, isr ${isrNodes}, replicas ${replicaNodes}`;
-              if (leaderId < 0 || isrNodes.length < replicaNodes.length)
-                throw new Error(`${name}-${partitionIndex} to ${node}: ${state}`);
-            }
-          }
-        }
-        return true;
-      },
-      { timeoutMs, pauseMs: 200 },
-    );
-  }
-
-  async metadataAt(node: ClusterNode) {
-    return ask(node.brokerAddress, Metadata, 12, { topics: null, allowAutoTopicCreation: false });
-  }
-
-  /** What the first broker that answers says of the metadata. */
-  async metadata() {
-    return this.#anyBroker((node) => this.metadataAt(node));
-  }
-
-  /** Who leads a partition; -1 when nobody does. */
-  async leaderOf(topic: string, partition: number): Promise<number> {
-    const { topics } = await this.metadata();
-    const found = topics.find(({ name }) => name === topic);
-    return found?.partitions.find(({ partitionIndex }) => partitionIndex === partition)?.leaderId ?? -1;
-  }
-
   /** The quorum as its leader describes it. */
-  async quorum() {
+  override async quorum() {
     // Brokers would pass the question on to whom they take for the leader, and wait for it while it hangs.
     const asked = this.controllers.filter(({ isRunning, isPaused }) => isRunning && !isPaused);
     const answers = await Promise.allSettled(asked.map((node) => this.#quorumTo(node)));
@@ -221,23 +174,9 @@ export class ProcessCluster {
     return partition;
   }
 
-  /** The id of the active controller. */
-  async activeController(): Promise<number> {
-    const found = await eventually('an active controller', async () => ({ id: (await this.quorum()).leaderId }));
-    return found.id;
-  }
-
-  async #anyBroker<T>(question: (node: ClusterNode) => Promise<T>): Promise<T> {
-    let failure: unknown;
-    for (const node of this.brokers) {
-      if (!node.isRunning || node.isPaused) continue;
-      try {
-        return await question(node);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw new Error('no broker answers', { cause: failure });
+  get endedUnasked(): string | undefined {
+    const ended = this.nodes.filter(({ isRunning }) => !isRunning);
+    return ended.map((node) => `${node}, with ${node.ending}:\n${node.log.slice(-3000)}`).join('\n') || undefined;
   }
 
   /** Everything that was broken is as it should be: ways, processes that hang or that ended. */

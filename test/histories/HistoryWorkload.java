@@ -26,7 +26,7 @@ public class HistoryWorkload {
   static final PrintStream history = System.out;
   static JsonNode settings;
   static String bootstrap;
-  static long overAt;
+  static volatile long overAt;
   static final String source = "source";
   static final List<TopicPartition> sources = new ArrayList<>();
   static final List<TopicPartition> everything = new ArrayList<>();
@@ -47,7 +47,16 @@ public class HistoryWorkload {
     createTopics();
     createCoordinators();
     write(new Event("ready"));
-    overAt = System.nanoTime() + settings.get("seconds").asLong() * 1_000_000_000L;
+    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+    if (settings.has("seconds")) overAt = System.nanoTime() + settings.get("seconds").asLong() * 1_000_000_000L;
+    else {
+      overAt = Long.MAX_VALUE;
+      later.submit(() -> {
+        in.readLine();
+        overAt = System.nanoTime();
+        return null;
+      });
+    }
     List<Thread> threads = new ArrayList<>();
     for (int i = 0; i < settings.get("writers").asInt(); i++) threads.add(new Thread(new Writer("writer-" + i, random(i))));
     for (String protocol : protocols())
@@ -60,7 +69,6 @@ public class HistoryWorkload {
       for (int i = 0; i < 2; i++)
         threads.add(new Thread(new Reader("subscriber-" + protocol + "-" + i, "read_committed", protocol, random(310 + threads.size()))));
     for (Thread thread : threads) thread.start();
-    BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
     for (Thread thread : threads) thread.join();
     write(new Event("quiet"));
     in.readLine();
@@ -693,7 +701,8 @@ public class HistoryWorkload {
 
     void jump(KafkaConsumer<String, String> consumer, String process) {
       TopicPartition partition = everything.get(random.nextInt(everything.size()));
-      consumer.seek(partition, (long) (consumer.position(partition) * random.nextDouble()));
+      // Not further: to read half an hour again and again would make the history the square of its length.
+      consumer.seek(partition, Math.max(0, consumer.position(partition) - random.nextInt(2000)));
       write(new Event("placed").with("process", process).with("partitions", List.of(name(partition))));
     }
   }

@@ -50,6 +50,8 @@ export type FaultsOptions<Name extends string> = {
   readonly kinds: readonly Name[];
   /** From one to the next, at least and at most. */
   readonly everyMs: readonly [number, number];
+  /** Each of them in their order, and no more, instead of at random for ever. */
+  readonly eachOnce?: boolean;
   readonly onFault: (fault: Name) => void;
   /** When it is over, and to whom it happened. */
   readonly onMended?: (fault: Name, whom: string, tookMs: number) => void;
@@ -68,6 +70,11 @@ export class Faults<Name extends string> {
     this.#running.catch(() => {});
   }
 
+  /** Resolves when each has been, where that was asked for; rejects when something could not be mended. */
+  get over(): Promise<void> {
+    return this.#running;
+  }
+
   /** Resolves when all is as it should be; rejects when something could not be mended. */
   async stop(): Promise<void> {
     this.#stopped.abort();
@@ -75,15 +82,15 @@ export class Faults<Name extends string> {
   }
 
   async #run(): Promise<void> {
-    const { seed, kinds, everyMs, onFault, onMended } = this.#options;
+    const { seed, kinds, everyMs, eachOnce, onFault, onMended } = this.#options;
     if (kinds.length === 0) return;
     const random = new SeededRandom(seed);
     const [least, most] = everyMs;
-    for (;;) {
+    for (let count = 0; !eachOnce || count < kinds.length; count++) {
       const { signal } = this.#stopped;
       await sleep(least + random.fraction() * (most - least), undefined, { signal }).catch(() => {});
       if (signal.aborted) return;
-      const fault = kinds[Math.floor(random.fraction() * kinds.length)]!;
+      const fault = kinds[eachOnce ? count : Math.floor(random.fraction() * kinds.length)]!;
       onFault(fault);
       const beganMs = performance.now();
       const whom = await this.#table[fault](random);

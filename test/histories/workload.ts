@@ -12,7 +12,8 @@ import { end, start } from '../interop/processes.ts';
 export type WorkloadOptions = {
   readonly bootstrap: string;
   readonly seed: number;
-  readonly seconds: number;
+  /** Undefined: until `finish`. */
+  readonly seconds: number | undefined;
   readonly writers: number;
   readonly partitions: number;
   readonly replicas: number;
@@ -30,6 +31,7 @@ export const transactionTimeoutMs = 4000;
 export class Workload {
   readonly history: HistoryEvent[] = [];
   readonly #child: ChildProcess;
+  readonly #isOpenEnded: boolean;
   readonly #ready = Promise.withResolvers<void>();
   readonly #quiet = Promise.withResolvers<void>();
   readonly #done = Promise.withResolvers<void>();
@@ -44,6 +46,7 @@ export class Workload {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child = child;
+    this.#isOpenEnded = options.seconds === undefined;
     for (const { promise } of [this.#ready, this.#quiet, this.#done]) promise.catch(() => {});
     child.stderr!.setEncoding('utf8').on('data', (text) => {
       this.#complaints = (this.#complaints + text).slice(-8000);
@@ -69,6 +72,7 @@ export class Workload {
 
   /** Lets them end what is open and read all that there is. The nodes must be well by now. */
   async finish(): Promise<readonly HistoryEvent[]> {
+    if (this.#isOpenEnded) this.#child.stdin!.write('\n');
     await this.quiet;
     this.#child.stdin!.write('\n');
     await this.#done.promise;

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { Admin, Consumer } from '@ottla/client';
 import { compileJavaClient } from '../../interop/kafka/kafka.ts';
 import { eventually } from '../../interop/processes.ts';
-import type { ProcessCluster } from '../process-cluster.ts';
+import type { AskedCluster, AskedNode } from '../asked-cluster.ts';
 import { ClusterLoad } from './cluster-load.ts';
 import { checkGroup, checkPlain, Findings, PlainReading, readToEnd, TransactionalReading } from './load-check.ts';
 import type { LoadProgram } from './load-settings.ts';
@@ -49,14 +49,14 @@ export class JudgedLoad {
   #load: ClusterLoad | undefined;
   #beganMs = 0;
 
-  private constructor(cluster: ProcessCluster) {
+  private constructor(cluster: AskedCluster<AskedNode>) {
     this.#bootstrapServers = cluster.bootstrap;
     this.#admin = new Admin({ bootstrapServers: this.#bootstrapServers });
     this.#reader = new MeanwhileReader(this.#bootstrapServers, this.findings);
   }
 
   /** Makes the topics, and resolves when all programs write. */
-  static async start(cluster: ProcessCluster, options: JudgedLoadOptions): Promise<JudgedLoad> {
+  static async start(cluster: AskedCluster<AskedNode>, options: JudgedLoadOptions): Promise<JudgedLoad> {
     compileJavaClient();
     const judged = new JudgedLoad(cluster);
     try {
@@ -68,7 +68,10 @@ export class JudgedLoad {
     return judged;
   }
 
-  async #begin(cluster: ProcessCluster, { seed, programs, recordsPerSecond, groups = false }: JudgedLoadOptions): Promise<void> {
+  async #begin(
+    cluster: AskedCluster<AskedNode>,
+    { seed, programs, recordsPerSecond, groups = false }: JudgedLoadOptions,
+  ): Promise<void> {
     const copies = Math.min(3, cluster.brokers.length);
     const configs = { 'min.insync.replicas': String(Math.max(1, copies - 1)) };
     const topics = [plainTopic, transactionalTopic];
