@@ -6,8 +6,6 @@ export type Appended = {
   readonly batches: FetchedBatches | null;
   /** Why what follows the good batches was not taken, if it was not. */
   readonly damage: string | null;
-  /** The answer to an earlier question, which was asked twice: the log has gone on since. */
-  readonly isLate: boolean;
 };
 
 /**
@@ -20,7 +18,6 @@ export function appendFetched(log: RaftLog, bytes: Uint8Array, leaderEpoch: numb
   let damage: string | null = null;
   try {
     for (const batch of batchesOf(bytes)) {
-      if (length === 0 && batch.baseOffset < baseOffset) return { batches: null, damage: null, isLate: true };
       damage = damageOf(batch, log, leaderEpoch);
       if (damage !== null) break;
       log.quorum.addBatch(batch);
@@ -30,8 +27,8 @@ export function appendFetched(log: RaftLog, bytes: Uint8Array, leaderEpoch: numb
   } catch (error) {
     damage = (error as Error).message;
   }
-  if (length === 0) return { batches: null, damage, isLate: false };
-  return { batches: { bytes: bytes.subarray(0, length), baseOffset, endOffset: log.endOffset }, damage, isLate: false };
+  if (length === 0) return { batches: null, damage };
+  return { batches: { bytes: bytes.subarray(0, length), baseOffset, endOffset: log.endOffset }, damage };
 }
 
 function damageOf(batch: BatchView, log: RaftLog, leaderEpoch: number): string | null {

@@ -49,6 +49,7 @@ export class SnapshotFetching {
     const heard = hearOf(core, { api: 'fetchSnapshot', response });
     if (heard === 'useless' && isGone(response)) state.snapshot = null;
     if (heard !== 'goOn') return heard === 'done';
+    if (state.snapshot !== snapshot) return false;
     const { position, size, unalignedRecords, snapshotId } = response.topics[0]!.partitions[0]!;
     const isNext =
       snapshotId.endOffset === snapshot.id.endOffset &&

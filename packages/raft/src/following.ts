@@ -6,6 +6,7 @@ import { askForMembership } from './joining.ts';
 import { hearOf } from './leader-news.ts';
 import { metadataTopic, metadataTopicId } from './metadata-partition.ts';
 import type { RaftCore } from './raft-core.ts';
+import type { LogPosition } from './raft-log.ts';
 import type { Follower } from './raft-state.ts';
 
 /** Fetching the log from the leader, and finding out who that is. */
@@ -83,10 +84,11 @@ export class Following {
       this.#snapshots.fetchNext(destination, state, state.snapshot);
       return;
     }
+    const asked = this.#core.log.end;
     this.#core.send(
       destination,
       { api: 'fetch', request: this.#fetchRequest() },
-      { answered: (response) => this.#onFetch(response) },
+      { answered: (response) => this.#onFetch(response, asked) },
     );
   }
 
@@ -120,7 +122,8 @@ export class Following {
     };
   }
 
-  #onFetch(response: FetchResponse): boolean {
+  /** `asked`: where the log ended then. */
+  #onFetch(response: FetchResponse, asked: LogPosition): boolean {
     const core = this.#core;
     const heard = hearOf(core, { api: 'fetch', response });
     if (heard !== 'goOn') return heard === 'done';
@@ -129,17 +132,21 @@ export class Following {
     if (!state) return false;
     state.hasFetched = !state.hasLeaderResigned;
     core.heardLeader(state);
+    // Leader and bootstrap servers may have been asked at the same time: what the later answer says is of a log that is no more.
+    const { offset, epoch } = core.log.end;
+    const isLate = offset !== asked.offset || epoch !== asked.epoch || state.snapshot !== null || core.loadingSnapshot !== null;
+    if (isLate) return false;
     const { divergingEpoch, snapshotId, records, highWatermark } = response.responses[0]!.partitions[0]!;
     if (divergingEpoch.epoch >= 0) return this.#truncate(divergingEpoch);
     if (snapshotId.epoch >= 0 && snapshotId.endOffset >= 0) {
       state.snapshot = { id: { endOffset: snapshotId.endOffset, epoch: snapshotId.epoch }, position: 0 };
       return true;
     }
-    const { batches, damage, isLate } = appendFetched(core.log, records ?? nothing, core.epoch);
+    const { batches, damage } = appendFetched(core.log, records ?? nothing, core.epoch);
     core.effects.fetched = batches;
     state.leaderHighWatermark = Math.max(state.leaderHighWatermark, highWatermark);
     core.effects.damage = damage;
-    return damage === null && !isLate;
+    return damage === null;
   }
 
   #truncate(diverging: { readonly epoch: number; readonly endOffset: number }): boolean {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KafkaError, ZERO_UUID } from '@ottla/protocol';
+import { BatchBuilder, KafkaError, ZERO_UUID } from '@ottla/protocol';
 import fc from 'fast-check';
+import type { RaftEvent } from './effects.ts';
 import type { ElectionState } from './election-state.ts';
 import { QuorumHistory } from './quorum-history.ts';
 import { RaftNode } from './raft-node.ts';
@@ -165,6 +166,64 @@ test('a follower that is told of another leader of its epoch goes on following',
     );
     assert.equal(replies.length, 1);
     assert.deepEqual(follows.leaderAndEpoch, { leaderId: 2, leaderEpoch: 5 });
+  }
+});
+
+test('a late answer to a fetch that was asked twice, at the leader and at a bootstrap server, is left alone', () => {
+  const clusterTopic = { topic: '__cluster_metadata', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' };
+  const answer = (content: object): object => ({
+    errorCode: 0,
+    responses: [
+      {
+        ...clusterTopic,
+        partitions: [
+          {
+            ...{ partitionIndex: 0, errorCode: 0, highWatermark: 10, currentLeader: { leaderId: 3, leaderEpoch: 5 } },
+            ...{ divergingEpoch: { epoch: -1, endOffset: -1 }, snapshotId: { epoch: -1, endOffset: -1 }, records: null },
+            ...content,
+          },
+        ],
+      },
+    ],
+    nodeEndpoints: [],
+  });
+  const chunk = {
+    ...{ index: 0, errorCode: 0, snapshotId: { endOffset: 10, epoch: 4 }, currentLeader: { leaderId: 3, leaderEpoch: 5 } },
+    ...{ size: 4, position: 0, unalignedRecords: Uint8Array.of(1, 2, 3, 4) },
+  };
+  const records = new BatchBuilder({ baseOffset: 10, leaderEpoch: 5 });
+  for (const value of values(2)) records.append(0, null, value);
+  const lateAnswers = [
+    { snapshotId: { endOffset: 10, epoch: 4 } },
+    { divergingEpoch: { epoch: 3, endOffset: 0 } },
+    { divergingEpoch: { epoch: 4, endOffset: 10 } },
+  ];
+  for (const late of lateAnswers) {
+    const voters = new VoterSet([voter(1), voter(2, 9002), voter(3, 9003)]);
+    const follows = node({ voters, electionState: { leaderEpoch: 5, leaderId: 3, votedFor: null } });
+    let nowMs = 1000;
+    const step = (event: object) => follows.step(event as RaftEvent, nowMs++);
+    const hear = (requestId: number, response: object) => step({ type: 'response', requestId, api: 'fetch', response });
+    const first = step({ type: 'wake' }).requests[0]!;
+    const bootstrap = step({ type: 'failed', requestId: first.requestId, error: new KafkaError('NETWORK_EXCEPTION') });
+    assert.equal(bootstrap.requests[0]!.destination.port, 9003);
+    nowMs += 100;
+    const again = step({ type: 'wake' }).requests.at(-1)!;
+    const fetchesSnapshot = hear(again.requestId, answer({ snapshotId: { endOffset: 10, epoch: 4 } })).requests[0]!;
+    const whole = { errorCode: 0, topics: [{ partitions: [chunk] }], nodeEndpoints: [] };
+    const { requestId } = fetchesSnapshot;
+    assert.ok(step({ type: 'response', requestId, api: 'fetchSnapshot', response: whole }).snapshotChunk?.isLast);
+    const quorum = { kRaftVersion: 1, voters };
+    const behind = step({ type: 'snapshotLoaded', snapshotId: { endOffset: 10, epoch: 4 }, quorum }).requests[0]!;
+    const taken = hear(behind.requestId, answer({ records: records.build(), highWatermark: 12 }));
+    assert.equal(taken.fetched?.endOffset, 12);
+    step({ type: 'written', endOffset: 12 });
+    const next = step({ type: 'flushed', endOffset: 12 });
+    assert.equal(follows.highWatermark, 12);
+    const after = hear(bootstrap.requests[0]!.requestId, answer(late));
+    assert.deepEqual([after.truncateTo, after.fetched], [null, null]);
+    const [goesOn] = hear(next.requests[0]!.requestId, answer({ highWatermark: 12 })).requests;
+    assert.equal(goesOn?.api, 'fetch');
   }
 });
 
