@@ -107,8 +107,10 @@ export class JudgedLoad {
 
   /** Lets the programs end, reads all that there is and judges it. All nodes must be well by now. */
   async finish(): Promise<{ findings: Findings; figures: LoadFigures; notes: readonly string[] }> {
-    const outcomes = await this.#load!.finish();
     const seconds = this.secondsSinceStart;
+    // From now on there is less and less to read.
+    const { silences } = this.#reader;
+    const outcomes = await this.#load!.finish();
     await this.#reader.stop();
     const { findings } = this;
     const bootstrapServers = this.#bootstrapServers;
@@ -143,7 +145,7 @@ export class JudgedLoad {
         transactionalRecords: transactional.count,
         readMeanwhile: this.#reader.reading.count,
         groups,
-        silences: this.#reader.silences,
+        silences,
         failures: outcomes.failures.length,
       },
       notes: [...outcomes.failures.slice(0, 20), ...outcomes.notes],
