@@ -308,7 +308,7 @@ function openChannels({ config }: ParsedBrokerConfig, { runtime, nodeId, quorum 
     nodeId,
     local,
     controller: () => quorum.leaderEndpoint(),
-    trouble: () => quorum.trouble,
+    search: () => quorum.search,
     requestTimeoutMs: config['controller.socket.timeout.ms'],
     connectTimeoutMs: config['socket.connection.setup.timeout.ms'],
   };

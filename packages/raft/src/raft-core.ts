@@ -45,6 +45,8 @@ export class RaftCore {
   isStopping = false;
   /** A fetched snapshot that is whole, and about to take the place of the log. */
   loadingSnapshot: SnapshotId | null = null;
+  /** Others say that this node's own id leads that epoch, which it does not: another node has the id. */
+  namesakeEpoch: number | null = null;
   #election: ElectionState;
   #state: RaftState;
 
@@ -291,6 +293,7 @@ export class RaftCore {
   /** What another node says about the leader. A newer epoch, or a leader that was not known, is believed. */
   hear(leaderEpoch: number, leaderId: number | null, leaderEndpoints: readonly VoterEndpoint[]): void {
     if (leaderEpoch > lastPlausibleEpoch) return;
+    if (leaderId === this.self.id && leaderEpoch >= this.epoch) this.#hearOfOwnLead(leaderEpoch);
     if (leaderEpoch < this.epoch || leaderId === this.self.id) {
       if (leaderEpoch > this.epoch) this.becomeUnattached(leaderEpoch);
       return;
@@ -315,6 +318,11 @@ export class RaftCore {
     } else if (this.#state.name === 'unattached' || this.#state.name === 'candidate' || this.#election.leaderId === null) {
       this.becomeFollower(leaderEpoch, leaderId, leaderEndpoints);
     }
+  }
+
+  #hearOfOwnLead(leaderEpoch: number): void {
+    const hasLed = leaderEpoch === this.epoch && this.#election.leaderId === this.self.id;
+    this.namesakeEpoch = hasLed ? null : leaderEpoch;
   }
 
   assertInvariants(): void {
@@ -358,6 +366,7 @@ export class RaftCore {
   }
 
   #enter(state: RaftState): void {
+    if (state.name === 'follower' || state.name === 'leader') this.namesakeEpoch = null;
     this.#state = state;
     this.transitions++;
     this.requests.forgetAll();

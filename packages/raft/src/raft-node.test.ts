@@ -227,6 +227,32 @@ test('a late answer to a fetch that was asked twice, at the leader and at a boot
   }
 });
 
+test('a node that is told that its own id leads, which it does not, says that another one has it', () => {
+  const told = (raft: RaftNode, leaderEpoch: number): void => {
+    const partition = { partitionIndex: 0, voterDirectoryId: directoryId, leaderId: 1, leaderEpoch };
+    const topics = [{ topicName: '__cluster_metadata', partitions: [partition] }];
+    const request = {
+      clusterId: null,
+      voterId: 1,
+      topics,
+      leaderEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 1 }],
+    };
+    const event = { type: 'request', requestId: 1, api: 'beginQuorumEpoch', version: 1, request, listenerName: 'CONTROLLER' };
+    raft.step(event as RaftEvent, 1100);
+  };
+  const observer = node({ voters: new VoterSet([voter(1, 9001, 'BAAAAAAAAAAAAAAAAAAAAQ'), voter(2, 9002)]) });
+  observer.step({ type: 'wake' }, 1000);
+  told(observer, 5);
+  assert.equal(observer.namesakeEpoch, 5);
+  const restarted = node({
+    voters: new VoterSet([voter(1), voter(2), voter(3)]),
+    electionState: { leaderEpoch: 5, leaderId: 1, votedFor: null },
+  });
+  restarted.step({ type: 'wake' }, 1000);
+  told(restarted, 5);
+  assert.equal(restarted.namesakeEpoch, null, 'it led that epoch before it was restarted');
+});
+
 test('a vote in an epoch that cannot be is refused, and leaves epochs for others', () => {
   const follows = follower();
   const partition = {

@@ -53,6 +53,11 @@ export class RaftNode {
     return this.#core.leaderEndpoints;
   }
 
+  /** Others say that this node's own id leads that epoch, which it does not. */
+  get namesakeEpoch(): number | null {
+    return this.#core.namesakeEpoch;
+  }
+
   /** The offset that the next record will get. */
   get logEndOffset(): number {
     return this.#core.log.endOffset;

@@ -9,8 +9,8 @@ export type NodeToControllerChannelOptions = {
   readonly nodeId: number;
   /** Where the active controller listens, as far as this node knows. */
   readonly controller: () => (Address & { readonly nodeId: number }) | undefined;
-  /** In words, what may be in the way of knowing. */
-  readonly trouble?: () => string | undefined;
+  /** In words, how far the search for it has come. */
+  readonly search?: () => string;
   /** Of this node, if it has that role. */
   readonly local: LocalController | undefined;
   /** How long a request is tried again where it does not say itself. */
@@ -135,8 +135,8 @@ export class NodeToControllerChannel implements ControllerChannel {
   }
 
   get #nobody(): string {
-    const trouble = this.#options.trouble?.();
-    return `no active controller is known${trouble === undefined ? '' : `, and ${trouble}`}`;
+    const search = this.#options.search?.();
+    return `no active controller is known${search === undefined ? '' : ` ${search}`}`;
   }
 
   #peerAt(address: Address): Peer {

@@ -68,8 +68,16 @@ test('a voter whose log is damaged where it was durable does not start', async (
   await assert.rejects(only.start(), isRefused);
 });
 
-test('a quorum-state that cannot be read is refused, and one that is gone is made anew', async () => {
-  const quorum = await TestQuorum.start({ seed: 3 });
+test('a quorum-state that cannot be read is refused, and one that is gone is made anew, with a warning', async () => {
+  const warnings: string[] = [];
+  const logger: Logger = {
+    debug: () => {},
+    info: () => {},
+    warn: (message) => void warnings.push(message),
+    error: () => {},
+    child: () => logger,
+  };
+  const quorum = await TestQuorum.start({ seed: 3, machine: () => ({ logger }) });
   await quorum.untilLed();
   await quorum.append(level(1));
   await quorum.untilCaughtUp();
@@ -80,6 +88,7 @@ test('a quorum-state that cannot be read is refused, and one that is gone is mad
   other.kill();
   other.machine.files.remove(`${other.metadataDirectory}/quorum-state`);
   await other.start();
+  assert.match(warnings.join(), /quorum-state is gone/);
   await quorum.untilLed();
   await quorum.append(level(2));
   await quorum.untilCaughtUp();

@@ -83,6 +83,7 @@ export class MetadataQuorum {
   #snapshotNotBeforeMs = 0;
   #onHandedOver: (() => void) | undefined;
   #damage: string | undefined;
+  #namesakeEpoch: number | null = null;
   #failure: unknown;
   #isClosing = false;
   #isClosed = false;
@@ -181,10 +182,20 @@ export class MetadataQuorum {
     return leaderId === null || !endpoint ? undefined : { nodeId: leaderId, host: endpoint.host, port: endpoint.port };
   }
 
-  /** In words for an operator, what may keep this node from finding a leader; undefined where nothing is known to. */
-  get trouble(): string | undefined {
+  /** In words for an operator, where this node is in its search for a leader, and what may keep it from finding one. */
+  get search(): string {
+    const { leaderAndEpoch, voters } = this.#raft;
     const address = this.#requests.addressOfOtherCluster;
-    return address && `${address} belongs to another cluster than ${this.#options.clusterId}`;
+    const told = [
+      `(epoch ${leaderAndEpoch.leaderEpoch}, voters ${voters.ids.join(', ') || 'unknown'})`,
+      ...(address ? [`${address} belongs to another cluster than ${this.#options.clusterId}`] : []),
+      ...(this.#raft.namesakeEpoch === null ? [] : [this.#namesake(this.#raft.namesakeEpoch)]),
+    ];
+    return told.join(', and ');
+  }
+
+  #namesake(epoch: number): string {
+    return `others say that node ${this.#options.nodeId}, which is this node's id, leads epoch ${epoch}: give each node a node.id of its own`;
   }
 
   describe(): QuorumDescription {
@@ -358,6 +369,7 @@ export class MetadataQuorum {
     try {
       this.#changeFiles(effects, waiter);
       this.#tellDamage(effects.damage);
+      this.#tellNamesake();
       for (const request of effects.requests) this.#requests.send(request);
       for (const reply of effects.replies) this.#replies.answer(reply);
       this.#timer.wakeAt(effects.nextWakeMs);
@@ -381,6 +393,15 @@ export class MetadataQuorum {
       leaderId,
       damage,
     });
+  }
+
+  #tellNamesake(): void {
+    const { namesakeEpoch } = this.#raft;
+    if (namesakeEpoch !== null && namesakeEpoch !== this.#namesakeEpoch)
+      this.#options.runtime.logger.error('this node cannot find the leader of its quorum', {
+        why: this.#namesake(namesakeEpoch),
+      });
+    this.#namesakeEpoch = namesakeEpoch;
   }
 
   #changeFiles({ electionState, truncateTo, batches, fetched, snapshotChunk }: RaftEffects, waiter?: AppendWaiter): void {
@@ -572,7 +593,8 @@ export class MetadataQuorum {
     if (this.#failure !== undefined || this.#isClosed) return;
     this.#failure = error;
     const { logger } = this.#options.runtime;
-    logger.error('the metadata log cannot be written', { directory: this.#directory, error });
+    // Of the disk, of a listener, or of a broken invariant: the error says which.
+    logger.error('this node can take part in the metadata quorum no longer, and stops', { directory: this.#directory, error });
     this.#timer.cancel();
     this.#requests.close();
     this.#committed.followLeader({ leaderId: null, leaderEpoch: this.#raft.leaderAndEpoch.leaderEpoch });

@@ -84,15 +84,22 @@ export function createRaftNode({ runtime, directory, snapshots }: Opening, log: 
     snapshot: newest && { ...snapshots.header(newest), endOffset: newest.endOffset },
     log,
   });
+  const electionState = readQuorumState(runtime.files, directory);
+  const isController = member.isController ?? true;
+  if (!electionState && isController && log.epochs.length > 0)
+    runtime.logger.warn(
+      'quorum-state is gone, and with it whom this node voted for: if it ran when the last leader was elected it could vote twice, so stop it and have it join the quorum anew, with an empty directory; otherwise nothing is to be done',
+      { directory, epoch: log.epochs.at(-1)?.epoch },
+    );
   const isEmpty = log.epochs.length === 0 && newest !== undefined;
   return new RaftNode({
     self: voterOf({ id: nodeId, directoryId }, controllerEndpoints),
-    canVote: member.isController ?? true,
+    canVote: isController,
     listenerName,
     clusterId: member.clusterId ?? null,
     bootstrapServers: bootstrapServers.length > 0 ? bootstrapServers : staticVoters,
     quorum,
-    electionState: readQuorumState(runtime.files, directory),
+    electionState,
     log: {
       startOffset: log.logStartOffset,
       endOffset: log.logEndOffset,
