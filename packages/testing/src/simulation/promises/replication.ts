@@ -101,31 +101,37 @@ export const replication: readonly ClusterPromise[] = [
     },
   ),
 
-  promise('isrContainsOnlyCaughtUp', 'a member of the isr has everything below the high watermark of its leader', (broken) => ({
-    look({ changed, replicas, nodes }) {
-      if (changed.length === 0) return;
-      const keys = new Set(Array.from(changed, ({ key }) => key));
-      const newest = newestOf(nodes);
-      for (const { node: leaderNode, replica: leader, key } of replicas) {
-        if (!leader.isLeader || !keys.has(key)) continue;
-        // As the controller has written it down: what the leader takes for it counts for nothing when the leader dies.
-        const { isr, leaderEpoch } = isrOf(newest, leader) ?? { isr: [], leaderEpoch: -1 };
-        if (leaderEpoch !== leader.leaderEpoch || isr.length < 2) continue;
-        for (const { node, replica, key: other } of replicas) {
-          if (other !== key || node === leaderNode || !isr.includes(node.id)) continue;
-          if (replica.leaderEpoch !== leader.leaderEpoch) continue;
-          // One that lost records knows that it is out before its leader does.
-          const told = isrOf(nodes.find((sight) => sight.node === node)?.parts.metadata.image, replica);
-          if (!told?.isr.includes(node.id) || told.leaderEpoch !== leader.leaderEpoch) continue;
-          if (replica.log.logEndOffset >= leader.highWatermark) continue;
-          broken(
-            `${leader.name}: node ${node.id} is in the isr ${isr}, its log ends at ${replica.log.logEndOffset}, ` +
-              `and for node ${leaderNode.id}, which leads and takes ${leader.isr} for the isr, ${leader.highWatermark} is committed`,
-          );
+  promise('isrContainsOnlyCaughtUp', 'a member of the isr has everything below the high watermark of its leader', (broken) => {
+    /** The broker epoch before each node's process: until it registers anew, nobody knows that it may have lost something. */
+    const births = new Map<number, { lives: number; brokerEpoch: number }>();
+    return {
+      look({ changed, replicas, nodes }) {
+        if (changed.length === 0) return;
+        const newest = newestOf(nodes);
+        for (const { node } of nodes) {
+          if (births.get(node.id)?.lives === node.lives) continue;
+          births.set(node.id, { lives: node.lives, brokerEpoch: newest?.brokers.get(node.id)?.epoch ?? -1 });
         }
-      }
-    },
-  })),
+        const keys = new Set(Array.from(changed, ({ key }) => key));
+        for (const { node: leaderNode, replica: leader, key } of replicas) {
+          if (!leader.isLeader || !keys.has(key)) continue;
+          // As the controller has written it down: what the leader takes for it counts for nothing when the leader dies.
+          const { isr, leaderEpoch } = isrOf(newest, leader) ?? { isr: [], leaderEpoch: -1 };
+          if (leaderEpoch !== leader.leaderEpoch || isr.length < 2) continue;
+          for (const { node, replica, key: other } of replicas) {
+            if (other !== key || node === leaderNode || !isr.includes(node.id)) continue;
+            if (replica.log.logEndOffset >= leader.highWatermark) continue;
+            const hasRegistered = (newest?.brokers.get(node.id)?.epoch ?? -1) > births.get(node.id)!.brokerEpoch;
+            if (!hasRegistered) continue;
+            broken(
+              `${leader.name}: node ${node.id} is in the isr ${isr}, its log ends at ${replica.log.logEndOffset}, ` +
+                `and for node ${leaderNode.id}, which leads and takes ${leader.isr} for the isr, ${leader.highWatermark} is committed`,
+            );
+          }
+        }
+      },
+    };
+  }),
 
   promise('epochsInLogsAscend', 'the leader epochs of a log, and where they begin, ascend within the log', (broken) => ({
     lookClosely({ replicas }) {
