@@ -1,7 +1,7 @@
 /** Three nodes, each broker and controller, of Ottla or of Apache Kafka, with Kafka's default timers on both. */
 import process from 'node:process';
 import { Admin } from '@ottla/client';
-import { ElectLeaders } from '@ottla/protocol';
+import { ElectLeaders, ListOffsets } from '@ottla/protocol';
 import { ask } from '../../test/cluster/ask.ts';
 import type { ClusterNode } from '../../test/cluster/cluster-node.ts';
 import { combined, ProcessCluster } from '../../test/cluster/process-cluster.ts';
@@ -9,6 +9,8 @@ import type { TargetName } from '../../test/interop/targets/node.ts';
 import { cpuSeconds, memoryMiB } from '../broker/process-usage.ts';
 import { publishedCommand } from '../broker/published-command.ts';
 import { shippedKafka } from '../broker/shipped-kafka.ts';
+
+const latest = -1;
 
 export class BenchCluster implements AsyncDisposable {
   readonly processes: ProcessCluster;
@@ -45,6 +47,22 @@ export class BenchCluster implements AsyncDisposable {
     const how = assignments ? { assignments } : { partitions, replicationFactor: 3 };
     await this.admin.createTopics([{ name, ...how, configs: { 'min.insync.replicas': '2' } }]);
     await this.processes.whole();
+  }
+
+  /** Each leader says where its partitions end. */
+  async isServed(): Promise<boolean> {
+    const { topics } = await this.processes.metadata();
+    for (const node of this.processes.nodes) {
+      const asked = topics.map(({ name, partitions }) => ({
+        name: name ?? '',
+        partitions: partitions
+          .filter(({ leaderId }) => leaderId === node.id)
+          .map(({ partitionIndex }) => ({ partitionIndex, currentLeaderEpoch: -1, timestamp: latest })),
+      }));
+      const answer = await ask(node.brokerAddress, ListOffsets, 7, { replicaId: -1, isolationLevel: 0, topics: asked }, 30_000);
+      if (answer.topics.some(({ partitions }) => partitions.some(({ errorCode }) => errorCode !== 0))) return false;
+    }
+    return true;
   }
 
   /** A partition that is not led by the active controller's node, and the node that leads it. */

@@ -214,6 +214,8 @@ const manyPartitions = onCluster({
     for (let topic = 0; topic < 10; topic++)
       await cluster.admin.createTopics([{ name: `wide-${topics}-${topic}`, partitions: 1000, replicationFactor: 3 }]);
     await cluster.processes.whole({ timeoutMs: 300_000 });
+    // A new partition is said to be in sync before its leader has so much as opened its log.
+    while (!(await cluster.isServed())) await sleep(50);
     const creation = (performance.now() - beganMs) / 1000;
     const memory = cluster.residentMiB;
     const controllerId = await cluster.processes.activeController();
@@ -226,7 +228,8 @@ const manyPartitions = onCluster({
     };
     while (!(await isLed())) await sleep(50);
     const failover = (performance.now() - killedMs) / 1000;
-    await cluster.processes.start();
+    await victim.start();
+    await cluster.processes.whole({ timeoutMs: 300_000 });
     for (let topic = 0; topic < 10; topic++) await cluster.admin.deleteTopics([`wide-${topics}-${topic}`]);
     topics++;
     return { 'creation s': creation, 'memory of all nodes MiB': memory, 'leaders moved after kill -9 s': failover };
