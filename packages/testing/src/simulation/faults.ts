@@ -23,7 +23,7 @@ export class Faults {
     const { wires } = world;
     switch (happening.do) {
       case 'kill':
-        return this.#down(happening.node, happening.downMs, (node) => node.kill());
+        return this.#kill(happening.node, happening.downMs);
       case 'killAll':
         return this.#downAll(this.#cluster.nodes, happening.downMs, (node) => node.kill());
       case 'blackout': {
@@ -146,6 +146,13 @@ export class Faults {
     });
   }
 
+  /** To the controller whoever was killed has lost something: while another one has, it might take that one for the only one who has all. */
+  #kill(id: number, downMs: number): string {
+    const damaged = this.#damaged;
+    if (damaged && damaged.id !== id && !this.#isWhole(damaged)) return `is spared: node ${damaged.id} has not caught up yet`;
+    return this.#down(id, downMs, (node) => node.kill());
+  }
+
   #down(id: number, downMs: number, end: (node: SimulatedNode) => void): string {
     const node = this.#cluster.node(id);
     if (node.state === 'down') return 'is down already';
@@ -167,9 +174,9 @@ export class Faults {
     const node = this.#cluster.node(id);
     // What a quorum has committed is on the disks of a majority.
     if (!isBroker(node.plan)) return action();
-    const other = this.#damaged;
     if (this.#cluster.nodes.length === 1) return 'is spared: there is no other replica';
-    if (other && other !== node && !this.#isWhole(other)) return `is spared: node ${other.id} has not caught up yet`;
+    const other = this.#cluster.nodes.find((each) => each !== node && isBroker(each.plan) && !this.#isWhole(each));
+    if (other) return `is spared: node ${other.id} has not caught up yet`;
     this.#damaged = node;
     return action();
   }
