@@ -183,6 +183,31 @@ test('a start that fails at any file operation leaves nothing locked or listenin
   assert.ok(failures > 5, `${failures} failures`);
 });
 
+test('a start whose metadata log fails at any of its writes and syncs ends with that, and waits for no controller', async () => {
+  const { node, fault } = await withFaults();
+  await node.stop();
+  let failures = 0;
+  for (let nth = 1, isFailing = true; isFailing; nth++) {
+    let operations = 0;
+    fault.of = ({ kind, path }) =>
+      (kind === 'write' || kind === 'sync') && path.includes('__cluster_metadata') && ++operations === nth ? 'EIO' : undefined;
+    isFailing = await node.start().then(
+      () => false,
+      (error: unknown) => {
+        assert.match(String(error), /EIO/);
+        return true;
+      },
+    );
+    fault.of = () => undefined;
+    if (isFailing) {
+      failures++;
+      await node.startAgain();
+    }
+    await node.stop();
+  }
+  assert.ok(failures >= 6, `${failures} failures`);
+});
+
 test('what was flushed before any power failure is there after it, and the log goes on', async () => {
   for (let seed = 1; seed <= 8; seed++) {
     const { node, fault } = await withFaults({ seed, tornWrites: true });

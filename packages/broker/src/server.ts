@@ -105,10 +105,15 @@ export class BrokerServer {
     const runtime: Runtime = { ...machine, logger: loggers.logger('broker') };
     for (const warning of parsed.warnings) runtime.logger.warn(warning);
     for (const notice of parsed.notices) runtime.logger.info(notice);
+    const failed = Promise.withResolvers<never>();
+    failed.promise.catch(() => {}); // once started, nobody waits for it
     const fail = (error: unknown): void => {
-      runtime.logger.error('the metadata log cannot be written: the node cannot go on', { error });
+      runtime.logger.error('the node cannot go on: its metadata log or its controller failed', { error });
+      failed.reject(error);
       onFatal?.(error);
     };
+    /** Who cannot go on is led by nobody, and would wait for a controller for ever. */
+    const unlessFailed = <T>(step: Promise<T>): Promise<T> => Promise.race([step, failed.promise]);
 
     const nodeId = config['node.id'];
     const metadataDirectory = metadataLogDirectory(config);
@@ -179,11 +184,11 @@ export class BrokerServer {
         },
         toSnapshot: () => metadata.image.copy().records(),
       });
-      await controller?.controller.activation;
+      if (controller) await unlessFailed(controller.controller.activation);
       logIdleConfigs(metadata, runtime.logger);
       if (controller) {
         controllerGate.open(controller.dispatcher);
-        await controller.register(channels.requests, randomUuid(runtime.random), listeners.advertised.controller);
+        await unlessFailed(controller.register(channels.requests, randomUuid(runtime.random), listeners.advertised.controller));
       }
       if (logManager) {
         const onBrokerFatal = (error: unknown): void => onFatal?.(error);
@@ -199,7 +204,7 @@ export class BrokerServer {
         });
         undo.push(() => broker?.close());
         undo.push(() => broker?.stop());
-        await broker.join(signal);
+        await unlessFailed(broker.join(signal));
         brokerGate.open(broker.dispatcher);
       }
       runtime.logger.info('the node serves', {

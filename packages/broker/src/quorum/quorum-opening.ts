@@ -62,12 +62,17 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
     recoveryPoint: 0,
     logStartOffset: snapshots.all[0]?.endOffset ?? 0,
   });
-  if (newest && newest.endOffset > log.logEndOffset) {
-    runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
-    log.truncateFullyAndStartAt(newest.endOffset);
+  try {
+    if (newest && newest.endOffset > log.logEndOffset) {
+      runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
+      log.truncateFullyAndStartAt(newest.endOffset);
+    }
+    // A process that was killed may have left more than is on the disk, and from now on this voter counts for all of it.
+    if (log.recoveryPoint < log.logEndOffset) log.flush();
+  } catch (error) {
+    log.abandon();
+    throw error;
   }
-  // A process that was killed may have left more than is on the disk, and from now on this voter counts for all of it.
-  if (log.recoveryPoint < log.logEndOffset) log.flush();
   return log;
 }
 
