@@ -19,6 +19,7 @@ export type QuorumDescription = {
   /** -1 when unknown. */
   readonly leaderId: number;
   readonly leaderEpoch: number;
+  /** Of a leader: -1 until a batch of its epoch is committed. */
   readonly highWatermark: number;
   readonly voters: readonly ReplicaDescription[];
   readonly observers: readonly ReplicaDescription[];
@@ -29,7 +30,7 @@ export function describeQuorum(core: RaftCore, nowMs: number): QuorumDescription
   return {
     leaderId: core.leaderId ?? -1,
     leaderEpoch: core.epoch,
-    highWatermark: core.log.highWatermark,
+    highWatermark: leadership ? core.toldHighWatermark : core.log.highWatermark,
     voters: core.voters.voters.map(({ id, directoryId, endpoints }) => ({
       replicaId: id,
       replicaDirectoryId: directoryId,

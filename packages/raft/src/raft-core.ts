@@ -100,6 +100,15 @@ export class RaftCore {
   }
 
   /**
+   * The high watermark as a leader tells it: -1 until a batch of its own epoch is committed. What it knew as a follower may be less than others
+   * have heard from an earlier leader, and a node of Kafka whose high watermark would go back stops.
+   */
+  get toldHighWatermark(): number {
+    const leadership = this.in('leader');
+    return leadership && this.log.highWatermark > leadership.epochStartOffset ? this.log.highWatermark : -1;
+  }
+
+  /**
    * A voter, or one until a record that may not be committed yet. If nobody else has that record only this node can bring it to the others,
    * whom its longer log keeps from leading.
    */

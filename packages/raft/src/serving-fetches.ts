@@ -93,7 +93,7 @@ export class ServingFetches {
   #isWorthSending({ readLog, response }: FetchReply, { partition: { highWatermark } }: Asked): boolean {
     const { errorCode, divergingEpoch, snapshotId } = response.responses![0]!.partitions![0]!;
     if (readLog || errorCode !== 0 || divergingEpoch || snapshotId) return true;
-    return this.#core.log.highWatermark > highWatermark;
+    return this.#core.toldHighWatermark > highWatermark;
   }
 
   #replyTo(asked: Asked): FetchReply {
@@ -134,7 +134,7 @@ export class ServingFetches {
               {
                 partitionIndex: 0,
                 errorCode: errors[error].code,
-                highWatermark: core.state.name === 'leader' && error === 'NONE' ? core.log.highWatermark : -1,
+                highWatermark: error === 'NONE' ? core.toldHighWatermark : -1,
                 logStartOffset: core.log.startOffset,
                 currentLeader: leaderIn(core),
                 records: nothing,

@@ -1,4 +1,4 @@
-import type { VoteRequest, VoteResponse } from '@ottla/protocol';
+import type { FetchResponse, VoteRequest, VoteResponse } from '@ottla/protocol';
 import type { ElectionState } from '../election-state.ts';
 import type { RaftApi } from '../messages.ts';
 import type { SimulatedNode } from './simulated-node.ts';
@@ -39,6 +39,7 @@ export class QuorumPromises {
   }
 
   answered(node: SimulatedNode, api: RaftApi, request: object, response: object): void {
+    if (api === 'fetch') this.#leaderTellsWhatItsEpochCommitted(node, response as FetchResponse);
     if (api !== 'vote') return;
     const { preVote, replicaEpoch, replicaId, replicaDirectoryId } = (request as VoteRequest).topics[0]!.partitions[0]!;
     const isGranted = (response as VoteResponse).topics[0]?.partitions[0]?.voteGranted === true;
@@ -70,6 +71,18 @@ export class QuorumPromises {
     const before = this.#leaderOfEpoch.get(leaderEpoch) ?? leaderId;
     promise(before === leaderId, `epoch ${leaderEpoch} has the leaders ${before} and ${leaderId}`);
     this.#leaderOfEpoch.set(leaderEpoch, leaderId);
+  }
+
+  /** A follower may have heard more from an earlier leader, and one of Kafka stops when it is told less. */
+  #leaderTellsWhatItsEpochCommitted({ id, raft }: SimulatedNode, { responses }: FetchResponse): void {
+    const told = responses[0]?.partitions[0]?.highWatermark ?? -1;
+    if (told < 0) return;
+    const { leaderEpoch } = raft!.leaderAndEpoch;
+    for (const { endOffset, epoch } of this.#commits)
+      promise(
+        epoch >= leaderEpoch || told >= endOffset,
+        `node ${id}, of epoch ${leaderEpoch}, says that all before ${told} is committed, and epoch ${epoch} has committed all before ${endOffset}`,
+      );
   }
 
   /** Batches of one epoch at one offset are the same on every node, and so is all before them. */
