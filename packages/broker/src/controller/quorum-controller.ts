@@ -51,6 +51,8 @@ export class QuorumController {
   #activeEpoch: number | undefined;
   #leaderId: number | undefined;
   #activation: Promise<void> = Promise.resolve();
+  /** Between the clock of the wall, when this was made, and the one that never jumps. */
+  readonly #wallLeadMs: number;
   /** The latest that is not known to be committed. */
   #lastCommit: Promise<void> | undefined;
   #wakeUp: Timer | undefined;
@@ -61,6 +63,13 @@ export class QuorumController {
 
   constructor(options: QuorumControllerOptions) {
     this.#options = options;
+    const { clock } = options.runtime;
+    this.#wallLeadMs = clock.nowMs() - Math.floor(clock.monotonicMs());
+  }
+
+  /** Sessions of brokers must neither end nor last because somebody sets the clock: a broker whose session lasts cannot register again. */
+  get #nowMs(): number {
+    return this.#wallLeadMs + Math.floor(this.#options.runtime.clock.monotonicMs());
   }
 
   get isActive(): boolean {
@@ -84,7 +93,7 @@ export class QuorumController {
     const { controller, log, runtime } = this.#options;
     const nextOffset = log.nextOffset;
     const { records, response } = decide(controller, {
-      nowMs: runtime.clock.nowMs(),
+      nowMs: this.#nowMs,
       random: runtime.random,
       nextOffset,
       apiVersion,
@@ -147,7 +156,7 @@ export class QuorumController {
     if (log.hasOpenTransaction)
       log.append([{ type: 'AbortTransactionRecord', version: 0, value: { reason: 'failover' } }]).catch(() => {});
     const nextOffset = log.nextOffset;
-    const context = { nowMs: runtime.clock.nowMs(), random: runtime.random, nextOffset };
+    const context = { nowMs: this.#nowMs, random: runtime.random, nextOffset };
     const { records } = controller.activate(bootstrap, context, { ownBrokerIsDead: !hasRegisteredBroker() });
     if (records.length === 0) return;
     log.requireWritable(records);
@@ -216,7 +225,7 @@ export class QuorumController {
   #tick(dueMs?: number): void {
     if (this.#stopped || !this.isActive) return;
     const { controller, log, runtime } = this.#options;
-    const nowMs = runtime.clock.nowMs();
+    const nowMs = this.#nowMs;
     if (log.isBlocked) {
       this.#wakeAtMs = Number.NEGATIVE_INFINITY;
       this.#wakeUp = runtime.timers.after(blockedMs, () => this.#tick());
@@ -233,8 +242,8 @@ export class QuorumController {
   }
 
   #wakeBy(wakeAtMs: number): void {
-    const { clock, timers } = this.#options.runtime;
-    const nowMs = clock.nowMs();
+    const { timers } = this.#options.runtime;
+    const nowMs = this.#nowMs;
     const afterMs = Math.max(1, wakeAtMs - nowMs);
     this.#wakeAtMs = wakeAtMs;
     this.#wakeUp?.cancel();
