@@ -113,7 +113,7 @@ test('lines are produced and consumed, with keys, headers and in any codec', asy
     await succeed(kafka, 'consume greetings --from-beginning --max-messages 6 --keys --headers --offsets'),
     '0@0\t\tnull\thello\n0@1\t\tnull\tworld\n0@2\tlang=en\ta\t1\n0@3\tlang=en\tb\t2\n0@4\t\tc\tlast one\n0@5\t\tc\tnull\n',
   );
-  assert.equal(await succeed(kafka, 'consume greetings --offset -2 --timeout-ms 700 --format %k=%v;'), 'c=last one;c=null;');
+  assert.equal(await succeed(kafka, 'consume greetings --offset -2 --timeout-ms 3000 --format %k=%v;'), 'c=last one;c=null;');
   const line = JSON.parse(await succeed(kafka, 'consume greetings --offset 2 -n 1 --json'));
   assert.deepEqual([line.offset, line.key, line.value, line.headers], [2, 'a', '1', [{ key: 'lang', value: 'en' }]]);
 });
@@ -136,7 +136,7 @@ test('lines before one that cannot be sent are sent, and both is told', async ()
   assert.equal(unpaired.stderr, 'ottla: line 3 has no separator ":": it must be key:value (2 records before it sent)\n');
   const long = await ottla(kafka, 'produce pairs', `short\n${'x'.repeat(3_000_000)}\nshort\n`);
   assert.match(long.stderr, /^ottla: line 2 is longer than the \d+ bytes .*--max-request-size.* \(1 record before it sent\)\n$/);
-  assert.equal(await succeed(kafka, 'consume pairs --from-beginning --timeout-ms 700 -f %v;'), '1;2;short;');
+  assert.equal(await succeed(kafka, 'consume pairs --from-beginning --timeout-ms 3000 -f %v;'), '1;2;short;');
   assert.match((await ottla(kafka, ['produce', 'pairs', '-s', ''], 'x')).stderr, /at least one character/);
 });
 
