@@ -39,7 +39,7 @@ export class Leading {
   /** It leads on until the record that removes it is committed, counting only the others. */
   #hasRemovedItself(leadership: Leadership): boolean {
     const { quorum, highWatermark } = this.#core.log;
-    return !this.#core.isVoter && highWatermark > quorum.votersOffset && highWatermark > leadership.epochStartOffset;
+    return !this.#core.isVoter && highWatermark > quorum.votersOffset && this.#core.hasCommittedIn(leadership);
   }
 
   resign(leadership: Leadership): void {
@@ -71,7 +71,7 @@ export class Leading {
     const invalid = (why: string): KafkaError =>
       new KafkaError('INVALID_UPDATE_VERSION', `Invalid update version ${kRaftVersion} for feature kraft.version. ${why}`);
     if (kRaftVersion < current) throw invalid("Can't downgrade the version of this feature.");
-    if (core.log.highWatermark <= leadership.epochStartOffset) throw invalid('The leader has only just been elected: try again.');
+    if (!core.hasCommittedIn(leadership)) throw invalid('The leader has only just been elected: try again.');
     const voters = leadership.toldVoters;
     const lacking = voters.voters.filter((voter) => !isReadyFor(kRaftVersion, voter)).map(({ id }) => id);
     if (lacking.length > 0) throw invalid(`These voters have not said that they support it: ${lacking.join(', ')}.`);

@@ -105,7 +105,12 @@ export class RaftCore {
    */
   get toldHighWatermark(): number {
     const leadership = this.in('leader');
-    return leadership && this.log.highWatermark > leadership.epochStartOffset ? this.log.highWatermark : -1;
+    return leadership && this.hasCommittedIn(leadership) ? this.log.highWatermark : -1;
+  }
+
+  /** A batch of the leader's own epoch is committed, and with it all that earlier leaders committed is known. */
+  hasCommittedIn({ epochStartOffset }: Leadership): boolean {
+    return this.log.highWatermark > epochStartOffset;
   }
 
   /**

@@ -214,7 +214,7 @@ export class VoterChanges {
   /** The leader knows what is committed once its own first batch is. */
   #refusalForNow(leadership: Leadership): Refusal | null {
     if (leadership.voterChange) return later('another change of the voters is under way');
-    return this.#core.log.highWatermark > leadership.epochStartOffset ? null : later('the leader has only just been elected');
+    return this.#core.hasCommittedIn(leadership) ? null : later('the leader has only just been elected');
   }
 
   #refusalOfStaticQuorum(doing: string): Refusal | null {
