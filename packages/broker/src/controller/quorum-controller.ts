@@ -4,6 +4,7 @@ import type { LeaderAndEpoch } from '@ottla/raft';
 import type { Runtime, Timer } from '@ottla/runtime';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
 import type { CommittedBatch } from '../quorum/index.ts';
+import { SteadyClock } from '../steady-clock.ts';
 
 /** The part of the metadata quorum that the controller writes through. */
 export type MetadataLog = {
@@ -51,8 +52,8 @@ export class QuorumController {
   #activeEpoch: number | undefined;
   #leaderId: number | undefined;
   #activation: Promise<void> = Promise.resolve();
-  /** Between the clock of the wall, when this was made, and the one that never jumps. */
-  readonly #wallLeadMs: number;
+  /** A broker whose session lasts, because somebody has set the clock, could not register again. */
+  readonly #clock: SteadyClock;
   /** The latest that is not known to be committed. */
   #lastCommit: Promise<void> | undefined;
   #wakeUp: Timer | undefined;
@@ -63,13 +64,7 @@ export class QuorumController {
 
   constructor(options: QuorumControllerOptions) {
     this.#options = options;
-    const { clock } = options.runtime;
-    this.#wallLeadMs = clock.nowMs() - Math.floor(clock.monotonicMs());
-  }
-
-  /** Sessions of brokers must neither end nor last because somebody sets the clock: a broker whose session lasts cannot register again. */
-  get #nowMs(): number {
-    return this.#wallLeadMs + Math.floor(this.#options.runtime.clock.monotonicMs());
+    this.#clock = new SteadyClock(options.runtime.clock);
   }
 
   get isActive(): boolean {
@@ -93,7 +88,7 @@ export class QuorumController {
     const { controller, log, runtime } = this.#options;
     const nextOffset = log.nextOffset;
     const { records, response } = decide(controller, {
-      nowMs: this.#nowMs,
+      nowMs: this.#clock.nowMs,
       random: runtime.random,
       nextOffset,
       apiVersion,
@@ -156,7 +151,7 @@ export class QuorumController {
     if (log.hasOpenTransaction)
       log.append([{ type: 'AbortTransactionRecord', version: 0, value: { reason: 'failover' } }]).catch(() => {});
     const nextOffset = log.nextOffset;
-    const context = { nowMs: this.#nowMs, random: runtime.random, nextOffset };
+    const context = { nowMs: this.#clock.nowMs, random: runtime.random, nextOffset };
     const { records } = controller.activate(bootstrap, context, { ownBrokerIsDead: !hasRegisteredBroker() });
     if (records.length === 0) return;
     log.requireWritable(records);
@@ -225,7 +220,7 @@ export class QuorumController {
   #tick(dueMs?: number): void {
     if (this.#stopped || !this.isActive) return;
     const { controller, log, runtime } = this.#options;
-    const nowMs = this.#nowMs;
+    const nowMs = this.#clock.nowMs;
     if (log.isBlocked) {
       this.#wakeAtMs = Number.NEGATIVE_INFINITY;
       this.#wakeUp = runtime.timers.after(blockedMs, () => this.#tick());
@@ -243,7 +238,7 @@ export class QuorumController {
 
   #wakeBy(wakeAtMs: number): void {
     const { timers } = this.#options.runtime;
-    const nowMs = this.#nowMs;
+    const nowMs = this.#clock.nowMs;
     const afterMs = Math.max(1, wakeAtMs - nowMs);
     this.#wakeAtMs = wakeAtMs;
     this.#wakeUp?.cancel();

@@ -199,8 +199,8 @@ export class MetadataQuorum {
   }
 
   describe(): QuorumDescription {
-    const description = this.#raft.describe(this.#timer.nowMs);
-    const leadMs = this.#timer.wallClockLeadMs;
+    const description = this.#raft.describe(this.#timer.clock.nowMs);
+    const leadMs = this.#timer.clock.wallClockLeadMs;
     if (leadMs === 0) return description;
     const inWallTime = (replica: QuorumDescription['voters'][number]) => ({
       ...replica,
@@ -220,14 +220,14 @@ export class MetadataQuorum {
   append(records: readonly MetadataRecord[]): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
       const values = this.#writable(records);
-      this.#carryOut(this.#raft.step({ type: 'append', values }, this.#timer.nowMs), { resolve, reject });
+      this.#carryOut(this.#raft.step({ type: 'append', values }, this.#timer.clock.nowMs), { resolve, reject });
     });
   }
 
   /** From static voters to those in the log (KIP-853), which have been written when later records are. Throws INVALID_UPDATE_VERSION, NOT_CONTROLLER. */
   upgradeKRaftVersion(kRaftVersion: number, validateOnly: boolean): void {
     this.#ensureWritable();
-    this.#carryOut(this.#raft.step({ type: 'upgradeKRaftVersion', kRaftVersion, validateOnly }, this.#timer.nowMs));
+    this.#carryOut(this.#raft.step({ type: 'upgradeKRaftVersion', kRaftVersion, validateOnly }, this.#timer.clock.nowMs));
   }
 
   /** Throws what `append` would reject with at once. */
@@ -355,7 +355,7 @@ export class MetadataQuorum {
 
   #step(event: RaftEvent): RaftEffects | undefined {
     try {
-      return this.#raft.step(event, this.#timer.nowMs);
+      return this.#raft.step(event, this.#timer.clock.nowMs);
     } catch (error) {
       if (error instanceof KafkaError && event.type === 'request') throw error;
       this.#fail(error);

@@ -1,31 +1,20 @@
 import type { Runtime, Timer } from '@ottla/runtime';
+import { SteadyClock } from '../steady-clock.ts';
 
-/**
- * The time as raft sees it: it begins with the wall clock's and goes on evenly, so that a clock that is set does not make leaders look silent.
- * And the one timer by which raft is called when the time has come that it asked for.
- */
+/** The one timer by which raft is called when the time has come that it asked for, and the clock by which it counts. */
 export class WakeTimer {
-  readonly #runtime: Pick<Runtime, 'clock' | 'timers'>;
+  readonly clock: SteadyClock;
+  readonly #timers: Runtime['timers'];
   readonly #wake: () => void;
-  readonly #offsetMs: number;
   #timer: Timer | undefined;
   /** When the timer comes, and when it is wanted: that moves on with every answer, and the timer need not move along each time. */
   #atMs = Number.POSITIVE_INFINITY;
   #wantedMs = Number.POSITIVE_INFINITY;
 
   constructor(runtime: Pick<Runtime, 'clock' | 'timers'>, wake: () => void) {
-    this.#runtime = runtime;
+    this.clock = new SteadyClock(runtime.clock);
+    this.#timers = runtime.timers;
     this.#wake = wake;
-    this.#offsetMs = runtime.clock.nowMs() - Math.floor(runtime.clock.monotonicMs());
-  }
-
-  get nowMs(): number {
-    return this.#offsetMs + Math.floor(this.#runtime.clock.monotonicMs());
-  }
-
-  /** What is to be added to its times to have those of the wall clock. */
-  get wallClockLeadMs(): number {
-    return this.#runtime.clock.nowMs() - this.nowMs;
   }
 
   /** Instead of what was asked for before; null: not at all. A timer that comes earlier is left to come: one call too many does no harm. */
@@ -48,9 +37,9 @@ export class WakeTimer {
 
   #start(atMs: number): void {
     this.#atMs = atMs;
-    this.#timer = this.#runtime.timers.after(Math.max(1, atMs - this.nowMs), () => {
+    this.#timer = this.#timers.after(Math.max(1, atMs - this.clock.nowMs), () => {
       this.#timer = undefined;
-      if (this.#wantedMs <= this.nowMs) this.#wake();
+      if (this.#wantedMs <= this.clock.nowMs) this.#wake();
       else if (this.#wantedMs < Number.POSITIVE_INFINITY) this.#start(this.#wantedMs);
     });
   }
