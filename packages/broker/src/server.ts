@@ -107,10 +107,13 @@ export class BrokerServer {
     for (const notice of parsed.notices) runtime.logger.info(notice);
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => {}); // once started, nobody waits for it
-    const fail = (error: unknown): void => {
-      runtime.logger.error('the node cannot go on: its metadata log or its controller failed', { error });
+    const end = (error: unknown): void => {
       failed.reject(error);
       onFatal?.(error);
+    };
+    const fail = (error: unknown): void => {
+      runtime.logger.error('the node cannot go on: its metadata log or its controller failed', { error });
+      end(error);
     };
     /** Who cannot go on is led by nobody, and would wait for a controller for ever. */
     const unlessFailed = <T>(step: Promise<T>): Promise<T> => Promise.race([step, failed.promise]);
@@ -191,7 +194,6 @@ export class BrokerServer {
         await unlessFailed(controller.register(channels.requests, randomUuid(runtime.random), listeners.advertised.controller));
       }
       if (logManager) {
-        const onBrokerFatal = (error: unknown): void => onFatal?.(error);
         broker = new BrokerRole({
           node,
           parsed,
@@ -200,7 +202,7 @@ export class BrokerServer {
           logManager,
           incarnationId: randomUuid(runtime.random),
           listeners: listeners.advertised.broker,
-          onFatal: onBrokerFatal,
+          onFatal: end,
         });
         undo.push(() => broker?.close());
         undo.push(() => broker?.stop());
