@@ -22,5 +22,5 @@ export { serveWorkerTask, type WorkerLogLine, type WorkerRuntime } from './node/
 export type { ChildProcess, ParentProcess, ProcessExit, Processes, ProcessOptions } from './processes.ts';
 export type { Random } from './random.ts';
 export type { Runtime } from './runtime.ts';
-export { sleep, type Timer, type Timers } from './timers.ts';
+export { nextTurn, sleep, type Timer, type Timers } from './timers.ts';
 export type { Workers, WorkerTask } from './workers.ts';

@@ -9,6 +9,11 @@ export interface Timers {
   soon(callback: () => void): void;
 }
 
+/** Lets what waits for the event loop go first: whoever does something long must not look dead meanwhile. */
+export function nextTurn(timers: Timers): Promise<void> {
+  return new Promise((resolve) => timers.soon(resolve));
+}
+
 /** A promise that resolves after `delayMs`. */
 export function sleep(timers: Timers, delayMs: number): Promise<void> {
   return new Promise((resolve) => void timers.after(delayMs, resolve));

@@ -1,4 +1,4 @@
-import type { Runtime } from '@ottla/runtime';
+import { nextTurn, type Runtime } from '@ottla/runtime';
 import { Log } from './log.ts';
 import { type LogDirectory, LogDirectoryError } from './log-directory.ts';
 import { type LogToRecover, recoverOnThreads } from './log-recovery.ts';
@@ -72,7 +72,7 @@ export class LogDirectoryLoader {
     let isAnyLowered = false;
     for (const [index, { topic, partition, fate, path }] of partitions.entries()) {
       if (runtime.clock.monotonicMs() - sliceBeganMs >= openingSliceMs) {
-        await new Promise<void>((resolve) => runtime.timers.soon(resolve));
+        await nextTurn(runtime.timers);
         signal?.throwIfAborted();
         sliceBeganMs = runtime.clock.monotonicMs();
       }

@@ -8,7 +8,7 @@ import {
   KafkaError,
   type Writable,
 } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
+import { nextTurn, type Runtime } from '@ottla/runtime';
 import { randomUuid } from '../format/directories.ts';
 import { type GroupPartitions, type GroupRequestContext, requireGroupId } from './group-partitions.ts';
 
@@ -88,8 +88,7 @@ export class ConsumerGroupService {
 
   async #match(regexes: RegexResolution['regexes']): Promise<ReadonlyMap<string, ResolvedRegex>> {
     const { clock, timers } = this.#runtime;
-    const pause = (): Promise<void> => new Promise((resolve) => void timers.soon(resolve));
-    await pause();
+    await nextTurn(timers);
     const steps = resolveRegexes(regexes, this.#partitions.topics, clock.nowMs());
     for (;;) {
       const untilMs = clock.monotonicMs() + RESOLUTION_STEP_MS;
@@ -99,7 +98,7 @@ export class ConsumerGroupService {
           if (step.done === true) return step.value;
         }
       } while (clock.monotonicMs() < untilMs);
-      await pause();
+      await nextTurn(timers);
     }
   }
 }

@@ -1,5 +1,5 @@
 import { type BatchView, batchesOf, KafkaError, readControlRecord } from '@ottla/protocol';
-import type { Logger, Timers } from '@ottla/runtime';
+import { type Logger, nextTurn, type Timers } from '@ottla/runtime';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import type { CoordinatorMachine, RecordCodec } from './coordinator-machine.ts';
 
@@ -30,7 +30,7 @@ export async function loadMachine<Record>(
     }
     if (!isAdvancing)
       throw new KafkaError('CORRUPT_MESSAGE', `no batch at offset ${offset}, and the log ends at ${log.logEndOffset}`);
-    await new Promise<void>((resolve) => timers.soon(resolve));
+    await nextTurn(timers);
   }
   machine.skipTo(offset);
   machine.commitTo(log.highWatermark);

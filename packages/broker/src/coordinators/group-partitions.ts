@@ -1,6 +1,6 @@
 import { coordinatorErrorOf, type GroupCoordinator, type GroupTopics } from '@ottla/coordinator';
 import { type ErrorName, errors, KafkaError, partitionForGroup } from '@ottla/protocol';
-import type { Random, Runtime } from '@ottla/runtime';
+import { nextTurn, type Random, type Runtime } from '@ottla/runtime';
 import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import type { CoordinatorRuntime } from './coordinator-runtime.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
@@ -87,7 +87,7 @@ export class GroupPartitions {
       described.push(bytes > MAX_DESCRIBED_BYTES ? failed(groupId, 'POLICY_VIOLATION') : found.group);
       if (bytes < bytesToPause && described.length % STEP_GROUPS !== 0) continue;
       bytesToPause = bytes + STEP_BYTES;
-      await new Promise<void>((resolve) => timers.soon(resolve));
+      await nextTurn(timers);
     }
     return described;
   }

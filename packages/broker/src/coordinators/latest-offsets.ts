@@ -43,17 +43,12 @@ export class LatestOffsets {
   }
 
   async #send(leader: number, asked: readonly Asked[]): Promise<Found[]> {
-    const topics = new Map<string, number[]>();
-    for (const { topic, partition } of asked) {
-      const partitions = topics.get(topic) ?? [];
-      topics.set(topic, partitions);
-      partitions.push(partition);
-    }
+    const topics = Map.groupBy(asked, ({ topic }) => topic);
     const answer = await this.#options.brokers.to(leader).send(ListOffsets, {
       replicaId: -1,
-      topics: [...topics].map(([name, indexes]) => ({
+      topics: [...topics].map(([name, ofTopic]) => ({
         name,
-        partitions: indexes.map((partitionIndex) => ({ partitionIndex, timestamp: LATEST })),
+        partitions: ofTopic.map(({ partition }) => ({ partitionIndex: partition, timestamp: LATEST })),
       })),
     });
     const found = new Map<string, Found>();

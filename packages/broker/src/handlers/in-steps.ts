@@ -1,4 +1,4 @@
-import type { Clock, Timers } from '@ottla/runtime';
+import { type Clock, nextTurn, type Timers } from '@ottla/runtime';
 
 /** So many are begun before others have their turn, */
 const AT_A_TIME = 500;
@@ -13,7 +13,7 @@ export async function inSteps<Item, Result>(
 ): Promise<Result[]> {
   const results: Result[] = [];
   while (results.length < items.length) {
-    if (results.length > 0) await new Promise<void>((resolve) => timers.soon(resolve));
+    if (results.length > 0) await nextTurn(timers);
     const endMs = clock.monotonicMs() + STEP_MS;
     const step: (Result | Promise<Result>)[] = [];
     do step.push(work(items[results.length + step.length]!));

@@ -1,6 +1,6 @@
 import { BatchView, type MetadataRecord, readMetadataRecord } from '@ottla/protocol';
 import type { LeaderAndEpoch } from '@ottla/raft';
-import type { Timers } from '@ottla/runtime';
+import { nextTurn, type Timers } from '@ottla/runtime';
 import type { Log } from '@ottla/storage';
 import type { CommittedBatch, MetadataListener } from './metadata-listener.ts';
 import type { MetadataSnapshots } from './metadata-snapshots.ts';
@@ -8,7 +8,6 @@ import { MetadataTransactions } from './metadata-transactions.ts';
 import type { PendingAppends } from './pending-appends.ts';
 import { batchesFrom } from './recorded-quorum.ts';
 import type { SnapshotId } from './snapshot-files.ts';
-import { nextTurn } from './turns.ts';
 
 type Options = {
   readonly log: Log;

@@ -1,5 +1,5 @@
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
-import type { File, Runtime, Timer } from '@ottla/runtime';
+import { type File, nextTurn, type Runtime, type Timer } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
 import { FetchedSnapshot } from './fetched-snapshot.ts';
 import { type SnapshotHeader, snapshotBatches } from './snapshot-content.ts';
@@ -14,7 +14,6 @@ import {
   snapshotStem,
 } from './snapshot-files.ts';
 import { CorruptSnapshotError, SnapshotReader } from './snapshot-reader.ts';
-import { nextTurn } from './turns.ts';
 
 type Options = {
   readonly runtime: Pick<Runtime, 'files' | 'clock' | 'timers' | 'random' | 'logger'>;

@@ -71,21 +71,13 @@ function keyOf(producerId: number, topic: string, partition: number): string {
 }
 
 function byTransaction(items: readonly Addressed[]): Markers {
-  const groups = new Map<string, { marker: TransactionMarker; topics: Map<string, number[]> }>();
-  for (const { topic, partition, marker } of items) {
-    const key = Object.values(marker).join(' ');
-    const group = groups.get(key) ?? { marker, topics: new Map<string, number[]>() };
-    groups.set(key, group);
-    const partitions = group.topics.get(topic) ?? [];
-    group.topics.set(topic, partitions);
-    partitions.push(partition);
-  }
-  return [...groups.values()].map(({ marker, topics }) => ({
-    producerId: marker.producerId,
-    producerEpoch: marker.producerEpoch,
-    transactionResult: marker.isCommit,
-    coordinatorEpoch: marker.coordinatorEpoch,
-    transactionVersion: marker.transactionVersion,
-    topics: [...topics].map(([name, partitionIndexes]) => ({ name, partitionIndexes })),
-  }));
+  const groups = Map.groupBy(items, ({ marker }) => Object.values(marker).join(' '));
+  return [...groups.values()].map((group) => {
+    const { producerId, producerEpoch, isCommit, coordinatorEpoch, transactionVersion } = group[0]!.marker;
+    const topics = [...Map.groupBy(group, ({ topic }) => topic)].map(([name, ofTopic]) => ({
+      name,
+      partitionIndexes: ofTopic.map(({ partition }) => partition),
+    }));
+    return { producerId, producerEpoch, transactionResult: isCommit, coordinatorEpoch, transactionVersion, topics };
+  });
 }
