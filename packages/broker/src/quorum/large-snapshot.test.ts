@@ -8,6 +8,7 @@ import type { MetadataListener } from './metadata-listener.ts';
 import { MetadataQuorum } from './metadata-quorum.ts';
 import { snapshotBatches } from './snapshot-content.ts';
 import { CorruptSnapshotError, SnapshotReader } from './snapshot-reader.ts';
+import { loneVoter } from './testing-quorum.ts';
 
 const configRecord = (resourceName: string, value: string): MetadataRecord => ({
   type: 'ConfigRecord',
@@ -26,18 +27,7 @@ const readerOf = (bytes: Uint8Array): SnapshotReader =>
 
 async function withSnapshot(count: number, spoil = (bytes: Buffer): Buffer => bytes) {
   const runtime = memoryRuntime({ seed: 1 });
-  const open = () =>
-    runtime.runUntil(
-      MetadataQuorum.open({
-        runtime,
-        directory: '/data',
-        directoryId: 'AAAAAAAAAAAAAAAAAAABAA',
-        nodeId: 1,
-        controllerEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 9093 }],
-        staticVoters: [{ id: 1, host: 'localhost', port: 9093 }],
-        onFailure: (error) => assert.fail(String(error)),
-      }),
-    );
+  const open = () => runtime.runUntil(MetadataQuorum.open({ runtime, ...loneVoter }));
   const path = '/data/__cluster_metadata-0/00000000000000100000-0000000001.checkpoint';
   runtime.files.makeDirectory('/data/__cluster_metadata-0');
   runtime.files.writeFileDurably(path, spoil(bytesOf(records(count))));

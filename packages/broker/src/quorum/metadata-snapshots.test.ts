@@ -5,6 +5,7 @@ import { type Files, IoError, type Logger, memoryRuntime } from '@ottla/runtime'
 import { CorruptFileError } from '@ottla/storage';
 import { MetadataQuorum } from './metadata-quorum.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
+import { loneVoter } from './testing-quorum.ts';
 
 test('a snapshot that cannot be removed is said so, and waits for the next start', async () => {
   const runtime = memoryRuntime({ seed: 1 });
@@ -31,16 +32,7 @@ test('a snapshot that cannot be removed is said so, and waits for the next start
 test('a file that only looks like a snapshot does not cost the metadata log, and is named', async () => {
   const runtime = memoryRuntime({ seed: 2 });
   const directory = '/data/__cluster_metadata-0';
-  const open = () =>
-    MetadataQuorum.open({
-      runtime,
-      directory: '/data',
-      directoryId: 'AAAAAAAAAAAAAAAAAAABAA',
-      nodeId: 1,
-      controllerEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 9093 }],
-      staticVoters: [{ id: 1, host: 'localhost', port: 9093 }],
-      onFailure: (error) => assert.fail(String(error)),
-    });
+  const open = () => MetadataQuorum.open({ runtime, ...loneVoter });
   const quorum = await runtime.runUntil(open());
   await runtime.runUntil(quorum.append([featureLevelRecord('metadata.version', 30)]));
   await runtime.runUntil(quorum.close());

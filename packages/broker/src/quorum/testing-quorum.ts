@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { featureLevelRecord, parseBrokerConfig, supportedFeatures } from '@ottla/metadata';
 import { acceptConnections, BrokerConnection } from '@ottla/network';
 import {
@@ -40,6 +41,16 @@ const controllerPort = 9093;
 export const hostOf = (id: number): string => `node${id}`;
 export const directoryIdOf = (id: number): Uuid => uuidFromBytes(new Uint8Array(16).fill(id));
 export const level = (value: number, name = 'test'): MetadataRecord => featureLevelRecord(name, value);
+
+/** The only voter of a quorum that is configured, whose directory need not be formatted. */
+export const loneVoter: Omit<MetadataQuorumOptions, 'runtime'> = {
+  directory: '/data',
+  directoryId: 'AAAAAAAAAAAAAAAAAAABAA',
+  nodeId: 1,
+  controllerEndpoints: [{ name: 'CONTROLLER', host: 'localhost', port: 9093 }],
+  staticVoters: [{ id: 1, host: 'localhost', port: 9093 }],
+  onFailure: (error) => assert.fail(String(error)),
+};
 
 /** Keeps feature levels, which stand for the whole metadata here, and can tell them as a snapshot. */
 export class LevelListener implements MetadataListener {
