@@ -3,12 +3,15 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { type Plant, plantNamed } from '../src/simulation/plants.ts';
+import type { Plant } from '../src/simulation/plants.ts';
+import { endWith } from './command-line.ts';
 
 const root = join(import.meta.dirname, '../../..');
 
+export type PlantedBug = Pick<Plant, 'name' | 'edits'>;
+
 /** The sources that the plant changes, by path. Throws when one is not as the plant expects it: then it would be no bug, or another one. */
-export function plantedSources({ name, edits }: Plant): Map<string, string> {
+export function plantedSources({ name, edits }: PlantedBug): Map<string, string> {
   const sources = new Map<string, string>();
   for (const { file, find, replace } of edits) {
     const source = sources.get(file) ?? readFileSync(join(root, file), 'utf8');
@@ -23,11 +26,8 @@ export function plantedSources({ name, edits }: Plant): Map<string, string> {
   return sources;
 }
 
-/** Throws for a name that is none. */
-export function installPlant(name: string): void {
-  const planted = new Map(
-    [...plantedSources(plantNamed(name))].map(([file, source]) => [pathToFileURL(join(root, file)).href, source]),
-  );
+export function installPlant(plant: PlantedBug): void {
+  const planted = new Map([...plantedSources(plant)].map(([file, source]) => [pathToFileURL(join(root, file)).href, source]));
   registerHooks({
     load(url, context, nextLoad) {
       const loaded = nextLoad(url, context);
@@ -35,4 +35,20 @@ export function installPlant(name: string): void {
       return source === undefined ? loaded : { ...loaded, source };
     },
   });
+}
+
+/** Throws for a name that is none. */
+export function plantNamed<Bug extends PlantedBug>(name: string, plants: readonly Bug[]): Bug {
+  const found = plants.find((plant) => plant.name === name);
+  if (!found) throw new Error(`there is no plant ${name}; there are ${plants.map((plant) => plant.name).join(', ')}`);
+  return found;
+}
+
+/** Those of `name,name`, or all. Ends the process for a name that is none. */
+export function chosenPlants<Bug extends PlantedBug>(names: string | undefined, plants: readonly Bug[]): readonly Bug[] {
+  try {
+    return names?.split(',').map((name) => plantNamed(name, plants)) ?? plants;
+  } catch (error) {
+    endWith((error as Error).message);
+  }
 }

@@ -1,7 +1,8 @@
 /** Lives through the seeds that its parent names, with a planted bug if it is told to. */
 import process from 'node:process';
 import type { PlanOptions } from '../src/simulation/plan.ts';
-import { installPlant } from './plant.ts';
+import { plants } from '../src/simulation/plants.ts';
+import { installPlant, plantNamed } from './plant.ts';
 
 export type Order = { readonly seed: number; readonly shrinks: boolean; readonly options: PlanOptions };
 
@@ -22,7 +23,7 @@ export type Report = {
 };
 
 const [plant] = process.argv.slice(2);
-if (plant) installPlant(plant);
+if (plant) installPlant(plantNamed(plant, plants));
 const { planOf } = await import('../src/simulation/simulation.ts');
 const { tellPlan } = await import('../src/simulation/plan.ts');
 const { run } = await import('../src/simulation/run.ts');

@@ -6,14 +6,15 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
-import type { PlanOptions } from '../src/simulation/plan.ts';
+import { type PlanOptions, shapes } from '../src/simulation/plan.ts';
 import { plants } from '../src/simulation/plants.ts';
 import { clusterPromises } from '../src/simulation/promises/index.ts';
+import { endWith, readOptions, wholeNumber } from './command-line.ts';
+import { chosenPlants } from './plant.ts';
 import type { Order, Report } from './simulate-worker.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     seeds: { type: 'string', default: '100' },
     first: { type: 'string', default: '1' },
     seed: { type: 'string' },
@@ -28,8 +29,29 @@ const { values } = parseArgs({
     'no-shrink': { type: 'boolean', default: false },
     story: { type: 'string', default: '60' },
   },
-});
+  `npm run simulate -- [options]: clusters that live through faults, in virtual time
+
+  --seeds N         how many (100)
+  --first SEED      from that one on (1)
+  --failures N      ends after so many seeds that fail (3)
+  --workers N       processes that share the seeds (2)
+  --seed SEED       one, and the hash of all that happened
+  --shape NAME      one kind of cluster: ${Object.keys(shapes).join(', ')}
+  --no-shrink       does not look for the shortest story that fails
+  --story LINES     how much is told of a story that fails (60)
+  --plant NAME      with a planted bug
+  --plants          plants each bug in turn, and says which seed found it; fails if one was not found
+    --only A,B      only these
+    --at-most N     in at most so many seeds each
+  --promises        what is watched over`,
+);
+const number = (name: 'seeds' | 'first' | 'failures' | 'workers' | 'story', least = 1): number =>
+  wholeNumber(values[name], name, least);
+if (values.shape !== undefined && !Object.hasOwn(shapes, values.shape))
+  endWith(`--shape is one of ${Object.keys(shapes).join(', ')}`);
 const options: PlanOptions = values.shape === undefined ? {} : { shape: values.shape };
+
+if (values.plant !== undefined) chosenPlants(values.plant, plants);
 
 type Batch = {
   readonly first: number;
@@ -55,7 +77,7 @@ async function live({ first, count, plant, mostFailures, shrinks, onReport }: Ba
     }
     child.disconnect();
   };
-  await Promise.all(Array.from({ length: Math.min(Number(values.workers), count) }, worker));
+  await Promise.all(Array.from({ length: Math.min(number('workers'), count) }, worker));
   return done;
 }
 
@@ -75,7 +97,7 @@ function tell({ seed, failure }: Report): void {
   if (!failure) return;
   console.log(`\nseed ${seed} breaks ${failure.promise}: ${failure.what}\n`);
   console.log(failure.plan);
-  console.log(failure.story.slice(-Number(values.story)).join('\n'));
+  console.log(failure.story.slice(-number('story')).join('\n'));
 }
 
 async function simulate(): Promise<number> {
@@ -84,10 +106,10 @@ async function simulate(): Promise<number> {
   let [failures, virtualMs, cpuMs, events] = [0, 0, 0, 0];
   const broken = new Map<string, number[]>();
   const done = await live({
-    first: Number(values.seed ?? values.first),
-    count: single ? 1 : Number(values.seeds),
+    first: values.seed === undefined ? number('first', 0) : wholeNumber(values.seed, 'seed'),
+    count: single ? 1 : number('seeds'),
     plant: values.plant,
-    mostFailures: Number(values.failures),
+    mostFailures: number('failures'),
     shrinks: !values['no-shrink'],
     onReport: (report) => {
       virtualMs += report.virtualMs;
@@ -112,14 +134,14 @@ async function simulate(): Promise<number> {
 
 /** Each bug must be found by one of its first seeds. */
 async function findPlants(): Promise<number> {
+  const chosen = chosenPlants(values.only, plants);
   let missed = 0;
   console.log('| planted bug | found by seed | of at most | by the promise |\n|---|---|---|---|');
-  const only = values.only?.split(',');
-  for (const plant of plants.filter(({ name }) => only?.includes(name) ?? true)) {
+  for (const plant of chosen) {
     let found: Report | undefined;
     await live({
-      first: Number(values.first),
-      count: Math.min(plant.seeds, Number(values['at-most'] ?? plant.seeds)),
+      first: number('first', 0),
+      count: Math.min(plant.seeds, wholeNumber(values['at-most'] ?? String(plant.seeds), 'at-most', 1)),
       plant: plant.name,
       mostFailures: 1,
       shrinks: false,

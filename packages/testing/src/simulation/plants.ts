@@ -417,10 +417,3 @@ export const plants: readonly Plant[] = [
     seeds: 200,
   },
 ];
-
-/** Throws for a name that is none. */
-export function plantNamed(name: string): Plant {
-  const found = plants.find((plant) => plant.name === name);
-  if (!found) throw new Error(`there is no plant ${name}; there are ${plants.map((plant) => plant.name).join(', ')}`);
-  return found;
-}

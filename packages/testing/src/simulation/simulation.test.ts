@@ -35,6 +35,23 @@ test('the same seed makes the same things happen, also in another process', asyn
   assert.ok(output.includes(`trace ${hash}, ${events} events`), output);
 });
 
+test('the command tells how it is used, and what is wrong with how it was', () => {
+  const help = simulate('--help');
+  assert.equal(help.status, 0);
+  assert.match(help.output, /^npm run simulate [\s\S]*--at-most/);
+  const mistakes = [
+    [['--seedz', '4'], /^Unknown option '--seedz'\n\nnpm run simulate /],
+    [['--seeds', 'many'], /^--seeds is a whole number from 1 on, not "many"$/m],
+    [['--shape', 'round'], /^--shape is one of single, combined/],
+    [['--plants', '--only', 'no-such'], /^there is no plant no-such; there are dedupe-off, /],
+  ] as const;
+  for (const [options, says] of mistakes) {
+    const { status, output } = simulate(...options);
+    assert.equal(status, 2);
+    assert.match(output, says);
+  }
+});
+
 test('the same seed makes the same things happen to a cluster', async () => {
   const [first, second] = [await run(planOf(7, { shape: 'combined' })), await run(planOf(7, { shape: 'combined' }))];
   assert.deepEqual([second.hash, second.events], [first.hash, first.events]);
