@@ -12,14 +12,19 @@ class Brokers {
   leaderId = 1;
   readonly state = new PartitionState({ topic: 't', partition: 0 });
   readonly fetcher: Fetcher;
+  /** What has to come before a connection is there. */
+  connecting = Promise.resolve();
   readonly #asked = new Map<number, { request: FetchRequest; answer: (response: FetchResponse) => void }>();
 
   constructor() {
-    const connectionTo = async (id: number) => ({
-      versionFor: () => 12,
-      send: (_: unknown, request: FetchRequest) =>
-        new Promise<FetchResponse>((answer) => this.#asked.set(id, { request, answer })),
-    });
+    const connectionTo = async (id: number) => {
+      await this.connecting;
+      return {
+        versionFor: () => 12,
+        send: (_: unknown, request: FetchRequest) =>
+          new Promise<FetchResponse>((answer) => this.#asked.set(id, { request, answer })),
+      };
+    };
     const cluster = {
       runtime: nodeRuntime(),
       closed: false,
@@ -43,12 +48,16 @@ class Brokers {
   async fetchFrom(brokerId: number): Promise<number> {
     this.fetcher.send();
     await new Promise(setImmediate);
-    return this.#asked.get(brokerId)!.request.topics[0]!.partitions[0]!.fetchOffset;
+    return this.askedOf(brokerId).fetchOffset;
+  }
+
+  askedOf(brokerId: number): FetchRequest['topics'][number]['partitions'][number] {
+    return this.#asked.get(brokerId)!.request.topics[0]!.partitions[0]!;
   }
 
   async answer(brokerId: number, ...values: string[]): Promise<void> {
-    const { request, answer } = this.#asked.get(brokerId)!;
-    const baseOffset = request.topics[0]!.partitions[0]!.fetchOffset;
+    const { answer } = this.#asked.get(brokerId)!;
+    const baseOffset = this.askedOf(brokerId).fetchOffset;
     const records = buildBatch({ baseOffset, records: values.map((value) => ({ key: null, value: Buffer.from(value) })) });
     const partition = { partitionIndex: 0, errorCode: 0, abortedTransactions: null, records };
     answer({ errorCode: 0, responses: [{ topic: 't', partitions: [partition] }] } as unknown as FetchResponse);
@@ -84,4 +93,15 @@ test('of two answers that are held for one partition the first counts', async ()
   assert.deepEqual(brokers.take(), ['a', 'b']);
   assert.deepEqual(brokers.take(), []);
   assert.equal(await brokers.fetchFrom(2), 2);
+});
+
+test('a leader is asked with the epoch in which it led, also when another one is known before the connection is there', async () => {
+  const brokers = new Brokers();
+  const connected = Promise.withResolvers<void>();
+  brokers.connecting = connected.promise;
+  brokers.fetcher.send();
+  brokers.leaderId = 2;
+  connected.resolve();
+  await new Promise(setImmediate);
+  assert.equal(brokers.askedOf(1).currentLeaderEpoch, 1);
 });

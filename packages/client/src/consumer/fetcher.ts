@@ -100,30 +100,30 @@ export class Fetcher {
   send(): void {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
     const held = new Set(this.#fetched.filter(({ state, seeks }) => state.seeks === seeks).map(({ state }) => state));
-    const byLeader = new Map<number, PartitionState[]>();
+    const byLeader = new Map<number, Asked[]>();
     let isLeaderMissing = false;
     for (const state of this.#events.assigned()) {
       if (state.position === undefined || state.isPaused || held.has(state) || state.retryAtMs > nowMs) continue;
-      const leaderId = this.#cluster.metadata.partition(state.topic, state.partition)?.leaderId ?? -1;
+      const { leaderId, leaderEpoch } = this.#cluster.metadata.partition(state.topic, state.partition) ?? noLeader;
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
         isLeaderMissing = true;
         this.#postpone(state);
       } else if (!this.#fetching.has(leaderId)) {
+        const one: Asked = { state, seeks: state.seeks, fromOffset: state.position, leaderEpoch };
         const others = byLeader.get(leaderId);
-        if (others) others.push(state);
-        else byLeader.set(leaderId, [state]);
+        if (others) others.push(one);
+        else byLeader.set(leaderId, [one]);
       }
     }
     if (isLeaderMissing) this.#refreshMetadata();
-    for (const [leaderId, states] of byLeader) this.#fetch(leaderId, states);
+    for (const [leaderId, asked] of byLeader) this.#fetch(leaderId, asked);
   }
 
-  #fetch(leaderId: number, states: PartitionState[]): void {
+  #fetch(leaderId: number, asked: readonly Asked[]): void {
     this.#fetching.add(leaderId);
-    const asked = states.map((state) => ({ state, seeks: state.seeks, fromOffset: state.position! }));
     this.#exchange(leaderId, asked)
       .catch((error: unknown) => {
-        for (const state of states) this.#postpone(state);
+        for (const { state } of asked) this.#postpone(state);
         if (error instanceof KafkaError && error.retriable) this.#refreshMetadata();
         else this.#failure = error as Error;
       })
@@ -157,9 +157,9 @@ export class Fetcher {
           topicId: topicIds.get(topic)!,
           partitions: asked
             .filter(({ state }) => state.topic === topic)
-            .map(({ state: { partition }, fromOffset: fetchOffset }) => ({
+            .map(({ state: { partition }, fromOffset: fetchOffset, leaderEpoch: currentLeaderEpoch }) => ({
               partition,
-              currentLeaderEpoch: metadata.partition(topic, partition)?.leaderEpoch ?? -1,
+              currentLeaderEpoch,
               fetchOffset,
               partitionMaxBytes: maxPartitionFetchBytes,
             })),
@@ -223,7 +223,15 @@ export class Fetcher {
   }
 }
 
-type Asked = { readonly state: PartitionState; readonly seeks: number; readonly fromOffset: number };
+const noLeader = { leaderId: -1, leaderEpoch: -1 };
+
+type Asked = {
+  readonly state: PartitionState;
+  readonly seeks: number;
+  readonly fromOffset: number;
+  /** In which whoever is asked leads: with a later one a former leader, a follower now, would answer for its own, shorter log. */
+  readonly leaderEpoch: number;
+};
 
 function problemAt(state: PartitionState, error: unknown): Error {
   if (!(error instanceof KafkaError)) return error as Error;
