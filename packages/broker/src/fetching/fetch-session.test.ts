@@ -28,6 +28,13 @@ type Reader = {
   waiting: 'no' | 'yes' | { make: () => FetchResponse };
 };
 
+type Asked = {
+  readonly named: number[];
+  readonly forgotten: number[];
+  readonly minBytes: number;
+  readonly lastFetchedEpoch?: number;
+};
+
 /** A broker's partitions, and who fetches them by the real handler. `isPatient`: nothing is ever quiet, as if there were no such thing. */
 class Broker {
   readonly partitions = new Partitions();
@@ -112,14 +119,14 @@ class Broker {
     if (isGranted && partition.leading) this.states[partition.index] = { ...this.states[partition.index]!, isr };
   }
 
-  fetch(reader: Reader, { named, forgotten, minBytes }: { named: number[]; forgotten: number[]; minBytes: number }): void {
+  fetch(reader: Reader, { named, forgotten, minBytes, lastFetchedEpoch = -1 }: Asked): void {
     const isFull = reader.sessionEpoch === 0;
     const partitions = (isFull ? [0, 1, 2, 3] : named).map((partition) => ({
       partition,
       fetchOffset: reader.positions[partition]!,
       partitionMaxBytes: 1000,
       currentLeaderEpoch: this.states[partition]!.leaderEpoch,
-      lastFetchedEpoch: -1,
+      lastFetchedEpoch,
       logStartOffset: 0,
     }));
     const request = {
@@ -311,4 +318,27 @@ test('of a follower that has everything no partition is looked at until it chang
   assert.equal(broker.session!.stirredCount, 0);
   happens(broker, { what: 'append', index: 2 });
   assert.equal(broker.session!.stirredCount, 1);
+});
+
+test('a follower that was told where its log diverges is told the high watermark after it is truncated', () => {
+  const broker = new Broker(false);
+  const [follower, other] = broker.readers as [Reader, Reader];
+  happens(broker, { what: 'append', index: 0 });
+  const end = broker.partition(0).log.logEndOffset;
+  for (const reader of [follower, other]) {
+    reader.positions[0] = end;
+    broker.fetch(reader, { named: [], forgotten: [], minBytes: 0 });
+    broker.taken(reader);
+    reader.sessionEpoch = 0;
+  }
+  broker.change(0, { leaderEpoch: 1 });
+  assert.equal(broker.partition(0).highWatermark, end);
+  // It has a record more than the leader, of the epoch in which it led.
+  follower.positions[0] = end + 1;
+  const told = () => (broker.taken(follower) as { partitionIndex: number; highWatermark: number; divergingEpoch?: object }[])[0];
+  broker.fetch(follower, { named: [], forgotten: [], minBytes: 0, lastFetchedEpoch: 0 });
+  assert.deepEqual(told()?.divergingEpoch, { epoch: 0, endOffset: end });
+  follower.positions[0] = end;
+  broker.fetch(follower, { named: [0], forgotten: [], minBytes: 0, lastFetchedEpoch: 0 });
+  assert.equal(told()?.highWatermark, end);
 });

@@ -208,8 +208,10 @@ export class FetchSession implements PartitionWatcher {
 /** Notes what the fetcher is told now; true if it is anything new. */
 function remember(known: SessionPartition, answer: Answer): boolean {
   const moved = answer.highWatermark !== known.sentHighWatermark || answer.logStartOffset !== known.sentLogStartOffset;
-  // An error makes the next answer count as news, so that the fetcher hears of the recovery.
-  known.sentHighWatermark = answer.errorCode === 0 ? answer.highWatermark : -1;
+  // Makes the next answer count as news: after an error the fetcher hears of the recovery, and who is told where its log diverges takes over no
+  // high watermark before it is truncated (which Kafka's sessions do not make up for).
+  const isTakenOver = answer.errorCode === 0 && answer.divergingEpoch === undefined;
+  known.sentHighWatermark = isTakenOver ? answer.highWatermark : -1;
   known.sentLogStartOffset = answer.logStartOffset;
   if (moved || answer.errorCode !== 0 || answer.records.length > 0) return true;
   return answer.divergingEpoch !== undefined || answer.preferredReadReplica !== undefined;
