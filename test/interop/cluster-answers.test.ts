@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import {
   AddRaftVoter,
   AllocateProducerIds,
@@ -34,11 +35,14 @@ import {
 } from '@ottla/protocol';
 import { leaderBecomes } from '../cluster/leader-becomes.ts';
 import { clusterId, combined, ProcessCluster } from '../cluster/process-cluster.ts';
+import type { AskedNodes } from '../refusals/asked-nodes.ts';
+import { type Refused, refusedBy, subjects } from '../refusals/refusals.ts';
 import { eventually } from './processes.ts';
 import { describeDifferences, differencesOf } from './same-answers/differences.ts';
 import type { Plain } from './same-answers/plain.ts';
 import { type Entry, Probe } from './same-answers/probe.ts';
 import { batch } from './same-answers/scenarios/batches.ts';
+import type { Connection } from './targets/connection.ts';
 import { type TargetName, targets } from './targets/node.ts';
 
 const properties = {
@@ -46,16 +50,22 @@ const properties = {
   'broker.session.timeout.ms': '60000', // nobody is fenced because the machine is slow
   'controller.quorum.fetch.timeout.ms': '20000',
   'controller.quorum.append.linger.ms': '0',
+  'group.consumer.assignment.interval.ms': '0',
+  'group.share.assignment.interval.ms': '0',
+  'group.streams.assignment.interval.ms': '0',
+  'group.streams.initial.rebalance.delay.ms': '0',
   'log.retention.ms': '-1', // the records are of 2020, and retention first looks after 30 seconds
 };
 
 /** A cluster with a topic `spread` of two partitions, led by nodes 1 and 2, each moved once so that leader epoch 0 is past. */
 class Scene {
+  readonly target: TargetName;
   readonly cluster: ProcessCluster;
   readonly probes: ReadonlyMap<number, Probe>;
   topicId = '';
 
-  private constructor(cluster: ProcessCluster) {
+  private constructor(target: TargetName, cluster: ProcessCluster) {
+    this.target = target;
     this.cluster = cluster;
     this.probes = new Map(
       cluster.nodes.map((node) => {
@@ -73,7 +83,7 @@ class Scene {
     const cluster = await ProcessCluster.create({ nodes, properties, onLoopback: true });
     try {
       await leaderBecomes(cluster, cluster.node(1));
-      const scene = new Scene(cluster);
+      const scene = new Scene(target, cluster);
       await scene.#prepare();
       return scene;
     } catch (error) {
@@ -164,6 +174,25 @@ class Scene {
       })),
     );
     return entries;
+  }
+
+  /** As the table of refusals asks them, each listener on one connection. */
+  async asked(): Promise<AskedNodes> {
+    const connections = new Map<string, Connection>();
+    for (const [id, probe] of this.probes) {
+      for (const listener of ['broker', 'controller'] as const)
+        connections.set(`${listener} ${id}`, await probe.connect(listener));
+    }
+    return {
+      ids: [...this.probes.keys()],
+      ask: async ({ id, listener = 'broker' }, api, version, request) => {
+        const on = connections.get(`${listener} ${id}`)!;
+        const answer = await this.at(id).ask('', api, version, request, { on, quiet: true });
+        if (answer === null) throw new Error(`node ${id} does not answer ${api.name}`);
+        return answer;
+      },
+      pause: () => setTimeout(20),
+    };
   }
 
   async close(): Promise<void> {
@@ -542,6 +571,26 @@ describe('same answers of clusters', { skip: both ? false : 'needs both targets'
         0,
         `${differences.length} differences in ${kafka!.length} answers\n${describeDifferences(differences)}`,
       );
+    });
+  }
+
+  // Last, as the quorum elects anew for it. The same table is asked of Ottla in `npm test`.
+  for (const [subject, of] of Object.entries(subjects)) {
+    test(`epochs and clusters that are wrong are refused by ${subject}`, async () => {
+      for (const scene of scenes) {
+        const { target, probes } = scene;
+        for (const probe of probes.values()) probe.begin('refusals');
+        const refused = await refusedBy(await of(await scene.asked()));
+        for (const probe of probes.values()) probe.take();
+        // Kafka's FetchSnapshot stumbles over each error that it should tell: a null pointer where the answer has no records.
+        const isStumbling = ({ field, said }: Refused) =>
+          target === 'kafka' && field.startsWith('FetchSnapshot.topics.') && said === 'UNKNOWN_SERVER_ERROR';
+        assert.deepEqual(
+          refused.map((each) => `${each.row}: ${isStumbling(each) ? each.expected : each.said}`),
+          refused.map(({ row, expected }) => `${row}: ${expected}`),
+          target,
+        );
+      }
     });
   }
 });
