@@ -1,4 +1,5 @@
 import { errorOfCode, type KafkaError, type MetadataResponse, type Uuid } from '@ottla/protocol';
+import type { TopicPartition } from '../topic-partition.ts';
 
 export type Node = { readonly id: number; readonly host: string; readonly port: number; readonly rack: string | null };
 
@@ -20,6 +21,14 @@ export type TopicMetadata = {
   /** By partition number. */
   readonly partitions: readonly PartitionMetadata[];
 };
+
+type CurrentLeader = { readonly leaderId: number; readonly leaderEpoch: number };
+type Endpoints = readonly {
+  readonly nodeId: number;
+  readonly host: string;
+  readonly port: number;
+  readonly rack: string | null;
+}[];
 
 /** What the brokers last said about themselves and the topics that this client cares about. */
 export class MetadataCache {
@@ -46,6 +55,20 @@ export class MetadataCache {
 
   partition(topic: string, partition: number): PartitionMetadata | undefined {
     return this.#topics.get(topic)?.partitions[partition];
+  }
+
+  /**
+   * Of what brokers answer that were asked in the place of a leader, the elections that are news (KIP-951). Where the new leader is to be found
+   * may stand in the answer too.
+   */
+  learnLeader({ topic: name, partition }: TopicPartition, { leaderId, leaderEpoch }: CurrentLeader, endpoints: Endpoints): void {
+    const topic = this.#topics.get(name);
+    const known = topic?.partitions[partition];
+    if (!topic || !known || leaderId < 0 || leaderEpoch <= known.leaderEpoch) return;
+    const endpoint = endpoints.find(({ nodeId }) => nodeId === leaderId);
+    if (endpoint) this.nodes.set(leaderId, { id: leaderId, host: endpoint.host, port: endpoint.port, rack: endpoint.rack });
+    else if (!this.nodes.has(leaderId)) return;
+    this.#topics.set(name, { ...topic, partitions: topic.partitions.with(partition, { ...known, leaderId, leaderEpoch }) });
   }
 
   forget(name: string): void {

@@ -32,6 +32,7 @@ class Brokers {
         nodes: new Map([1, 2].map((id) => [id, {}])),
         topic: () => ({ topicId: ZERO_UUID }),
         partition: () => ({ leaderId: this.leaderId, leaderEpoch: this.leaderId }),
+        learnLeader: () => {},
       },
       connectionTo,
     };

@@ -103,11 +103,12 @@ export class Fetcher {
     const byLeader = new Map<number, Asked[]>();
     let isLeaderMissing = false;
     for (const state of this.#events.assigned()) {
-      if (state.position === undefined || state.isPaused || held.has(state) || state.retryAtMs > nowMs) continue;
       const { leaderId, leaderEpoch } = this.#cluster.metadata.partition(state.topic, state.partition) ?? noLeader;
+      const isTooSoon = state.retryAtMs > nowMs && leaderEpoch <= state.refusedEpoch;
+      if (state.position === undefined || state.isPaused || held.has(state) || isTooSoon) continue;
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
         isLeaderMissing = true;
-        this.#postpone(state);
+        this.#postpone(state, leaderEpoch);
       } else if (!this.#fetching.has(leaderId)) {
         const one: Asked = { state, seeks: state.seeks, fromOffset: state.position, leaderEpoch };
         const others = byLeader.get(leaderId);
@@ -123,7 +124,7 @@ export class Fetcher {
     this.#fetching.add(leaderId);
     this.#exchange(leaderId, asked)
       .catch((error: unknown) => {
-        for (const { state } of asked) this.#postpone(state);
+        for (const { state, leaderEpoch } of asked) this.#postpone(state, leaderEpoch);
         if (error instanceof KafkaError && error.retriable) this.#refreshMetadata();
         else this.#failure = error as Error;
       })
@@ -173,7 +174,11 @@ export class Fetcher {
     const answers = new Map<string, PartitionAnswer>();
     for (const { topic, topicId, partitions } of response.responses) {
       const name = version >= firstVersionWithIds ? (names.get(topicId) ?? '') : topic;
-      for (const answer of partitions) answers.set(partitionName({ topic: name, partition: answer.partitionIndex }), answer);
+      for (const answer of partitions) {
+        const partition = { topic: name, partition: answer.partitionIndex };
+        answers.set(partitionName(partition), answer);
+        metadata.learnLeader(partition, answer.currentLeader, response.nodeEndpoints);
+      }
     }
     for (const one of asked) {
       const answer = answers.get(partitionName(one.state));
@@ -181,11 +186,11 @@ export class Fetcher {
     }
   }
 
-  #answered({ state, seeks, fromOffset }: Asked, answer: PartitionAnswer): void {
+  #answered({ state, seeks, fromOffset, leaderEpoch }: Asked, answer: PartitionAnswer): void {
     // Another leader was asked meanwhile, and has answered the same or more.
     if (state.position !== fromOffset || this.#holds(state)) return;
     const error = errorOfCode(answer.errorCode);
-    if (error) this.#refused(state, error);
+    if (error) this.#refused(state, leaderEpoch, error);
     else state.failures = 0;
     if (error || !answer.records?.length) return;
     const { isolationLevel, checkCrcs } = this.#config;
@@ -201,18 +206,19 @@ export class Fetcher {
     return this.#fetched.some((one) => one.state === state && one.seeks === state.seeks);
   }
 
-  #refused(state: PartitionState, error: KafkaError): void {
+  #refused(state: PartitionState, leaderEpoch: number, error: KafkaError): void {
     if (error.name === 'OFFSET_OUT_OF_RANGE') {
       this.#events.onOutOfRange(state);
       return;
     }
-    this.#postpone(state);
+    this.#postpone(state, leaderEpoch);
     if (error.retriable) this.#refreshMetadata();
     else this.#failure = problemAt(state, error);
   }
 
-  #postpone(state: PartitionState): void {
+  #postpone(state: PartitionState, leaderEpoch: number): void {
     state.failures++;
+    state.refusedEpoch = leaderEpoch;
     state.retryAtMs = this.#cluster.runtime.clock.monotonicMs() + this.#cluster.backoff.delayMs(state.failures);
   }
 

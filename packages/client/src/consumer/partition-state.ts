@@ -6,8 +6,9 @@ export class PartitionState implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
   isPaused = false;
-  /** Nothing is fetched before: after an error. */
+  /** Nothing is fetched before: after an error. Unless another leader was elected, after `refusedEpoch`. */
   retryAtMs = 0;
+  refusedEpoch = -1;
   failures = 0;
   /** Where to look for the position when the committed offset shall not count. */
   reset: OffsetSpec | undefined;

@@ -19,7 +19,11 @@ function queueOf(...counts: number[]): { queue: PartitionQueue; batches: Produce
 
 function sendAll(queue: PartitionQueue): string[] {
   const sent: string[] = [];
-  for (let batch = queue.next(1000, () => true); batch; batch = queue.next(1000, () => true)) {
+  for (
+    let batch = queue.next({ nowMs: 1000, leaderEpoch: 0 }, () => true);
+    batch;
+    batch = queue.next({ nowMs: 1000, leaderEpoch: 0 }, () => true)
+  ) {
     queue.sent(batch, identity);
     sent.push(numbers(batch));
   }
@@ -40,7 +44,7 @@ test('after a failure all that is in flight comes back first, then leaves in ord
   const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];
   queue.sent(zeroth, identity);
   queue.succeeded(zeroth);
-  for (let count = 0; count < 3; count++) queue.sent(queue.next(0, () => true)!, identity);
+  for (let count = 0; count < 3; count++) queue.sent(queue.next({ nowMs: 0, leaderEpoch: 0 }, () => true)!, identity);
   queue.postponed(first);
   assert.deepEqual(sendAll(queue), []);
   assert.ok(queue.isBehindAnother(second));

@@ -42,10 +42,16 @@ export class PartitionQueue {
     return this.waiting.length === 0 && this.inFlight.size === 0 && this.retries.length === 0;
   }
 
-  /** The next one to leave, if it may leave now. */
-  next(nowMs: number, isReady: (batch: ProducerBatch, isFull: boolean) => boolean): ProducerBatch | undefined {
+  /** The next one to leave, if it may leave now, to the leader of this epoch. One that has not refused it yet need not be waited for. */
+  next(
+    { nowMs, leaderEpoch }: { nowMs: number; leaderEpoch: number },
+    isReady: (batch: ProducerBatch, isFull: boolean) => boolean,
+  ): ProducerBatch | undefined {
     const retry = this.retries[0];
-    if (retry) return this.inFlight.size === 0 && retry.retryAtMs <= nowMs ? retry : undefined;
+    if (retry) {
+      const mayLeave = retry.retryAtMs <= nowMs || leaderEpoch > retry.leaderEpoch;
+      return this.inFlight.size === 0 && mayLeave ? retry : undefined;
+    }
     const isAlone = this.#hasGap || (this.#identity !== undefined && !this.#isKnown);
     if (isAlone && this.inFlight.size > 0) return undefined;
     const batch = this.waiting[0];

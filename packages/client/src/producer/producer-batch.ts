@@ -23,7 +23,10 @@ export class ProducerBatch {
   failures = 0;
   /** Why it was not accepted the last time. */
   lastError: Error | undefined;
+  /** Sooner only to a leader that was elected after `leaderEpoch`. */
   retryAtMs = 0;
+  /** Of the leader to which it was sent last, as far as it was known. */
+  leaderEpoch = -1;
   sequence: Sequence = none;
   readonly #builder: BatchBuilder;
   readonly #promise = Promise.withResolvers<BatchAck>();

@@ -95,12 +95,13 @@ export class Sender {
   #collect(nowMs: number): Map<number, { connection: BrokerConnection; queued: QueuedBatch[]; bytes: number }> {
     const requests = new Map<number, { connection: BrokerConnection; queued: QueuedBatch[]; bytes: number }>();
     for (const queue of this.#accumulator.busyQueues()) {
-      const batch = queue.next(nowMs, (first, isFull) => this.#accumulator.isReady(first, isFull, nowMs));
+      const { leaderId = -1, leaderEpoch = -1 } = this.#cluster.metadata.partition(queue.topic, queue.partition) ?? {};
+      const isReady = (first: ProducerBatch, isFull: boolean) => this.#accumulator.isReady(first, isFull, nowMs);
+      const batch = queue.next({ nowMs, leaderEpoch }, isReady);
       if (!batch) {
         this.wakeAt(this.#accumulator.nextReadyMs(queue, nowMs));
         continue;
       }
-      const leaderId = this.#cluster.metadata.partition(queue.topic, queue.partition)?.leaderId ?? -1;
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
         this.#refreshMetadata();
         continue;
@@ -136,7 +137,9 @@ export class Sender {
 
   #send(leaderId: number, connection: BrokerConnection, queued: readonly QueuedBatch[]): void {
     const identity = this.#transactions ? this.#transactions.identity : this.#identity;
+    const { metadata } = this.#cluster;
     for (const { queue, batch } of queued) {
+      batch.leaderEpoch = metadata.partition(queue.topic, queue.partition)?.leaderEpoch ?? -1;
       queue.sent(batch, identity);
       if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
     }
@@ -178,7 +181,11 @@ export class Sender {
     const answers = new Map<string, ProduceResponse['responses'][number]['partitionResponses'][number]>();
     for (const { name, topicId, partitionResponses } of response.responses) {
       const topic = version >= firstVersionWithIds ? (names.get(topicId) ?? '') : name;
-      for (const answer of partitionResponses) answers.set(partitionName({ topic, partition: answer.index }), answer);
+      for (const answer of partitionResponses) {
+        const partition = { topic, partition: answer.index };
+        answers.set(partitionName(partition), answer);
+        metadata.learnLeader(partition, answer.currentLeader, response.nodeEndpoints);
+      }
     }
     for (const one of queued) {
       const answer = answers.get(partitionName(one.batch));
