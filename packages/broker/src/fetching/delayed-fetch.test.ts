@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ZERO_UUID } from '@ottla/protocol';
+import { errorName, KafkaError, ZERO_UUID } from '@ottla/protocol';
 import type { Timer, Timers } from '@ottla/runtime';
 import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
@@ -15,9 +15,13 @@ class CountingPartition {
   readonly watchers = new Set<PartitionWatcher>();
   bytes = 0;
   reads = 0;
+  leaderEpoch = 0;
   readonly log = { logStartOffset: 0, logEndOffset: 0 };
 
-  requireLeader(): void {}
+  requireLeader(currentLeaderEpoch: number): void {
+    if (currentLeaderEpoch > this.leaderEpoch) throw new KafkaError('UNKNOWN_LEADER_EPOCH');
+  }
+  requireFollower(): void {}
   endOffsetFor(): number {
     return this.log.logEndOffset;
   }
@@ -37,6 +41,13 @@ class CountingPartition {
   append(bytes: number): void {
     this.bytes += bytes;
     this.log.logEndOffset++;
+    this.#tell();
+  }
+  hear(leaderEpoch: number): void {
+    this.leaderEpoch = leaderEpoch;
+    this.#tell();
+  }
+  #tell(): void {
     for (const watcher of this.watchers) watcher.partitionChanged(this as unknown as Partition);
   }
 }
@@ -62,7 +73,7 @@ function setUp() {
       },
     },
   };
-  const asked: FetchPartition[] = [
+  const asked: [FetchPartition] = [
     {
       topic: 'orders',
       topicId: ZERO_UUID,
@@ -80,7 +91,13 @@ function setUp() {
     read: (limits: ReadRules) => readPartitions(around.partitions, asked, limits),
   };
   const fetch = (minBytes: number) => readOrWait(around, all, rules, { minBytes, maxWaitMs: 1000 });
-  return { partition, timers, closers, fetch, connection: around.connection };
+  const follow = (currentLeaderEpoch: number) => {
+    const ahead = { ...asked[0], currentLeaderEpoch };
+    const read = (limits: ReadRules) => readPartitions(around.partitions, [ahead], limits);
+    const following = { ...rules, bound: 'logEnd' as const, replicaId: 2 };
+    return readOrWait(around, { partitions: () => [ahead], read }, following, { minBytes: 1, maxWaitMs: 1000 });
+  };
+  return { partition, timers, closers, fetch, follow, connection: around.connection };
 }
 
 test('fetches that wait read nothing, not when they begin nor at any append, until their answer is made', async () => {
@@ -133,4 +150,22 @@ test('a hundred readers that take nothing hold less than two budgets', () => {
   for (let reader = 0; reader < 100; reader++)
     connection.queuedByAll += (fetch(1) as { records: Uint8Array }[])[0]!.records.length;
   assert.ok(connection.queuedByAll < 160 << 20, `${connection.queuedByAll} bytes`);
+});
+
+test('a follower that knows a later epoch is answered when this broker has heard of it, and refused when it does not in time', async () => {
+  const { partition, timers, follow } = setUp();
+  const errorOf = (answer: Awaited<ReturnType<typeof follow>>) => {
+    assert.ok(typeof answer === 'function');
+    return errorName(answer()[0]!.errorCode);
+  };
+  const heard = follow(1);
+  assert.ok(heard instanceof Promise);
+  // It has nothing for the follower, who has to ask again to be heard.
+  partition.hear(1);
+  assert.equal(errorOf(await heard), 'NONE');
+  const refused = follow(2);
+  assert.ok(refused instanceof Promise);
+  for (const expire of timers.values()) expire();
+  assert.equal(errorOf(await refused), 'UNKNOWN_LEADER_EPOCH');
+  assert.deepEqual([partition.watchers.size, timers.size], [0, 0]);
 });

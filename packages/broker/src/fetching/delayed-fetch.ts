@@ -2,7 +2,7 @@ import type { Timer, Timers } from '@ottla/runtime';
 import type { Partition, PartitionWatcher } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { FetchPartition, StirListener } from './fetch-session.ts';
-import { bytesReady, type PartitionData, type ReadRules } from './read-partitions.ts';
+import { bytesReady, isAhead, type PartitionData, type ReadRules, replicaOf } from './read-partitions.ts';
 
 export type FetchPatience = { readonly minBytes: number; readonly maxWaitMs: number };
 
@@ -42,20 +42,20 @@ export function readOrWait(
   rules: ReadRules,
   { minBytes, maxWaitMs }: FetchPatience,
 ): PartitionData[] | Promise<() => PartitionData[]> {
-  const read = () => {
+  const read = (leavesOutAhead: boolean) => {
     const maxBytes = Math.min(rules.maxBytes, answerBytesWhile(connection.queuedByAll));
-    return asked.read({ ...rules, maxBytes });
+    return asked.read({ ...rules, maxBytes, leavesOutAhead });
   };
-  if (maxWaitMs <= 0 || minBytes <= 0) return read();
+  if (maxWaitMs <= 0 || minBytes <= 0) return read(false);
   const looking = asked.partitions();
-  if (looking.length === 0 && !asked.listen) return read();
+  if (looking.length === 0 && !asked.listen) return read(false);
   let ready = 0;
   for (const partition of looking) {
     ready += bytesReady(partitions, partition, rules, minBytes);
-    if (ready >= minBytes) return read();
+    if (ready >= minBytes) return read(true);
   }
   return new Promise((resolve) => {
-    const fetch = new WaitingFetch({ partitions, asked, rules, minBytes }, () => resolve(read));
+    const fetch = new WaitingFetch({ partitions, asked, rules, minBytes }, ({ isLate }) => resolve(() => read(!isLate)));
     fetch.begin(looking, { timers, maxWaitMs, connection, hasSome: ready > 0 });
   });
 }
@@ -70,15 +70,18 @@ type WaitingFor = {
 /** Nothing but a place among the watchers of each partition, until one of them changes. */
 class WaitingFetch implements PartitionWatcher {
   readonly #for: WaitingFor;
-  readonly #onEnd: () => void;
+  /** `isLate`: its time was over. */
+  readonly #onEnd: (how: { isLate: boolean }) => void;
   readonly #asked = new Map<Partition, FetchPartition>();
+  /** Whose follower was ahead of this broker when it asked, and so was not heard; undefined: none. */
+  #ahead: Set<Partition> | undefined;
   /** What partitions that changed had for the reader when they did; the others have nothing. */
   readonly #ready = new Map<Partition, number>();
   #total = 0;
   #timer: Timer | undefined;
   #stopHearing: (() => void) | undefined;
 
-  constructor(waitingFor: WaitingFor, onEnd: () => void) {
+  constructor(waitingFor: WaitingFor, onEnd: (how: { isLate: boolean }) => void) {
     this.#for = waitingFor;
     this.#onEnd = onEnd;
   }
@@ -88,16 +91,16 @@ class WaitingFetch implements PartitionWatcher {
     looking: readonly FetchPartition[],
     { timers, maxWaitMs, connection, hasSome }: Omit<FetchSurroundings, 'partitions'> & { maxWaitMs: number; hasSome: boolean },
   ): void {
-    const { partitions, asked } = this.#for;
+    const { partitions, asked, rules } = this.#for;
     for (const one of looking) {
-      const name = one.topic ?? partitions.topicName(one.topicId);
-      const partition = name === undefined ? undefined : partitions.get(name, one.index);
+      const partition = replicaOf(partitions, one);
       if (!partition) continue;
       this.#asked.set(partition, one);
+      if (isAhead(partition, one, rules)) (this.#ahead ??= new Set()).add(partition);
       if (hasSome) this.#count(partition, one);
       partition.watch(this);
     }
-    this.#timer = timers.after(maxWaitMs, () => this.#end());
+    this.#timer = timers.after(maxWaitMs, () => this.#end({ isLate: true }));
     this.#stopHearing = connection.onClosed(() => this.#end());
     asked.listen?.(this.#onStirred);
   }
@@ -118,18 +121,20 @@ class WaitingFetch implements PartitionWatcher {
   #count(partition: Partition, asked: FetchPartition): void {
     const { partitions, rules, minBytes } = this.#for;
     const before = this.#ready.get(partition) ?? 0;
-    const bytes = bytesReady(partitions, asked, rules, minBytes);
+    // What its follower has acknowledged with this fetch could not be noted: it has to ask again, now that it will be heard.
+    const isHeardNow = this.#ahead?.has(partition) === true && !isAhead(partition, asked, rules);
+    const bytes = isHeardNow ? Number.POSITIVE_INFINITY : bytesReady(partitions, asked, rules, minBytes);
     if (bytes === before) return;
     this.#total += bytes - before;
     this.#ready.set(partition, bytes);
   }
 
-  #end(): void {
+  #end({ isLate } = { isLate: false }): void {
     this.#timer?.cancel();
     this.#stopHearing?.();
     this.#for.asked.unlisten?.(this.#onStirred);
     for (const partition of this.#asked.keys()) partition.unwatch(this);
-    this.#onEnd();
+    this.#onEnd({ isLate });
   }
 }
 

@@ -38,9 +38,29 @@ export type ReadRules = {
   readonly preferredReplica?: ((partition: Partition, fetchOffset: number) => number | undefined) | undefined;
   /** The partition gives nothing now, for this reader has had as much as he may. */
   readonly isThrottled?: ((partition: Partition) => boolean) | undefined;
+  /** Nothing is said of partitions whose follower knows a later epoch than this broker does: it asks again, and this broker will have heard. */
+  readonly leavesOutAhead?: boolean;
   /** Where each read leaves what is to be called when nobody looks at its records any more, also when a later one fails. */
   readonly releases: Release[];
 };
+
+/**
+ * The follower has heard of an epoch of which this broker has not, though both hear from the same log: this one will in a moment. To refuse it
+ * would have the follower stay away for replica.fetch.backoff.ms, and producers wait as long.
+ */
+export function isAhead(
+  partition: Partition | undefined,
+  { currentLeaderEpoch }: FetchPartition,
+  { replicaId }: ReadRules,
+): boolean {
+  return partition !== undefined && replicaId >= 0 && currentLeaderEpoch > partition.leaderEpoch;
+}
+
+/** Undefined: this broker has none. */
+export function replicaOf(partitions: Partitions, { topic, topicId, index }: FetchPartition): Partition | undefined {
+  const name = topic ?? partitions.topicName(topicId);
+  return name === undefined ? undefined : partitions.get(name, index);
+}
 
 /** Of a partition that a session follows: its fetcher has all that there is, and knows it. Then this is where that would change, else undefined. */
 function knownPlace(
@@ -90,7 +110,9 @@ export function readSessionPartitions(
     partitions,
     asked,
     rules,
-    (partition) => knownPlace(partitions, partition as SessionPartition, rules) !== undefined,
+    (partition) =>
+      knownPlace(partitions, partition as SessionPartition, rules) !== undefined ||
+      (rules.leavesOutAhead === true && isAhead(replicaOf(partitions, partition), partition, rules)),
   );
 }
 
@@ -134,7 +156,7 @@ export function bytesReady(partitions: Partitions, asked: FetchPartition, rules:
     return partition.bytesToRead(asked.fetchOffset, asked.maxBytes, rules.bound);
   } catch {
     // The read will meet the same, and tell.
-    return Number.POSITIVE_INFINITY;
+    return isAhead(replicaOf(partitions, asked), asked, rules) ? 0 : Number.POSITIVE_INFINITY;
   }
 }
 

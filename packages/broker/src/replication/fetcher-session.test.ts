@@ -36,6 +36,16 @@ test('the first request names everything, the next ones only what changed', () =
   assert.deepEqual([third.sessionEpoch, offsetsIn(third), third.forgottenTopicsData], [2, [], []]);
 });
 
+test('without a session every request names everything, and asks the leader to keep nothing', () => {
+  const session = new FetcherSession({ isKept: false });
+  session.want('a0', asks('a', 0, 5));
+  for (let request = 0; request < 3; request++) {
+    const part = session.next();
+    assert.deepEqual([part.sessionId, part.sessionEpoch, offsetsIn(part)], [0, -1, ['a-0@5']]);
+    session.answered(0);
+  }
+});
+
 test('a failure begins anew and ends the session, unless the leader has none; a leader without room for one is told all each time', () => {
   const session = new FetcherSession();
   session.want('a0', asks('a', 0, 5));

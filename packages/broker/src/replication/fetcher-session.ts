@@ -16,6 +16,8 @@ type RequestPart = Pick<Writable<FetchRequest>, 'sessionId' | 'sessionEpoch' | '
 const NO_SESSION = 0;
 const FIRST_EPOCH = 0;
 const LAST_EPOCH = 0x7fffffff;
+/** In the place of the epoch: the leader is to keep nothing. */
+const WITHOUT_SESSION = -1;
 
 /**
  * The fetcher's end of a fetch session (KIP-227): the first request names all partitions, each later one only what has changed since. After
@@ -26,8 +28,14 @@ export class FetcherSession {
   /** Keys of what the next request of the session has to tell. */
   readonly #changed = new Set<string>();
   readonly #forgotten = new Map<string, { readonly topicId: string; readonly index: number }>();
+  readonly #isKept: boolean;
   #id = NO_SESSION;
   #epoch = FIRST_EPOCH;
+
+  /** Not kept: each request names all partitions, and leaves nothing behind. */
+  constructor({ isKept = true } = {}) {
+    this.#isKept = isKept;
+  }
 
   /** How many partitions are asked for. */
   get size(): number {
@@ -36,6 +44,11 @@ export class FetcherSession {
 
   wanted(key: string): FollowerAsks | undefined {
     return this.#wanted.get(key);
+  }
+
+  /** Keys of partitions of which the leader has yet to hear what is asked of them. */
+  get untold(): Iterable<string> {
+    return this.#changed;
   }
 
   /** Adds a partition, or changes what is asked of it. */
@@ -59,7 +72,7 @@ export class FetcherSession {
     const changed = isFull ? this.#wanted.values() : [...this.#changed].map((key) => this.#wanted.get(key)!);
     const part = {
       sessionId: this.#id,
-      sessionEpoch: this.#epoch,
+      sessionEpoch: this.#isKept ? this.#epoch : WITHOUT_SESSION,
       topics: byTopic(changed, ({ topicId, ...asks }) => askedPartition(asks)),
       forgottenTopicsData: isFull ? [] : byTopic(this.#forgotten.values(), ({ index }) => index),
     };

@@ -51,6 +51,8 @@ export type ReplicaFetcherOptions = {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly logger: Logger;
+  /** It only stands in for another while that waits for an answer. */
+  readonly isStandIn?: boolean;
 };
 
 type Answered = FetchResponse['responses'][number]['partitions'][number];
@@ -76,17 +78,23 @@ const LATEST = -1;
 const EARLIEST = -2;
 /** Throttled partitions are looked at again. */
 const throttledMs = 100;
+/** So long may a request be on its way before those are asked for besides that are not in it. */
+const standInAfterMs = 10;
 
 /**
  * Follows partitions of one leader: one connection, one fetch session, one request on its way. Each answer is appended before the next request
  * acknowledges it. A partition that fails waits for its backoff, and the others go on.
+ *
+ * A leader that has nothing new holds a request back for as long as replica.fetch.wait.max.ms. Partitions that come meanwhile, as when another
+ * broker stops and this leader takes over, are fetched by a stand-in over a connection of its own until the answer is there: producers wait for
+ * their followers.
  */
 export class ReplicaFetcher {
   readonly #options: ReplicaFetcherOptions;
   readonly #followed = new Map<string, Followed>();
   /** Not in the session: they wait for their time. */
   readonly #waiting = new Map<string, Followed>();
-  readonly #session = new FetcherSession();
+  readonly #session: FetcherSession;
   #peer: Peer | undefined;
   #isBusy = false;
   #isClosed = false;
@@ -95,9 +103,14 @@ export class ReplicaFetcher {
   #timer: Timer | undefined;
   #timerAtMs = Number.POSITIVE_INFINITY;
   #toldFailure: string | undefined;
+  /** A request is on its way. */
+  #isAsking = false;
+  #standIn: ReplicaFetcher | undefined;
+  #standInTimer: Timer | undefined;
 
   constructor(options: ReplicaFetcherOptions) {
     this.#options = options;
+    this.#session = new FetcherSession({ isKept: options.isStandIn !== true });
   }
 
   get size(): number {
@@ -118,10 +131,13 @@ export class ReplicaFetcher {
       this.#cut(partition, partition.highWatermark);
     this.#ask(key, followed);
     this.#goOn();
+    if (this.#isAsking && this.#options.isStandIn !== true)
+      this.#standInTimer ??= this.#options.timers.after(standInAfterMs, () => this.#beginStandIn());
   }
 
   unfollow(partition: Partition): void {
     const key = keyOf(partition);
+    this.#standIn?.unfollow(partition);
     this.#followed.delete(key);
     this.#waiting.delete(key);
     this.#session.forget(key);
@@ -136,8 +152,37 @@ export class ReplicaFetcher {
     this.#isClosed = true;
     this.#pauseTimer?.cancel();
     this.#timer?.cancel();
+    this.#standInTimer?.cancel();
+    this.#standIn?.close();
     this.#peer?.close();
     this.#followed.clear();
+  }
+
+  #beginStandIn(): void {
+    this.#standInTimer = undefined;
+    for (const key of this.#session.untold) {
+      const followed = this.#followed.get(key);
+      if (!followed) continue;
+      this.#standIn ??= new ReplicaFetcher({ ...this.#options, isStandIn: true });
+      this.#standIn.follow(followed.partition);
+    }
+  }
+
+  /** The request has an answer, or failed: the next one is for all. */
+  #endStandIn(): void {
+    this.#isAsking = false;
+    this.#standInTimer?.cancel();
+    this.#standInTimer = undefined;
+    const standIn = this.#standIn;
+    if (!standIn) return;
+    this.#standIn = undefined;
+    const { partitions } = standIn;
+    standIn.close();
+    for (const partition of partitions) {
+      const key = keyOf(partition);
+      const followed = this.#followed.get(key);
+      if (followed && this.#session.wanted(key)) this.#ask(key, followed);
+    }
   }
 
   /** Sends the next request unless one is on its way, or there is nothing to ask for. */
@@ -154,6 +199,7 @@ export class ReplicaFetcher {
     this.#peer ??= this.#options.connect(address);
     this.#peer.lookAt(address);
     this.#isBusy = true;
+    this.#isAsking = true;
     const { fetch } = this.#options.versions();
     this.#peer
       .send(Fetch, this.#request(), { maxVersion: fetch, timeoutMs: this.#options.config.requestTimeoutMs })
@@ -179,6 +225,7 @@ export class ReplicaFetcher {
 
   #onAnswer(response: FetchResponse): void {
     if (this.#isClosed) return;
+    this.#endStandIn();
     if (response.errorCode !== 0) {
       const error = errorName(response.errorCode);
       const isGone = error === 'FETCH_SESSION_ID_NOT_FOUND';
@@ -380,6 +427,7 @@ export class ReplicaFetcher {
   /** Undefined: nothing is wrong but that the session is lost. */
   #onFailure(error: unknown, { isGone }: { isGone: boolean }): void {
     if (this.#isClosed) return;
+    this.#endStandIn();
     this.#session.failed({ isGone });
     this.#isBusy = false;
     if (error === undefined) this.#goOn();
