@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { buildBatch, Produce } from '@ottla/protocol';
+import { buildBatch, CreateTopics, errorName, Produce } from '@ottla/protocol';
 import { hostOf, TestCluster } from './testing-cluster.ts';
 import type { TestClient } from './testing-node.ts';
 
@@ -98,5 +98,31 @@ describe('when a leader stops in an orderly way a producer waits for messages to
         cluster.world.wires.trouble(hostOf(101), hostOf(nextLeader), { minLatencyMs: 50, maxLatencyMs: 50 }, { oneWay: true }),
       );
       assert.ok(silenceMs > 100 && silenceMs < 130, `${silenceMs} ms without an acknowledgement`);
+    });
+});
+
+/** From the death of the active controller until another has made a topic for a broker that was asked at once. */
+async function untilCreatedWithout(cluster: TestCluster, askedOf: (brokers: readonly number[]) => number): Promise<number> {
+  const { time } = cluster.world;
+  const controllerId = (await cluster.activeController())!;
+  const asked = askedOf(cluster.brokers.map(({ id }) => id).filter((id) => id !== controllerId));
+  const client = await cluster.connect(asked);
+  const killedMs = time.nowMs;
+  cluster.node(controllerId).kill();
+  const topic = { name: 'after', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+  const { topics } = await client.ask(CreateTopics, { topics: [topic], timeoutMs: 30_000, validateOnly: false });
+  assert.equal(errorName(topics[0]!.errorCode), 'NONE');
+  return time.nowMs - killedMs;
+}
+
+const fetchTimeoutMs = 2_000;
+
+describe('when the active controller dies, what is asked of another node waits for the followers of the quorum to miss it, and no longer', () => {
+  for (let seed = 1; seed <= 12; seed++)
+    test(`seed ${seed}`, async () => {
+      const cluster = await TestCluster.start({ seed, combined: 3, settings: { 'metadata.max.idle.interval.ms': '500' } });
+      await cluster.advance(3_000 + seed * 370);
+      const tookMs = await untilCreatedWithout(cluster, (brokers) => brokers[seed % brokers.length]!);
+      assert.ok(tookMs < fetchTimeoutMs + 100, `it took ${tookMs} ms`);
     });
 });

@@ -84,15 +84,21 @@ export class NodeToControllerChannel implements ControllerChannel {
   /** Who waits tries again at once, and what is on its way to the one before comes back. */
   leaderChanged(): void {
     const address = this.#options.controller();
-    if (address && address.nodeId !== this.#options.nodeId) this.#peer?.lookAt(address);
+    if (address?.nodeId === this.#options.nodeId) this.#letGo();
+    else if (address) this.#peer?.lookAt(address);
     this.#pause?.end();
   }
 
   /** What is under way is rejected with NETWORK_EXCEPTION. */
   close(): void {
     this.#isClosed = true;
-    this.#peer?.close();
+    this.#letGo();
     this.#pause?.end();
+  }
+
+  #letGo(): void {
+    this.#peer?.close();
+    this.#peer = undefined;
   }
 
   async #untilAnswered<Response>(
