@@ -28,12 +28,14 @@ import org.apache.kafka.timeline.SnapshotRegistry;
 
 /**
  * Random histories of a cluster, decided by Kafka's own controller, as lines of JSON: what was asked, which records it wrote, what it
- * answered. Arguments: histories, steps each, first seed.
+ * answered. Arguments: histories, steps each, first seed; and "churn" for brokers that come and go all the time, and their isrs and directories.
  */
 public class ControllerDecisions {
   static final ObjectMapper json = new ObjectMapper();
   static final String CLUSTER = "vPeOCWypqUOSepEvx0cbog";
   static final int BROKERS = 5;
+  /** What ends a history: a topic that was deleted is still looked for in a directory that fails; the last leader is no replica any more. */
+  static final List<String> KAFKA_GIVES_UP = List.of("existed in isrMembers, but not in the topics map", "is not assigned to this partition");
 
   /** A clock that stands still until it is told. */
   static final class HeldTime implements Time {
@@ -46,6 +48,7 @@ public class ControllerDecisions {
   }
 
   final Random random;
+  final boolean churns;
   final HeldTime time = new HeldTime();
   final FeatureControlManager features;
   final ClusterControlManager cluster;
@@ -59,18 +62,20 @@ public class ControllerDecisions {
 
   public static void main(String[] args) throws Exception {
     int histories = Integer.parseInt(args[0]), steps = Integer.parseInt(args[1]), seed = Integer.parseInt(args[2]);
+    boolean churns = args.length > 3 && args[3].equals("churn");
     for (int history = 0; history < histories; history++) {
       try {
-        new ControllerDecisions(seed + history).run(steps);
+        new ControllerDecisions(seed + history, churns).run(steps);
       } catch (RuntimeException e) {
-        // A topic that was deleted is still looked for in a directory that fails: there Kafka's controller gives up, and the history ends.
-        if (!e.getMessage().contains("existed in isrMembers, but not in the topics map")) throw e;
+        if (KAFKA_GIVES_UP.stream().noneMatch(e.getMessage()::contains)) throw e;
       }
     }
   }
 
-  ControllerDecisions(int seed) throws Exception {
-    random = new Random(seed);
+  ControllerDecisions(int seed, boolean churns) throws Exception {
+    // The first numbers of neighbouring seeds are alike: each history would have the same metadata.version.
+    random = new Random(seed * 0x9E3779B97F4A7C15L);
+    this.churns = churns;
     LogContext log = new LogContext();
     SnapshotRegistry registry = new SnapshotRegistry(log);
     features = new FeatureControlManager.Builder()
@@ -134,6 +139,10 @@ public class ControllerDecisions {
       int id = 1 + random.nextInt(BROKERS);
       int dice = topics.isEmpty() ? 0 : random.nextInt(100);
       if (cluster.brokerRegistrations().isEmpty()) dice = 60;
+      if (churns) {
+        churn(dice, id);
+        continue;
+      }
       if (dice < 8) createTopic();
       else if (dice < 11) deleteTopic();
       else if (dice < 14) createPartitions();
@@ -153,6 +162,27 @@ public class ControllerDecisions {
       else if (dice < 98) setConfig();
       else updateFeatures();
     }
+  }
+
+  void churn(int dice, int id) throws Exception {
+    if (dice < 4) createTopic();
+    else if (dice < 5) deleteTopic();
+    else if (dice < 6) createPartitions();
+    else if (dice < 26) alterPartition();
+    else if (dice < 36) reassign();
+    else if (dice < 41) elect();
+    else if (dice < 44) balance();
+    else if (dice < 47) electUnclean();
+    else if (dice < 56) register(id);
+    else if (dice < 68) heartbeat(id, false, false, List.of());
+    else if (dice < 72) heartbeat(id, false, true, List.of());
+    else if (dice < 75) heartbeat(id, true, random.nextBoolean(), List.of());
+    else if (dice < 79) heartbeat(id, false, random.nextInt(5) == 0, List.of(directories(id).get(random.nextInt(directories(id).size()))));
+    else if (dice < 84) unregister(id);
+    else if (dice < 88) silence();
+    else if (dice < 96) assignDirectories(id);
+    else if (dice < 99) setConfig();
+    else updateFeatures();
   }
 
   // What is asked.
@@ -189,7 +219,7 @@ public class ControllerDecisions {
     BrokerHeartbeatRequestData request = new BrokerHeartbeatRequestData()
         .setBrokerId(id).setBrokerEpoch(epoch).setCurrentMetadataOffset(offset).setWantFence(wantFence).setWantShutDown(wantShutDown)
         .setOfflineLogDirs(offline);
-    if (features.metadataVersionOrThrow().isCordonedLogDirsSupported()) request.setCordonedLogDirs(List.of());
+    if (features.metadataVersionOrThrow().isCordonedLogDirsSupported()) request.setCordonedLogDirs(cordoned(id));
     ObjectNode op = op("brokerHeartbeat");
     op.set("request", BrokerHeartbeatRequestDataJsonConverter.write(request, (short) 2));
     finish(op, () -> {
@@ -476,6 +506,10 @@ public class ControllerDecisions {
   PartitionRegistration partition(String name, int index) { return replication.getPartition(replication.getTopicId(name), index); }
 
   int anyPartition(String name) { return random.nextInt(replication.getTopic(replication.getTopicId(name)).numPartitions(Long.MAX_VALUE)); }
+
+  List<Uuid> cordoned(int id) {
+    return churns && random.nextInt(8) == 0 ? List.of(directories(id).get(0)) : List.of();
+  }
 
   /** Brokers with an even id have two. */
   static List<Uuid> directories(int id) {

@@ -142,7 +142,6 @@ export function brokerHeartbeat(
     else if (next === 'unfenced') records.push(...unfencingRecords(state, broker));
     else records.push(...controlledShutdownRecords(state, broker));
   }
-  if (next === 'shutting down') sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
   if (next === 'shut down') sessions.end(broker.id);
   const { level } = image.features.metadataVersion;
   if (level >= directoryAssignmentSince)
@@ -151,6 +150,8 @@ export function brokerHeartbeat(
   if (level >= cordonedDirectoriesSince && cordoned && !sameMembers(cordoned, broker.cordonedDirectories)) {
     records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
   }
+  // Behind all that this heartbeat has moved, also away from directories that failed.
+  if (next === 'shutting down') sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
   return {
     records,
     response: {

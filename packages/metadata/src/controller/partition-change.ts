@@ -169,7 +169,6 @@ function elect(
   if (inLine(partition.leader)) return cleanly(partition.leader);
   const next = target.replicas.find(inLine);
   if (next !== undefined) return cleanly(next);
-  if (election === 'preferred') return { leader: noLeader, how: 'none' };
 
   // Balanced recovery: with nobody known to have everything, the last leader had the most.
   const [lastLeader, ...others] = partition.lastKnownElr;
