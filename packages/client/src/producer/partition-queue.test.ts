@@ -4,6 +4,7 @@ import { PartitionQueue } from './partition-queue.ts';
 import { ProducerBatch } from './producer-batch.ts';
 
 const identity = { producerId: 5, producerEpoch: 0 };
+const leaderId = 1;
 
 /** A queue whose batches hold so many records, and what leaves it until it has to wait. */
 function queueOf(...counts: number[]): { queue: PartitionQueue; batches: ProducerBatch[] } {
@@ -24,7 +25,7 @@ function sendAll(queue: PartitionQueue): string[] {
     batch;
     batch = queue.next({ nowMs: 1000, leaderEpoch: 0 }, () => true)
   ) {
-    queue.sent(batch, identity);
+    queue.sent(batch, identity, leaderId);
     sent.push(numbers(batch));
   }
   return sent;
@@ -42,9 +43,9 @@ test('sequences count the records of what was sent', () => {
 test('after a failure all that is in flight comes back first, then leaves in order, one at a time, before what is new', () => {
   const { queue, batches } = queueOf(1, 1, 1, 1, 1);
   const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];
-  queue.sent(zeroth, identity);
+  queue.sent(zeroth, identity, leaderId);
   queue.succeeded(zeroth);
-  for (let count = 0; count < 3; count++) queue.sent(queue.next({ nowMs: 0, leaderEpoch: 0 }, () => true)!, identity);
+  for (let count = 0; count < 3; count++) queue.sent(queue.next({ nowMs: 0, leaderEpoch: 0 }, () => true)!, identity, leaderId);
   queue.postponed(first);
   assert.deepEqual(sendAll(queue), []);
   assert.ok(queue.isBehindAnother(second));
@@ -60,14 +61,49 @@ test('after a failure all that is in flight comes back first, then leaves in ord
 test('what follows a batch that was given up starts over in a new epoch', () => {
   const { queue, batches } = queueOf(2, 3, 1);
   const [first, second] = batches as [ProducerBatch, ProducerBatch];
-  queue.sent(first, identity);
-  queue.sent(second, identity);
+  queue.sent(first, identity, leaderId);
+  queue.sent(second, identity, leaderId);
   queue.gaveUp(first);
   assert.deepEqual(sendAll(queue), [], 'the second may still have been accepted');
   queue.postponed(second);
   assert.deepEqual(sendAll(queue), ['1/0']);
   queue.succeeded(second);
   assert.deepEqual(sendAll(queue), ['1/3']);
+});
+
+test('nothing leaves for another leader before all that left for the last one has come back', () => {
+  const { queue, batches } = queueOf(1, 1, 1);
+  const [first, second] = batches as [ProducerBatch, ProducerBatch];
+  assert.ok(queue.mayLeaveFor(1));
+  queue.sent(first, identity, 1);
+  queue.succeeded(first);
+  queue.sent(second, identity, 1);
+  assert.deepEqual([queue.mayLeaveFor(1), queue.mayLeaveFor(2)], [true, false]);
+  queue.postponed(second);
+  assert.ok(queue.mayLeaveFor(2));
+});
+
+test('what was overtaken keeps its number, also behind a gap; what was not starts over after it', () => {
+  const { queue, batches } = queueOf(1, 1, 1, 1, 1);
+  const [zeroth, first, second, third, fourth] = batches as [
+    ...[ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch],
+  ];
+  queue.sent(zeroth, identity, leaderId);
+  queue.succeeded(zeroth);
+  for (const batch of [first, second, third, fourth]) queue.sent(batch, identity, leaderId);
+  queue.succeeded(third);
+  queue.postponed(first);
+  queue.postponed(second);
+  queue.postponed(fourth);
+  assert.deepEqual(
+    [first, second, fourth].map((batch) => queue.isOvertaken(batch)),
+    [true, true, false],
+  );
+  queue.gaveUp(first);
+  assert.deepEqual(queue.retries.map(numbers), ['0/2', '0/4'], 'the second would be written again, behind the third');
+  assert.deepEqual(sendAll(queue), ['0/2']);
+  queue.succeeded(second);
+  assert.deepEqual(sendAll(queue), ['1/0']);
 });
 
 test('a batch that expired before it was sent leaves no gap', () => {
@@ -79,8 +115,8 @@ test('a batch that expired before it was sent leaves no gap', () => {
 test('the halves of a batch take over its sequence', () => {
   const { queue, batches } = queueOf(3, 1);
   const [first, second] = batches as [ProducerBatch, ProducerBatch];
-  queue.sent(first, identity);
-  queue.sent(second, identity);
+  queue.sent(first, identity, leaderId);
+  queue.sent(second, identity, leaderId);
   const halves = first.split({});
   queue.replaced(first, halves);
   queue.postponed(second);
@@ -91,10 +127,10 @@ test('the halves of a batch take over its sequence', () => {
 test('an id without epochs left is not used any more', () => {
   const { queue, batches } = queueOf(1, 1);
   const worn = { producerId: 5, producerEpoch: 0x7fff };
-  queue.sent(batches[0]!, worn);
+  queue.sent(batches[0]!, worn, leaderId);
   queue.gaveUp(batches[0]!);
   assert.equal(queue.retiredProducerId, -1);
-  queue.sent(batches[1]!, { producerId: 6, producerEpoch: 0 });
+  queue.sent(batches[1]!, { producerId: 6, producerEpoch: 0 }, leaderId);
   assert.equal(queue.retiredProducerId, 5);
   assert.deepEqual([batches[1]!.sequence.producerId, numbers(batches[1]!)], [6, '0/0']);
 });

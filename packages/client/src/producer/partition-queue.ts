@@ -11,7 +11,11 @@ export type ProducerIdentity = { readonly producerId: number; readonly producerE
  *   - a batch gets its sequence when it is first sent, and keeps it when it is sent again
  *   - once one comes back to be sent again, nothing new leaves until all that was in flight has come back too; then they
  *     leave in the order of their sequences, one at a time
+ *   - nothing new leaves for another leader before all that left for the last one has come back: the new one may have those batches already,
+ *     go on from there, and know nothing of them any more by the time they are sent again
  *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch
+ *   - a batch with a sequence below one that was accepted keeps it: a leader that had the later one had this one, and in a new epoch it would be
+ *     written again, behind what was sent after it
  *   - the first batch of an epoch goes alone, for a leader that knows nothing of a producer takes any sequence: it could refuse the first
  *     batch as it is not ready yet, and take the second a moment later
  */
@@ -30,8 +34,10 @@ export class PartitionQueue {
   #identity: ProducerIdentity | undefined;
   #nextSequence = 0;
   #hasGap = false;
-  /** The leader has taken a batch of this epoch. */
-  #isKnown = false;
+  /** The base of the last batch that the leader has taken in this epoch; -1 while it has taken none. */
+  #acceptedSequence = -1;
+  /** To which leader the batches in flight left. */
+  #leaderId = -1;
 
   constructor(topic: string, partition: number) {
     this.topic = topic;
@@ -52,18 +58,23 @@ export class PartitionQueue {
       const mayLeave = retry.retryAtMs <= nowMs || leaderEpoch > retry.leaderEpoch;
       return this.inFlight.size === 0 && mayLeave ? retry : undefined;
     }
-    const isAlone = this.#hasGap || (this.#identity !== undefined && !this.#isKnown);
+    const isAlone = this.#hasGap || (this.#identity !== undefined && this.#acceptedSequence < 0);
     if (isAlone && this.inFlight.size > 0) return undefined;
     const batch = this.waiting[0];
     return batch && isReady(batch, this.waiting.length > 1) ? batch : undefined;
   }
 
+  mayLeaveFor(leaderId: number): boolean {
+    return this.inFlight.size === 0 || this.#leaderId === leaderId;
+  }
+
   /** Moves the batch `next` gave in flight. */
-  sent(batch: ProducerBatch, identity: ProducerIdentity | undefined): void {
+  sent(batch: ProducerBatch, identity: ProducerIdentity | undefined, leaderId: number): void {
     if (this.retries[0] === batch) this.retries.shift();
     else this.waiting.shift();
     if (identity && !batch.isSequenced) this.#stamp(batch, identity);
     this.inFlight.add(batch);
+    this.#leaderId = leaderId;
   }
 
   #stamp(batch: ProducerBatch, identity: ProducerIdentity): void {
@@ -76,7 +87,7 @@ export class PartitionQueue {
   /** Only while nothing is in flight. */
   #raiseEpoch(): void {
     this.#hasGap = false;
-    this.#isKnown = false;
+    this.#acceptedSequence = -1;
     this.#nextSequence = 0;
     if (this.#identity === undefined) return;
     const { producerId, producerEpoch } = this.#identity;
@@ -90,12 +101,12 @@ export class PartitionQueue {
     this.#identity = undefined;
     this.#nextSequence = 0;
     this.#hasGap = false;
-    this.#isKnown = false;
+    this.#acceptedSequence = -1;
   }
 
   succeeded(batch: ProducerBatch): void {
     this.inFlight.delete(batch);
-    this.#isKnown = true;
+    if (batch.isSequenced && !this.isOvertaken(batch)) this.#acceptedSequence = batch.sequence.baseSequence;
     this.#renumberAfterGap();
   }
 
@@ -138,14 +149,20 @@ export class PartitionQueue {
     return [...this.inFlight, ...this.retries].some((other) => other !== batch && isBefore(other, batch));
   }
 
+  /** The leader has taken a later one. */
+  isOvertaken({ isSequenced, sequence }: ProducerBatch): boolean {
+    return isSequenced && this.#acceptedSequence >= 0 && precedes(sequence.baseSequence, this.#acceptedSequence);
+  }
+
   #insertRetry(batch: ProducerBatch): void {
     const at = this.retries.findIndex((other) => isBefore(batch, other));
     this.retries.splice(at < 0 ? this.retries.length : at, 0, batch);
   }
 
-  /** What comes after a gap was never accepted, and never will be under its old number. */
+  /** What comes after a gap was never accepted, and never will be under its old number. Those that were overtaken are first, and keep theirs. */
   #renumberAfterGap(): void {
-    if (!this.#hasGap || this.inFlight.size > 0 || this.retries.length === 0) return;
+    const [first] = this.retries;
+    if (!this.#hasGap || this.inFlight.size > 0 || !first || this.isOvertaken(first)) return;
     this.#raiseEpoch();
     for (const batch of this.retries) {
       if (this.#identity === undefined) batch.stamp({ producerId: -1, producerEpoch: -1, baseSequence: -1 });
@@ -155,10 +172,14 @@ export class PartitionQueue {
 }
 
 function isBefore(one: ProducerBatch, other: ProducerBatch): boolean {
-  // Sequences wrap after 2^31 - 1; batches in flight are never half of that apart.
   return one.isSequenced && other.isSequenced
-    ? (one.sequence.baseSequence - other.sequence.baseSequence) << 1 < 0
+    ? precedes(one.sequence.baseSequence, other.sequence.baseSequence)
     : one.createdMs < other.createdMs;
+}
+
+/** Sequences wrap after 2^31 - 1; batches in flight are never half of that apart. */
+function precedes(sequence: number, other: number): boolean {
+  return (sequence - other) << 1 < 0;
 }
 
 function removeFrom(batches: ProducerBatch[], batch: ProducerBatch): void {

@@ -106,6 +106,7 @@ export class Sender {
         this.#refreshMetadata();
         continue;
       }
+      if (!queue.mayLeaveFor(leaderId)) continue;
       if ((this.#inFlightOf.get(leaderId) ?? 0) >= this.#config.maxInFlightRequestsPerConnection) continue;
       const connection = this.#cluster.openConnectionTo(leaderId);
       if (!connection) {
@@ -140,7 +141,7 @@ export class Sender {
     const { metadata } = this.#cluster;
     for (const { queue, batch } of queued) {
       batch.leaderEpoch = metadata.partition(queue.topic, queue.partition)?.leaderEpoch ?? -1;
-      queue.sent(batch, identity);
+      queue.sent(batch, identity, leaderId);
       if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
     }
     this.#inFlightOf.set(leaderId, (this.#inFlightOf.get(leaderId) ?? 0) + 1);
@@ -220,7 +221,8 @@ export class Sender {
       batch.failures++;
       batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
       this.wakeAt(batch.retryAtMs);
-      if (!this.#transactions && isSequenceError(error) && !queue.isBehindAnother(batch)) queue.outOfSequence(batch);
+      const isNextInLine = !queue.isBehindAnother(batch) && !queue.isOvertaken(batch);
+      if (!this.#transactions && isSequenceError(error) && isNextInLine) queue.outOfSequence(batch);
       else queue.postponed(batch);
     }
   }
