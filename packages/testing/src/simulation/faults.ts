@@ -23,9 +23,9 @@ export class Faults {
     const { wires } = world;
     switch (happening.do) {
       case 'kill':
-        return this.#kill(happening.node, happening.downMs);
+        return this.#sparing(happening.node, () => this.#down(happening.node, happening.downMs, (node) => node.kill()));
       case 'killAll':
-        return this.#downAll(this.#cluster.nodes, happening.downMs, (node) => node.kill());
+        return this.#sparing(undefined, () => this.#downAll(this.#cluster.nodes, happening.downMs, (node) => node.kill()));
       case 'blackout': {
         const controllers = this.#cluster.nodes.filter(({ plan }) => !isBroker(plan));
         return this.#downAll(controllers, happening.downMs, (node) => node.crash());
@@ -115,13 +115,15 @@ export class Faults {
       }
       case 'failDisk':
         return this.#failDisk(this.#cluster.node(happening.node), happening.what, happening.forMs);
-      case 'fullDisk': {
-        const { disk, files } = this.#cluster.node(happening.node).machine;
-        const { totalBytes, usableBytes } = files.space('/');
-        disk.capacityBytes = totalBytes - usableBytes;
-        this.#later(happening.forMs, () => disk.mend());
-        return 'is full';
-      }
+      case 'fullDisk':
+        // Whose process ends, as if it had been killed.
+        return this.#sparing(happening.node, () => {
+          const { disk, files } = this.#cluster.node(happening.node).machine;
+          const { totalBytes, usableBytes } = files.space('/');
+          disk.capacityBytes = totalBytes - usableBytes;
+          this.#later(happening.forMs, () => disk.mend());
+          return 'is full';
+        });
       default:
         return undefined;
     }
@@ -146,11 +148,14 @@ export class Faults {
     });
   }
 
-  /** To the controller whoever was killed has lost something: while another one has, it might take that one for the only one who has all. */
-  #kill(id: number, downMs: number): string {
+  /**
+   * To the controller whoever was killed has lost something. While another one has, it might take that one for who has the most: once isr
+   * and elr are empty, it elects whoever led last (KIP-966). Undefined: all are killed.
+   */
+  #sparing(id: number | undefined, action: () => string): string {
     const damaged = this.#damaged;
     if (damaged && damaged.id !== id && !this.#isWhole(damaged)) return `is spared: node ${damaged.id} has not caught up yet`;
-    return this.#down(id, downMs, (node) => node.kill());
+    return action();
   }
 
   #down(id: number, downMs: number, end: (node: SimulatedNode) => void): string {

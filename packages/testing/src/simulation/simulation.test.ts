@@ -72,6 +72,29 @@ test('seeds invent every kind of step, and a node lives through all of them', as
   await assertHolds({ ...planOf(1, { shape: 'single' }), steps, workMs: 200 * steps.length });
 });
 
+test('nobody is killed, nor has a full disk, while a node that lost power has yet to catch up', async () => {
+  const plan: Plan = {
+    ...planOf(1, { shape: 'combined' }),
+    clients: [{ name: 'modern1', kind: 'modernGroup', everyMs: 150, group: 'moderns' }],
+    steps: [
+      { atMs: 600, do: 'powerCut', node: 3, downMs: 1_000 },
+      { atMs: 700, do: 'kill', node: 2, downMs: 100 },
+      { atMs: 800, do: 'fullDisk', node: 1, forMs: 100 },
+      { atMs: 900, do: 'killAll', downMs: 100 },
+      { atMs: 2_900, do: 'killAll', downMs: 100 },
+    ],
+    workMs: 3_500,
+    finale: [],
+  };
+  const { broken, story } = await run(plan);
+  assert.equal(broken, undefined, story.join('\n'));
+  assert.equal(story.filter((line) => line.includes('is spared: node 3 has not caught up yet')).length, 3, story.join('\n'));
+  assert.ok(
+    story.some((line) => line.endsWith('3 nodes are down')),
+    story.join('\n'),
+  );
+});
+
 test('every promise has a name of its own and says what it is', () => {
   assert.ok(clusterPromises.length >= 30, `${clusterPromises.length} promises`);
   assert.equal(new Set(clusterPromises.map(({ name }) => name)).size, clusterPromises.length);
