@@ -277,6 +277,25 @@ for (let seed = 1; seed <= 5; seed++) {
   });
 }
 
+test('who closes while it joins is assigned nothing any more', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { world } = simulation;
+  const assigned: string[] = [];
+  for (let waitMs = 0; waitMs < 400; waitMs += 10) {
+    const consumer = simulation.consumer({ groupId: `g${waitMs}` });
+    let state = 'open';
+    consumer.subscribe(['log'], {
+      onAssigned: () => void assigned.push(`in generation ${consumer.groupMetadata.generationId} while ${state}`),
+    });
+    const polled = consumer.poll({ timeoutMs: 60_000 });
+    await world.advance(waitMs);
+    state = 'closing';
+    await simulation.run(Promise.all([consumer.close(), polled]));
+  }
+  assert.deepEqual([...new Set(assigned)], ['in generation 1 while open']);
+  await simulation.run(simulation.kafka.stop());
+});
+
 test('a group and a producer outlive a restart of the broker', async () => {
   const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
   const producer = simulation.producer();

@@ -309,11 +309,13 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     this.#isLost = false;
     try {
       const { assigned, basis } = await this.#membership.join(topics);
-      this.#basis = basis;
       this.#cluster.watch(assigned.map(({ topic }) => topic));
-      for (const partition of assigned) this.#states.set(partitionName(partition), new PartitionState(partition));
       if (assigned.some(({ topic, partition }) => !this.#cluster.metadata.partition(topic, partition)))
         await this.#cluster.refreshMetadata();
+      // The group has given them to others meanwhile, or this one leaves: nobody is told of what is not its own.
+      if (this.#isLost || this.#closing) return;
+      this.#basis = basis;
+      for (const partition of assigned) this.#states.set(partitionName(partition), new PartitionState(partition));
       this.#isMember = true;
       await listener.onAssigned?.(assigned);
     } catch (error) {

@@ -72,7 +72,7 @@ export class GroupMembership {
     try {
       for (let failures = 0; ; ) {
         this.#cluster.assertOpen();
-        if (this.#hasLeft) throw new ClientClosedError('consumer');
+        this.#assertHasNotLeft();
         try {
           const joined = await this.#joinOnce(topics);
           this.#scheduleHeartbeat();
@@ -87,6 +87,10 @@ export class GroupMembership {
     } finally {
       this.#isJoining = false;
     }
+  }
+
+  #assertHasNotLeft(): void {
+    if (this.#hasLeft) throw new ClientClosedError('consumer');
   }
 
   /** Takes note of what the error says about this member. False: trying again is useless. */
@@ -127,6 +131,7 @@ export class GroupMembership {
       if (error.name === 'MEMBER_ID_REQUIRED') this.#memberId = answer.memberId;
       throw error;
     }
+    this.#assertHasNotLeft();
     this.#memberId = answer.memberId;
     this.#generationId = answer.generationId;
 
@@ -146,6 +151,7 @@ export class GroupMembership {
     );
     const error = errorOfCode(sync.errorCode);
     if (error) throw error;
+    this.#assertHasNotLeft();
     const assigned = sync.assignment.length === 0 ? [] : flatPartitions(readAssignment(sync.assignment).assignedPartitions);
     this.#lastAssigned = assigned;
     return { assigned, basis: plan?.basis };
