@@ -23,6 +23,7 @@ export type {
 } from './messages.ts';
 export type { QuorumDescription, ReplicaDescription } from './quorum-description.ts';
 export { QuorumHistory } from './quorum-history.ts';
+export type { Namesake } from './raft-core.ts';
 export { RaftNode } from './raft-node.ts';
 export type { RaftNodeOptions } from './raft-node-options.ts';
 export { defaultRaftTiming, type RaftTiming } from './raft-timing.ts';

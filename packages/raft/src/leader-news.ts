@@ -24,10 +24,15 @@ export function hearOf(core: RaftCore, received: ReceivedResponse): Heard {
   if (leaderEpoch < core.epoch) return errorCode === 0 ? 'done' : 'useless';
   const endpoints =
     news.endpoints.length > 0 || leaderId === null ? news.endpoints : (core.voters.get(leaderId)?.endpoints ?? []);
+  if (received.api === 'fetch' && isOfLeaderItself(errorCode) && leaderId !== null)
+    core.hearLeaderItself(leaderEpoch, leaderId, endpoints);
   core.hear(leaderEpoch, leaderId, endpoints);
   if (core.transitions !== transitions) return 'done';
   return errorCode === 0 ? 'goOn' : 'useless';
 }
+
+/** Others refuse a fetch, or say that its epoch is another. Kafka's leader fails with what comes from a replica of its own id. */
+const isOfLeaderItself = (errorCode: number): boolean => errorCode === 0 || errorCode === errors.UNKNOWN_SERVER_ERROR.code;
 
 /** Undefined: an error about the whole request, or not the one partition that was asked for. */
 function newsIn(core: RaftCore, received: ReceivedResponse): LeaderNews | undefined {

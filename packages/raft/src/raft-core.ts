@@ -47,6 +47,8 @@ export class RaftCore {
   loadingSnapshot: SnapshotId | null = null;
   /** Others say that this node's own id leads that epoch, which it does not: another node has the id. */
   namesakeEpoch: number | null = null;
+  /** That other node itself has answered, as the leader. */
+  namesake: Namesake | null = null;
   #election: ElectionState;
   #state: RaftState;
 
@@ -334,9 +336,18 @@ export class RaftCore {
     }
   }
 
+  /** The answer to a fetch came from the leader. What others say of it may be out of date, as after this node has lost its disk. */
+  hearLeaderItself(leaderEpoch: number, leaderId: number, endpoints: readonly VoterEndpoint[]): void {
+    if (leaderEpoch > lastPlausibleEpoch) return;
+    if (leaderId === this.self.id && !this.#hasLed(leaderEpoch)) this.namesake = { leaderEpoch, endpoints };
+  }
+
   #hearOfOwnLead(leaderEpoch: number): void {
-    const hasLed = leaderEpoch === this.epoch && this.#election.leaderId === this.self.id;
-    this.namesakeEpoch = hasLed ? null : leaderEpoch;
+    this.namesakeEpoch = this.#hasLed(leaderEpoch) ? null : leaderEpoch;
+  }
+
+  #hasLed(leaderEpoch: number): boolean {
+    return leaderEpoch === this.epoch && this.#election.leaderId === this.self.id;
   }
 
   assertInvariants(): void {
@@ -386,6 +397,9 @@ export class RaftCore {
     this.requests.forgetAll();
   }
 }
+
+/** Another node, with the id of this one, that leads. */
+export type Namesake = { readonly leaderEpoch: number; readonly endpoints: readonly VoterEndpoint[] };
 
 export const nothing = (): GatheredEffects => ({
   electionState: null,

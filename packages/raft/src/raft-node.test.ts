@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { BatchBuilder, KafkaError, ZERO_UUID } from '@ottla/protocol';
+import { BatchBuilder, errors, KafkaError, ZERO_UUID } from '@ottla/protocol';
 import fc from 'fast-check';
 import type { RaftEvent } from './effects.ts';
 import type { ElectionState } from './election-state.ts';
@@ -251,6 +251,31 @@ test('a node that is told that its own id leads, which it does not, says that an
   restarted.step({ type: 'wake' }, 1000);
   told(restarted, 5);
   assert.equal(restarted.namesakeEpoch, null, 'it led that epoch before it was restarted');
+});
+
+test('only the leader itself proves that another node has the id: it answers a fetch, or fails with it as Kafka does', () => {
+  for (const [error, isProof] of [
+    ['NONE', true],
+    ['UNKNOWN_SERVER_ERROR', true],
+    ['NOT_LEADER_OR_FOLLOWER', false],
+    ['FENCED_LEADER_EPOCH', false],
+  ] as const) {
+    const observer = node({ voters: new VoterSet([voter(1, 9001, 'BAAAAAAAAAAAAAAAAAAAAQ'), voter(2, 9002)]) });
+    const [request] = observer.step({ type: 'wake' }, 1000).requests;
+    assert.equal(request?.api, 'fetch');
+    const partition = {
+      ...{ partitionIndex: 0, errorCode: errors[error].code, highWatermark: -1, records: null },
+      ...{ currentLeader: { leaderId: 1, leaderEpoch: 5 }, divergingEpoch: { epoch: -1, endOffset: -1 } },
+      snapshotId: { epoch: -1, endOffset: -1 },
+    };
+    const responses = [{ topic: '__cluster_metadata', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ', partitions: [partition] }];
+    const nodeEndpoints = [{ nodeId: 1, host: 'elsewhere', port: 9093, rack: null }];
+    const response = { throttleTimeMs: 0, errorCode: 0, sessionId: 0, responses, nodeEndpoints };
+    observer.step({ type: 'response', requestId: request!.requestId, api: 'fetch', response } as unknown as RaftEvent, 1100);
+    const endpoints = [{ name: 'CONTROLLER', host: 'elsewhere', port: 9093 }];
+    assert.deepEqual(observer.namesake, isProof ? { leaderEpoch: 5, endpoints } : null, error);
+    assert.equal(observer.namesakeEpoch, 5);
+  }
 });
 
 test('a vote in an epoch that cannot be is refused, and leaves epochs for others', () => {

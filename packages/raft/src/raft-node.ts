@@ -6,7 +6,7 @@ import { Following } from './following.ts';
 import { answerVote } from './granting-votes.ts';
 import { Leading } from './leading.ts';
 import { describeQuorum, type QuorumDescription } from './quorum-description.ts';
-import { nothing, RaftCore } from './raft-core.ts';
+import { type Namesake, nothing, RaftCore } from './raft-core.ts';
 import type { RaftNodeOptions } from './raft-node-options.ts';
 import type { StateName } from './raft-state.ts';
 import { ServingFetches } from './serving-fetches.ts';
@@ -56,6 +56,11 @@ export class RaftNode {
   /** Others say that this node's own id leads that epoch, which it does not. */
   get namesakeEpoch(): number | null {
     return this.#core.namesakeEpoch;
+  }
+
+  /** The leader has answered, and has this node's own id: this node can never take part. */
+  get namesake(): Namesake | null {
+    return this.#core.namesake;
   }
 
   /** The offset that the next record will get. */

@@ -1,6 +1,7 @@
 import { KafkaError, type MetadataRecord, type Writable, writeMetadataRecord } from '@ottla/protocol';
 import type {
   LeaderAndEpoch,
+  Namesake,
   QuorumDescription,
   RaftEffects,
   RaftEvent,
@@ -396,7 +397,8 @@ export class MetadataQuorum {
   }
 
   #tellNamesake(): void {
-    const { namesakeEpoch } = this.#raft;
+    const { namesakeEpoch, namesake } = this.#raft;
+    if (namesake) throw namesakeLeads(this.#options.nodeId, namesake);
     if (namesakeEpoch !== null && namesakeEpoch !== this.#namesakeEpoch)
       this.#options.runtime.logger.error('this node cannot find the leader of its quorum', {
         why: this.#namesake(namesakeEpoch),
@@ -624,6 +626,15 @@ export class MetadataQuorum {
   #leaving(): KafkaError {
     return new KafkaError('BROKER_NOT_AVAILABLE', `node ${this.#options.nodeId} no longer takes part in the metadata quorum`);
   }
+}
+
+function namesakeLeads(nodeId: number, { leaderEpoch, endpoints: [endpoint] }: Namesake): KafkaError {
+  const where = endpoint ? ` at ${endpoint.host}:${endpoint.port}` : '';
+  return new KafkaError(
+    'DUPLICATE_BROKER_REGISTRATION',
+    `another node${where} has the id of this one and leads epoch ${leaderEpoch} of the quorum: change node.id=${nodeId} to a number that no other ` +
+      'node has, and format a directory for it',
+  );
 }
 
 function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { errorName } from '@ottla/protocol';
+import { MetadataQuorum } from './metadata-quorum.ts';
 import { directoryIdOf, hostOf, level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
 
 const clusterId = 'test-cluster-of-quorums';
@@ -137,6 +138,34 @@ describe('voters of a dynamic quorum', () => {
     await leader.start();
     await quorum.untilLed();
   });
+});
+
+test('a node with the id of the active controller is told which id that is, and stops; the controller goes on', async () => {
+  for (const isController of [false, true]) {
+    const quorum = await TestQuorum.start({ seed: 2 });
+    const leader = await quorum.untilLed();
+    const runtime = quorum.world.machine('newcomer').boot();
+    runtime.files.makeDirectory('/data');
+    const failures: unknown[] = [];
+    const opened = MetadataQuorum.open({
+      ...{ runtime, directory: '/data', directoryId: directoryIdOf(9), clusterId, nodeId: leader.id, isController },
+      controllerEndpoints: isController ? [{ name: 'CONTROLLER', host: 'newcomer', port: 9093 }] : [],
+      controllerListenerName: 'CONTROLLER',
+      bootstrapServers: [1, 2, 3].map((id) => ({ host: hostOf(id), port: 9093 })),
+      onFailure: (error) => failures.push(error),
+    });
+    await quorum.world.runUntil(opened);
+    await quorum.until('it has stopped', () => failures.length > 0);
+    const { leaderEpoch } = leader.quorum.leaderAndEpoch;
+    assert.equal(
+      String(failures[0]),
+      `DUPLICATE_BROKER_REGISTRATION: another node at ${hostOf(leader.id)}:9093 has the id of this one and leads epoch ${leaderEpoch} of the quorum: ` +
+        `change node.id=${leader.id} to a number that no other node has, and format a directory for it`,
+    );
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    assert.equal(quorum.leader, leader);
+  }
 });
 
 test('a static quorum becomes a dynamic one once every voter has said what its directory is', async () => {
