@@ -1,25 +1,21 @@
 /**
  * `npm run bench metadata-million [-- --partitions N --target ottla --target kafka]`: a controller that finds the metadata of a million
- * partitions (a thousand topics, three replicas) in a snapshot: time from exec until it decides, and memory then and at its peak. And what
- * the pure parts cost in this process: replaying, telling the snapshot's records, writing its bytes and reading them.
+ * partitions (a thousand topics, three replicas) in a snapshot: time from exec until it decides, and memory then and at its peak; then a new
+ * broker that fetches the snapshot from it, and how long the controller lets a heartbeat wait meanwhile. And what the pure parts cost in this
+ * process: replaying, telling the snapshot's records, writing its bytes and reading them.
  */
-import { spawn } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { defaultFeatureLevels, featureLevelRecord, MetadataImage } from '@ottla/metadata';
-import { CreateTopics, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
+import { CreateTopics, Metadata, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
 import { snapshotBatches } from '../packages/broker/src/quorum/snapshot-content.ts';
 import { SnapshotReader } from '../packages/broker/src/quorum/snapshot-reader.ts';
 import { ask } from '../test/cluster/ask.ts';
 import { installKafka } from '../test/interop/kafka/kafka.ts';
-import { freePort, run } from '../test/interop/processes.ts';
-import { cpuSeconds, memoryMiB } from './broker/process-usage.ts';
-import { publishedCommand } from './broker/published-command.ts';
-import { shippedKafka } from './broker/shipped-kafka.ts';
+import { Heartbeats } from './metadata-million/heartbeats.ts';
+import { MillionNode, type Target } from './metadata-million/million-node.ts';
 
 const { values } = parseArgs({
   options: {
@@ -93,62 +89,55 @@ console.log(`  ${'its size'.padEnd(44)}${mib(written.length).padStart(10)}`);
 }
 
 if (values.target.includes('kafka')) installKafka();
-for (const target of values.target) await startController(target as 'ottla' | 'kafka');
+for (const target of values.target as Target[]) {
+  await using controller = await startController(target);
+  await fetchBy(target, controller);
+}
 
-async function startController(target: 'ottla' | 'kafka'): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), `ottla-million-${target}-`));
-  const port = await freePort();
-  const propertiesFile = join(directory, 'server.properties');
-  const data = join(directory, 'data');
-  mkdirSync(data);
-  writeFileSync(
-    propertiesFile,
-    `process.roles=controller
+async function startController(target: Target): Promise<MillionNode> {
+  const properties = (port: number): string => `process.roles=controller
 node.id=1
 listeners=CONTROLLER://127.0.0.1:${port}
 controller.listener.names=CONTROLLER
-controller.quorum.voters=1@127.0.0.1:${port}
-log.dirs=${data}
-`,
-  );
-  const program = await publishedCommand();
-  const clusterId = '4L6g3nShT-eMCtK--X86sw';
-  run(process.execPath, [program, 'storage', 'format', '--cluster-id', clusterId, '--config', propertiesFile]);
-  mkdirSync(join(data, '__cluster_metadata-0'), { recursive: true });
+controller.quorum.voters=1@127.0.0.1:${port}`;
   const endOffset = String(partitions + topics + 100).padStart(20, '0');
-  writeFileSync(join(data, '__cluster_metadata-0', `${endOffset}-0000000001.checkpoint`), written);
-  const command =
-    target === 'ottla'
-      ? [process.execPath, program, 'start', '--config', propertiesFile]
-      : shippedKafka({ propertiesFile, directory }).map((arg) => arg.replace(/^-Xmx.*/, '-Xmx4g'));
-  const log = join(directory, 'log');
-  const output = openSync(log, 'a');
-  const beganMs = performance.now();
-  const child = spawn(command[0]!, command.slice(1), { cwd: directory, stdio: ['ignore', output, output] });
-  try {
-    const topic = { name: 'one-more', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
-    const request = { topics: [topic], timeoutMs: 5000, validateOnly: true };
-    for (;;) {
-      if (child.exitCode !== null || performance.now() - beganMs > 300_000)
-        throw new Error(`${target} did not start:\n${readFileSync(log, 'utf8').slice(-3000)}`);
-      try {
-        const { topics: answers } = await ask({ host: '127.0.0.1', port }, CreateTopics, 7, request, 10_000);
-        // No broker lives, and who knows so has loaded all.
-        if (answers[0]?.errorCode === 38) break;
-      } catch {
-        // Nobody listens yet.
-      }
-      await sleep(50);
-    }
-    const seconds = (performance.now() - beganMs) / 1000;
-    const { resident, peak } = memoryMiB(child.pid!);
-    const cpu = cpuSeconds(child.pid!).toFixed(1);
-    console.log(
-      `${target}: decides ${seconds.toFixed(1)} s after its start, ${cpu} s of CPU time; memory ${Math.round(resident)} MiB, at its peak ${Math.round(peak)} MiB`,
-    );
-  } finally {
-    child.kill('SIGKILL');
-    await new Promise((resolve) => child.on('close', resolve));
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const controller = await MillionNode.start(target, properties, (metadataLog) =>
+    writeFileSync(join(metadataLog, `${endOffset}-0000000001.checkpoint`), written),
+  );
+  const topic = { name: 'one-more', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+  const request = { topics: [topic], timeoutMs: 5000, validateOnly: true };
+  const time = await controller.until(async () => {
+    const { topics: answers } = await ask({ host: '127.0.0.1', port: controller.port }, CreateTopics, 7, request, 10_000);
+    // No broker lives, and who knows so has loaded all.
+    return answers[0]?.errorCode === 38;
+  });
+  console.log(
+    `${target}: decides ${time} after its start, ${controller.cpuSeconds.toFixed(1)} s of CPU time; ${controller.memory}`,
+  );
+  return controller;
+}
+
+/** A new broker, of which no partition is a replica. */
+async function fetchBy(target: Target, controller: MillionNode): Promise<void> {
+  const before = controller.cpuSeconds;
+  await using broker = await MillionNode.start(
+    target,
+    (port) => `process.roles=broker
+node.id=${brokers + 1}
+listeners=PLAINTEXT://127.0.0.1:${port}
+controller.listener.names=CONTROLLER
+controller.quorum.voters=1@127.0.0.1:${controller.port}`,
+  );
+  const heartbeats = new Heartbeats(controller.port);
+  const topic = { topicId: 'AAAAAAAAAAAAAAAAAAAAAA', name: `topic-${topics - 1}` };
+  const request = { topics: [topic], allowAutoTopicCreation: false, includeTopicAuthorizedOperations: false };
+  const time = await broker.until(async () => {
+    const { topics: answers } = await ask({ host: '127.0.0.1', port: broker.port }, Metadata, 12, request, 10_000);
+    return answers[0]?.errorCode === 0;
+  });
+  const waits = await heartbeats.end();
+  console.log(
+    `  a new broker serves ${time} after its start, ${broker.cpuSeconds.toFixed(1)} s of CPU time; ${broker.memory}
+  the controller meanwhile: ${(controller.cpuSeconds - before).toFixed(1)} s of CPU time; ${controller.memory}; ${waits}`,
+  );
 }
