@@ -160,7 +160,8 @@ export async function groupRefusals(nodes: AskedNodes): Promise<Subject> {
     }),
     epochRow({
       ...{ api: ShareGroupHeartbeat, field: 'memberEpoch', note: 'past', truth: sharerEpoch - 1, older: 'FENCED_MEMBER_EPOCH' },
-      ask: (epoch) => beatSharer(epoch),
+      ask: beatSharer,
+      isAccepted: false,
     }),
     epochRow({
       ...{ api: StreamsGroupHeartbeat, field: 'memberEpoch', truth: streamsEpoch, ...fenced },

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { crc32c } from '@ottla/protocol';
 import type { LogFields, Logger } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
+import { defaultMetadataLogConfig } from './metadata-log-config.ts';
 import { level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
 
 const logPath = ({ metadataDirectory }: QuorumNode): string => `${metadataDirectory}/00000000000000000000.log`;
@@ -64,9 +66,77 @@ test('a voter whose log is damaged where it was durable does not start', async (
   await quorum.append(level(2));
   only.crash();
   spoil(only, 'needle');
-  const isRefused = (error: unknown) => error instanceof CorruptFileError && /damaged at byte \d+/.test(error.message);
+  const isRefused = (error: unknown) =>
+    error instanceof CorruptFileError && error.path === logPath(only) && /damaged at byte \d+/.test(error.message);
   await assert.rejects(only.start(), isRefused);
 });
+
+test('a record in the snapshot of a leader that cannot be decoded is not taken, somebody is told, and the node can start again', async () => {
+  const told: [string, LogFields | undefined][] = [];
+  const logger: Logger = {
+    debug: () => {},
+    info: () => {},
+    warn: () => {},
+    error: (message, fields) => void told.push([message, fields]),
+    child: () => logger,
+  };
+  const config = {
+    ...defaultMetadataLogConfig,
+    segmentBytes: 1000,
+    snapshotBytes: 2000,
+    retentionBytes: 3000,
+    deleteDelayMs: 1000,
+  };
+  const machine = (id: number) => (id === 101 ? { logger } : {});
+  const quorum = await TestQuorum.start({ seed: 5, observers: 1, machine, options: { config } });
+  const leader = await quorum.untilLed();
+  await quorum.append(level(1, 'needle'));
+  await quorum.untilCaughtUp();
+  const broker = quorum.node(101);
+  broker.kill();
+  for (let value = 2; value <= 200; value++) await quorum.append(level(value), level(value, `name${value % 7}`));
+  const { files } = leader.machine;
+  const newest = files
+    .list(leader.metadataDirectory)
+    .filter((name) => name.endsWith('.checkpoint'))
+    .sort()
+    .at(-1)!;
+  const path = `${leader.metadataDirectory}/${newest}`;
+  const before = Buffer.from(files.readFile(path));
+  files.writeFileDurably(path, ofAnotherVersion(before, 'needle'));
+  await broker.start();
+  await quorum.world.advance(30_000);
+  assert.equal(broker.listener.levels.get('test'), undefined);
+  assert.deepEqual(broker.failures, []);
+  assert.equal(told.length, 1, 'once');
+  assert.match(told[0]![0], /gave a snapshot that cannot be read/);
+  const { error } = told[0]![1] as { error: CorruptFileError };
+  assert.ok(error.path.startsWith(`${broker.metadataDirectory}/${newest.replace('.checkpoint', '')}`));
+  assert.match(error.message, /damaged at byte \d+ of \d+: FeatureLevelRecord has no version 9/);
+  const left = broker.machine.files.list(broker.metadataDirectory);
+  assert.ok(!left.includes(newest) && !left.some((name) => name.endsWith('.part')), left.join(' '));
+  broker.kill();
+  await broker.start();
+  assert.deepEqual(broker.failures, []);
+  // The leader has it whole again.
+  files.writeFileDurably(path, before);
+  await quorum.append(level(300));
+  await quorum.untilCaughtUp();
+  assert.equal(broker.listener.levels.get('test'), 300);
+});
+
+/** The record of that feature has a version that nobody knows, and its batch a checksum that fits. */
+function ofAnotherVersion(snapshot: Buffer, feature: string): Buffer {
+  const bytes = Buffer.from(snapshot);
+  const at = bytes.indexOf(feature);
+  assert.ok(at > 0, `${feature} is in the snapshot`);
+  bytes[at - 2] = 9; // version, length of the name, name
+  let start = 0;
+  while (start + 12 + bytes.readInt32BE(start + 8) <= at) start += 12 + bytes.readInt32BE(start + 8);
+  const end = start + 12 + bytes.readInt32BE(start + 8);
+  bytes.writeUInt32BE(crc32c(bytes.subarray(start + 21, end)) >>> 0, start + 17);
+  return bytes;
+}
 
 test('a quorum-state that cannot be read is refused, and one that is gone is made anew, with a warning', async () => {
   const warnings: string[] = [];

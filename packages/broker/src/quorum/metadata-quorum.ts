@@ -10,7 +10,7 @@ import type {
   ServedApi,
   SnapshotChunk,
 } from '@ottla/raft';
-import type { Address, Runtime } from '@ottla/runtime';
+import { type Address, type Runtime, sleep } from '@ottla/runtime';
 import { CorruptFileError, type Log } from '@ottla/storage';
 import { CommittedLog } from './committed-log.ts';
 import { DiskPause, isFull } from './disk-pause.ts';
@@ -24,7 +24,7 @@ import { QuorumReplies, type Releases } from './quorum-replies.ts';
 import { QuorumRequests } from './quorum-requests.ts';
 import { writeQuorumState } from './quorum-state-file.ts';
 import { batchesWithin } from './recorded-quorum.ts';
-import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
+import { isBootstrap, type SnapshotId, snapshotName } from './snapshot-files.ts';
 import { WakeTimer } from './wake-timer.ts';
 import { requireOnlyTornTail, requireWholeMetadataLog } from './whole-metadata-log.ts';
 
@@ -51,6 +51,8 @@ export type ReceivedBy = {
 };
 
 const snapshotRetryMs = 60_000;
+/** Before a snapshot that was refused is fetched once more. Nothing is asked of the leader meanwhile, so it is less than a fetch timeout. */
+const refusedSnapshotPauseMs = 1_000;
 /** How long a leader that stops waits for another one to take over. */
 const handOverPatienceMs = 5_000;
 
@@ -73,6 +75,7 @@ export class MetadataQuorum {
   readonly #timer: WakeTimer;
   readonly #pause: DiskPause;
   #fetchedSnapshot: FetchedSnapshot | undefined;
+  #refusedSnapshot: string | undefined;
   #leader: LeaderAndEpoch;
   #writing: Promise<void> | undefined;
   /** A sync that began before the log was cut says nothing about what was written since. */
@@ -396,6 +399,17 @@ export class MetadataQuorum {
     });
   }
 
+  /** Told once, as damage is. */
+  #tellRefused(id: SnapshotId, error: CorruptFileError): void {
+    if (snapshotName(id) === this.#refusedSnapshot) return;
+    this.#refusedSnapshot = snapshotName(id);
+    const { leaderId } = this.#leader;
+    this.#options.runtime.logger.error('the leader gave a snapshot that cannot be read: it is fetched again and again', {
+      leaderId,
+      error,
+    });
+  }
+
   #tellNamesake(): void {
     const { namesakeEpoch, namesake } = this.#raft;
     if (namesake) throw namesakeLeads(this.#options.nodeId, namesake);
@@ -524,7 +538,7 @@ export class MetadataQuorum {
 
   /** The snapshot takes the place of the log, and of all that the listeners know. */
   async #loadFetched(fetched: FetchedSnapshot): Promise<void> {
-    const { logger } = this.#options.runtime;
+    const { logger, timers } = this.#options.runtime;
     const { id } = fetched;
     try {
       const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
@@ -540,7 +554,8 @@ export class MetadataQuorum {
     } catch (error) {
       if (!(error instanceof CorruptFileError)) throw error;
       this.#fetchedSnapshot = undefined;
-      logger.error('the leader gave a snapshot that cannot be read: it is fetched once more', { error });
+      this.#tellRefused(id, error);
+      await sleep(timers, refusedSnapshotPauseMs);
       this.#happened({ type: 'snapshotRefused', snapshotId: id });
     }
   }

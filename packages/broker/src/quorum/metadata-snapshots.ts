@@ -24,6 +24,9 @@ type Options = {
   readonly retentionBytes: number;
 };
 
+/** What is decoded without others having their turn. */
+const recordsOfOneTurn = 1_000;
+
 /** The snapshot files of one metadata log: which there are, writing one, and which are too old. */
 export class MetadataSnapshots {
   readonly #options: Options;
@@ -144,8 +147,9 @@ export class MetadataSnapshots {
   }
 
   /**
-   * The fetched file, which is whole by its size, is in use when this resolves. Rejects with CorruptFileError when it is no snapshot: nothing is
-   * left of it then. All of its bytes are looked at, a piece in a turn.
+   * The fetched file, which is whole by its size, is in use when this resolves. Rejects with CorruptFileError when it is no snapshot, or holds a
+   * record that cannot be decoded: nothing is left of it then, as with it in its place this node could never start again. All of it is read, a
+   * piece in a turn.
    */
   async adopt(fetched: FetchedSnapshot): Promise<SnapshotHeader> {
     await fetched.sync();
@@ -153,11 +157,12 @@ export class MetadataSnapshots {
     const file = files.open(fetched.path, 'read');
     try {
       const reader = readerOf(file);
-      for (const _ of reader.verify()) await nextTurn(timers);
+      let records = 0;
+      for (const _ of reader.records()) if (++records % recordsOfOneTurn === 0) await nextTurn(timers);
       this.#headers.set(snapshotName(fetched.id), reader.header);
     } catch (error) {
       fetched.abandon();
-      throw asCorruptFile(error, fetched.path);
+      throw asCorruptFile(error, fetched.path, 'look at the disk of the leader, and whether this node is of an older release');
     } finally {
       file.close();
     }
@@ -252,7 +257,7 @@ function readerOf(file: File): SnapshotReader {
   return new SnapshotReader({ size: file.size(), read });
 }
 
-function asCorruptFile(error: unknown, path: string): unknown {
+function asCorruptFile(error: unknown, path: string, remedy = 'move it away, or bring back a whole one'): unknown {
   if (!(error instanceof CorruptSnapshotError)) return error;
-  return new CorruptFileError(path, `${error.message}: move it away, or bring back a whole one`);
+  return new CorruptFileError(path, `${error.message}: ${remedy}`);
 }

@@ -71,7 +71,7 @@ export class SnapshotReader {
     } catch (error) {
       throw damaged(error, 0, this.#source.size);
     }
-    throw new CorruptSnapshotError('it does not begin with a snapshot header');
+    throw new CorruptSnapshotError(`at byte 0 of ${this.#source.size} stands no snapshot header`);
   }
 
   /** Each batch with its place in the file, its checksum being right; behind the last one comes nothing, and it is the footer. */
