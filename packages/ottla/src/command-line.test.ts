@@ -68,6 +68,53 @@ test('a group of another kind is told from one that is not there', async () => {
   });
 });
 
+test('an option that is called otherwise, or goes elsewhere, is told', async () => {
+  const nobody = { bootstrapServers: '127.0.0.1:1' };
+  const told: readonly [commandLine: string, hint: string][] = [
+    ['topics create greetings --replicas 3', 'Did you mean --replication-factor?'],
+    ['topics create greetings --replication 3', 'Did you mean --replication-factor?'],
+    ['topics list --bootstap x', 'Did you mean --bootstrap?'],
+    ['topics list --broker-list x', 'Did you mean --bootstrap?'],
+    [
+      'topics --bootstrap-server x list',
+      'It comes behind what is to be done: ottla topics list|create|describe|alter|delete --bootstrap-server ...',
+    ],
+    ['--bootstrap-server x topics list', 'It comes behind the command: ottla topics list --bootstrap-server ...'],
+    ['topics --list', 'It is "ottla topics list", without dashes.'],
+    ['groups --group mailers --describe', 'Say first what is to be done: ottla groups list|describe|delete|reset-offsets'],
+    ['topics describe --topic greetings', 'It needs no option: ottla topics describe [topic...]'],
+    ['produce --topic greetings', 'It needs no option: ottla produce <topic>'],
+    ['configs describe --entity-type topics', 'It needs no option: ottla configs describe <kind> <name> [setting...]'],
+    ['configs set --add-config a=b', 'Settings are changed by "ottla configs set".'],
+    ['consume greetings --property print.key=true', 'Did you mean --keys, --headers, --offsets or --timestamps?'],
+    ['consume greetings --max-records 3', 'Did you mean --max-messages?'],
+  ];
+  const answers = await Promise.all(told.map(([commandLine]) => ottla(nobody, commandLine)));
+  for (const [index, { status, stdout, stderr }] of answers.entries()) {
+    const [commandLine, hint] = told[index]!;
+    assert.equal(status, 1, commandLine);
+    assert.equal(stdout, '');
+    const [first, second] = stderr.split('\n');
+    assert.match(first!, /^ottla: unknown option '--/, commandLine);
+    assert.equal(second, `(${hint})`, commandLine);
+  }
+});
+
+test('a cluster may be named as for the tools of Kafka', async () => {
+  await using kafka = await startKafka({ topics: ['greetings'] });
+  const { bootstrapServers } = kafka;
+  const nowhere = { bootstrapServers: '127.0.0.1:1' };
+  for (const commandLine of [
+    `topics list --bootstrap-server ${bootstrapServers}`,
+    `topics list --bootstrap-server=${bootstrapServers} --json`,
+    `produce greetings --value hello --bootstrap-server ${bootstrapServers}`,
+    `consume greetings --from-beginning -n 1 --bootstrap-server ${bootstrapServers}`,
+  ]) {
+    const { status, stderr } = await ottla(nowhere, commandLine);
+    assert.equal(status, 0, stderr);
+  }
+});
+
 test('topics are created, listed, described, grown and deleted', async () => {
   await using kafka = await startKafka();
   assert.match(await succeed(kafka, 'topics list'), /no topics yet/);

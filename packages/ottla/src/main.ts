@@ -2,6 +2,7 @@ import { createRequire } from 'node:module';
 import process from 'node:process';
 import { Command } from 'commander';
 import { refusalText } from './refusal.ts';
+import { hintFor } from './terminal/unknown-option.ts';
 
 type Entry = { readonly summary: string; readonly load: () => Promise<Command> };
 
@@ -42,8 +43,8 @@ const { version } = createRequire(import.meta.url)('../package.json') as { versi
 const program = new Command('ottla')
   .description("Apache Kafka's platform in TypeScript. Each command has its own --help.")
   .version(version)
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'ottla: ')) })
   .showHelpAfterError('(add --help for what is possible)');
+tellWithHints(program);
 
 const asked = process.argv[2] === 'help' ? process.argv[3] : process.argv[2];
 for (const [name, { summary, load }] of Object.entries(commands)) {
@@ -61,6 +62,17 @@ try {
 /** Commander hands settings down only to commands that are made after them. */
 function inherit(command: Command, parent: Command): Command {
   command.copyInheritedSettings(parent);
+  tellWithHints(command);
   for (const child of command.commands) inherit(child, command);
   return command;
+}
+
+function tellWithHints(command: Command): void {
+  command.configureOutput({
+    outputError: (text, write) => {
+      const option = /^error: unknown option '(.*)'\n$/.exec(text)?.[1];
+      const hint = option === undefined ? undefined : hintFor(command, option);
+      write(`${text.replace(/^error: /, 'ottla: ')}${hint ? `(${hint})\n` : ''}`);
+    },
+  });
 }

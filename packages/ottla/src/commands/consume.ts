@@ -3,7 +3,7 @@ import { Consumer, type ConsumerRecord, type IsolationLevel, type TopicPartition
 import { KafkaError } from '@ottla/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { counted, wholeNumber } from '../terminal/arguments.ts';
-import { adminOf, bootstrapOption, type ClusterOptions, connect, jsonOption, withClient } from '../terminal/bootstrap-option.ts';
+import { adminOf, type ClusterOptions, connect, jsonOption, withBootstrap, withClient } from '../terminal/bootstrap-option.ts';
 import { NewsOfConnections } from '../terminal/news-of-connections.ts';
 import { tell, write } from '../terminal/output.ts';
 import { type RecordFormat, recordFormat, recordJson } from '../terminal/record-format.ts';
@@ -28,10 +28,9 @@ type ConsumeOptions = ClusterOptions & {
 const batchRecords = 500;
 
 export function consumeCommand(): Command {
-  return new Command('consume')
+  return withBootstrap(new Command('consume'))
     .argument('<topic>')
     .description('Print the records of a topic as they come, until Ctrl-C. Only new ones, unless told where to begin.')
-    .addOption(bootstrapOption())
     .option('--from-beginning', 'begin with the oldest record that is still there')
     .option(
       '-o, --offset <offset>',

@@ -3,7 +3,7 @@ import { type Acks, Producer, type ProducerRecord, type SentRange } from '@ottla
 import { type CompressionCodec, compressionCodecs, KafkaError, recordBytesAtMost } from '@ottla/protocol';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { assignments, collect, counted, wholeNumber } from '../terminal/arguments.ts';
-import { bootstrapOption, type ClusterOptions, jsonOption, withClient } from '../terminal/bootstrap-option.ts';
+import { type ClusterOptions, jsonOption, withBootstrap, withClient } from '../terminal/bootstrap-option.ts';
 import { type Line, linesOf } from '../terminal/lines.ts';
 import { NewsOfConnections } from '../terminal/news-of-connections.ts';
 import { printJson, printLine, tell } from '../terminal/output.ts';
@@ -25,10 +25,9 @@ type ProduceOptions = ClusterOptions & {
 const sendsAtATime = 8;
 
 export function produceCommand(): Command {
-  return new Command('produce')
+  return withBootstrap(new Command('produce'))
     .argument('<topic>')
     .description('Send records to a topic: one for each line of the standard input, or one with --value.')
-    .addOption(bootstrapOption())
     .option('-v, --value <text>', 'one record with this value, instead of reading lines')
     .option('-k, --key <text>', 'the key of every record; records of equal keys share a partition, and stay in order')
     .option('-s, --key-separator <text>', 'each line is key, separator, value; \\t is a tab', separatorOf)

@@ -4,8 +4,7 @@ import { type Command, Option } from 'commander';
 
 export type ClusterOptions = { readonly bootstrap: string };
 
-/** How every command that talks to a cluster is told which. */
-export function bootstrapOption(): Option {
+function bootstrapOption(): Option {
   return new Option('-b, --bootstrap <host:port,...>', 'one or more brokers of the cluster')
     .env('OTTLA_BOOTSTRAP')
     .default('127.0.0.1:9092');
@@ -15,9 +14,18 @@ export function jsonOption(what = 'print JSON, for programs'): Option {
   return new Option('--json', what);
 }
 
+/** Adds how the command is told which cluster; as Kafka's tools call it, too, for who has typed that for years. */
+export function withBootstrap(command: Command): Command {
+  const kafkas = new Option('--bootstrap-server <host:port,...>').hideHelp();
+  return command
+    .addOption(bootstrapOption())
+    .addOption(kafkas)
+    .on('option:bootstrap-server', (value: string) => command.setOptionValueWithSource('bootstrap', value, 'cli'));
+}
+
 /** Adds what all subcommands of a cluster command share. */
 export function clusterCommand(command: Command): Command {
-  return command.addOption(bootstrapOption()).addOption(jsonOption());
+  return withBootstrap(command).addOption(jsonOption());
 }
 
 type Client = { connect(): Promise<void>; close(): Promise<void> };
