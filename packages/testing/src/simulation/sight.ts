@@ -13,7 +13,7 @@ export type ReplicaSight = {
   readonly replica: Replica;
   /** Topic id and number. */
   readonly key: string;
-  /** Of the node's process, and this partition. */
+  /** Of this replica, from when the process has it until it gives it up. */
   readonly life: string;
 };
 
@@ -90,6 +90,7 @@ class NodeView {
   readonly #views = new Map<Replica, ReplicaView>();
   #looks = 0;
   #lives = 0;
+  #replicasSeen = 0;
   #appliedOffset = -1;
   #highWatermark = -1;
   #nextOffset = -1;
@@ -122,7 +123,7 @@ class NodeView {
       if (log.isClosed) continue;
       let view = this.#views.get(replica);
       if (!view) {
-        view = new ReplicaView(this.node, replica);
+        view = new ReplicaView(this.node, replica, ++this.#replicasSeen);
         this.#views.set(replica, view);
         isOtherwise = true;
       }
@@ -180,9 +181,10 @@ class ReplicaView {
   #isLeader = false;
   #isr: readonly number[] = [];
 
-  constructor(node: SimulatedNode, replica: Replica) {
+  constructor(node: SimulatedNode, replica: Replica, ordinal: number) {
     const key = `${replica.topicId} ${replica.index}`;
-    this.sight = { node, replica, key, life: `${node.id} ${node.lives} ${key}` };
+    // Who is given up by a reassignment and comes back by the next one begins anew.
+    this.sight = { node, replica, key, life: `${node.id} ${ordinal} ${key}` };
   }
 
   /** Keeps what is to be seen now; true if it is otherwise than before. */
