@@ -95,6 +95,21 @@ test('nobody is killed, nor has a full disk, while a node that lost power has ye
   );
 });
 
+test('a replica that was taken away and comes back begins anew', async () => {
+  const reassign = { do: 'reassign', topic: 'one', partition: 0 } as const;
+  await assertHolds({
+    ...planOf(1, { shape: 'large' }),
+    topics: [{ name: 'one', partitions: 1, configs: { 'min.insync.replicas': '2' } }],
+    clients: [{ name: 'producer1', kind: 'producer', everyMs: 50 }],
+    steps: [
+      { atMs: 400, ...reassign, pick: 0.51 },
+      { atMs: 800, ...reassign, pick: 0.67 },
+    ],
+    workMs: 1_200,
+    finale: [],
+  });
+});
+
 test('every promise has a name of its own and says what it is', () => {
   assert.ok(clusterPromises.length >= 30, `${clusterPromises.length} promises`);
   assert.equal(new Set(clusterPromises.map(({ name }) => name)).size, clusterPromises.length);
