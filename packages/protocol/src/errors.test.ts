@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errorCodeOf, errorName, errorOfCode, errors, KafkaError, ProtocolError } from './index.ts';
+import { errorCodeOf, errorName, errorOfCode, errors, KafkaError, ProtocolError, withoutStacks } from './index.ts';
 
 test('every code from -1 to 133 has one name', () => {
   const codes = Object.values(errors).map(({ code }) => code);
@@ -33,4 +33,17 @@ test('a code from a newer broker is an unknown server error', () => {
   assert.equal(errorName(9999), 'UNKNOWN_SERVER_ERROR');
   assert.equal(errorOfCode(0), null);
   assert.equal(errorOfCode(3, null)?.name, 'UNKNOWN_TOPIC_OR_PARTITION');
+});
+
+test('errors that are only to be answered cost no stack, and bugs beside them keep theirs', () => {
+  const [refusal, bug] = withoutStacks(() => [new KafkaError('INVALID_REQUEST', 'no'), new TypeError('a bug')] as const);
+  assert.doesNotMatch(refusal.stack ?? '', /\n +at /);
+  assert.equal(refusal.message, 'no');
+  assert.match(bug.stack!, /\n +at /);
+  assert.throws(() =>
+    withoutStacks(() => {
+      throw new Error('given up');
+    }),
+  );
+  assert.match(new KafkaError('INVALID_REQUEST').stack!, /\n +at /);
 });

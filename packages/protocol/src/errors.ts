@@ -173,7 +173,10 @@ export class KafkaError extends Error {
   override readonly name: ErrorName;
 
   constructor(name: ErrorName, message?: string, options?: ErrorOptions) {
+    const { stackTraceLimit } = Error;
+    if (!areStacksWanted) Error.stackTraceLimit = 0;
     super(message ?? errors[name].text, options);
+    if (!areStacksWanted) Error.stackTraceLimit = stackTraceLimit;
     this.name = name;
   }
 
@@ -187,6 +190,22 @@ export class KafkaError extends Error {
 
   get refreshMetadata(): boolean {
     return errors[this.name].refreshMetadata;
+  }
+}
+
+let areStacksWanted = true;
+
+/**
+ * KafkaErrors made by `work` have no stack: for what answers each of very many items, and catches each error only for its code and message. All
+ * other errors, which are bugs, have theirs.
+ */
+export function withoutStacks<Result>(work: () => Result): Result {
+  const before = areStacksWanted;
+  areStacksWanted = false;
+  try {
+    return work();
+  } finally {
+    areStacksWanted = before;
   }
 }
 

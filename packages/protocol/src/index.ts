@@ -10,6 +10,7 @@ export {
   errors,
   KafkaError,
   ProtocolError,
+  withoutStacks,
 } from './errors.ts';
 export {
   apiByKey,

@@ -5,7 +5,7 @@ import type { TransactionMarker } from '../transactions/transaction-marker.ts';
 import { loadMachine } from './coordinator-loader.ts';
 import type { CoordinatorAppend, CoordinatorLog } from './coordinator-log.ts';
 import type { CoordinatorMachine, MachineOutcome, Moment, RecordCodec } from './coordinator-machine.ts';
-import { fitsAlone, OpenBatch, type TransactionalWriter } from './record-batcher.ts';
+import { encodedPieces, OpenBatch, type TransactionalWriter } from './record-batcher.ts';
 
 export type CoordinatorPartitionConfig = {
   /** How long records wait for company: 0 for none, -1 for the rest of this turn of the event loop. */
@@ -291,10 +291,10 @@ export class CoordinatorPartition<
   }
 
   #accumulate(records: readonly Record[], atomic: boolean, operation: Operation<Continuation>, writer?: Writer): void {
-    const encoded = records.map((record) => this.#options.codec.encode(record));
     const maxBytes = this.#log.maxBatchBytes;
-    const pieces = atomic ? [encoded] : encoded.map((record) => [record]);
-    if (!pieces.every((piece) => fitsAlone(piece, maxBytes))) {
+    const { codec } = this.#options;
+    const pieces = encodedPieces(records, (record) => codec.encode(record), { isAtomic: atomic, maxBytes });
+    if (!pieces) {
       // Nothing was replayed; yet deciding may have begun something that only its record makes true.
       this.#machine.rollbackTo(this.#nextOffset);
       this.#failed([operation], new KafkaError('MESSAGE_TOO_LARGE', `the records do not fit into ${maxBytes} bytes`));

@@ -65,6 +65,26 @@ export class OpenBatch<Operation> {
 
 const NOBODY: TransactionalWriter = { producerId: -1, producerEpoch: -1 };
 
-export function fitsAlone(records: readonly KeyAndValue[], maxBytes: number): boolean {
-  return BATCH_HEADER_BYTES + estimatedBytes(records) <= maxBytes;
+/**
+ * The records as they go into batches: all in one piece, or each its own. Undefined as soon as a piece is too large for any batch: what comes
+ * behind it need not be encoded, and it may be a lot.
+ */
+export function encodedPieces<Record>(
+  records: readonly Record[],
+  encode: (record: Record) => KeyAndValue,
+  { isAtomic, maxBytes }: { readonly isAtomic: boolean; readonly maxBytes: number },
+): KeyAndValue[][] | undefined {
+  const pieces: KeyAndValue[][] = isAtomic ? [[]] : [];
+  let bytes = BATCH_HEADER_BYTES;
+  for (const record of records) {
+    if (!isAtomic) {
+      pieces.push([]);
+      bytes = BATCH_HEADER_BYTES;
+    }
+    const encoded = encode(record);
+    bytes += estimatedBytes([encoded]);
+    if (bytes > maxBytes) return undefined;
+    pieces.at(-1)!.push(encoded);
+  }
+  return pieces;
 }

@@ -6,6 +6,7 @@ import {
   type IncrementalAlterConfigsResponse,
   KafkaError,
   type Writable,
+  withoutStacks,
 } from '@ottla/protocol';
 import { type ControllerContext, type Failure, handler, orFailure, type RequestContext } from './handler.ts';
 
@@ -91,6 +92,10 @@ function refused(failure: Failure, { resources }: { resources: readonly { resour
 
 /** Answers what this broker decides alone: refusals, and whatever `settle` says is done. */
 function settleHere(resources: readonly Resource[], settle: (resource: Resource) => boolean): Map<string, Result> {
+  return withoutStacks(() => settleEach(resources, settle));
+}
+
+function settleEach(resources: readonly Resource[], settle: (resource: Resource) => boolean): Map<string, Result> {
   const settled = new Map<string, Result>();
   const seen = new Set<string>();
   for (const resource of resources) {

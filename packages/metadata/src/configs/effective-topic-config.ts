@@ -7,8 +7,17 @@ import type { ConfigDefinition, ConfigTable, ConfigValue } from './define-config
 import { type GroupConfig, groupConfigs } from './group-configs.ts';
 import { type TopicConfig, topicConfigs } from './topic-configs.ts';
 
+/** One request may change thousands of topics, and a start makes as many logs: all with the same defaults. */
+const defaultsByBroker = new WeakMap<BrokerConfig, TopicConfig>();
+
 /** What a topic without configs of its own gets. `broker` has its dynamic layers already (`effectiveBrokerConfig`). */
 export function topicDefaults(broker: BrokerConfig): TopicConfig {
+  let defaults = defaultsByBroker.get(broker);
+  if (!defaults) defaultsByBroker.set(broker, (defaults = defaultsOf(broker)));
+  return defaults;
+}
+
+function defaultsOf(broker: BrokerConfig): TopicConfig {
   return {
     ...(fromBroker(topicConfigs as ConfigTable, broker) as TopicConfig),
     'segment.ms': logRollMs(broker),

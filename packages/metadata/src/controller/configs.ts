@@ -7,6 +7,7 @@ import {
   type IncrementalAlterConfigsResponse,
   KafkaError,
   type MetadataRecord,
+  withoutStacks,
 } from '@ottla/protocol';
 import { configResource } from '../image/configs-image.ts';
 import { clearElrRecord, configRecord } from '../records.ts';
@@ -80,7 +81,7 @@ function alterEach<Request extends IncrementalAlterConfigsRequest | AlterConfigs
   const keyOf = ({ resourceType, resourceName }: ResourceOf<Request>) => `${resourceType}:${resourceName}`;
   const times = new Map<string, number>();
   for (const resource of resources) times.set(keyOf(resource), (times.get(keyOf(resource)) ?? 0) + 1);
-  const responses = resources.map((resource) => {
+  const answer = (resource: ResourceOf<Request>) => {
     const { resourceType, resourceName } = resource;
     try {
       if (times.get(keyOf(resource))! > 1) throw new KafkaError('INVALID_REQUEST', 'Each resource must appear at most once.');
@@ -89,7 +90,8 @@ function alterEach<Request extends IncrementalAlterConfigsRequest | AlterConfigs
     } catch (error) {
       return { ...itemError(error), resourceType, resourceName };
     }
-  });
+  };
+  const responses = withoutStacks(() => resources.map(answer));
   assertWithinLimit(records, state.settings.maxRecordsPerOperation);
   return { records: request.validateOnly ? [] : records, response: { throttleTimeMs: 0, responses } };
 }
