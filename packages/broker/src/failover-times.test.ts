@@ -101,14 +101,18 @@ describe('when a leader stops in an orderly way a producer waits for messages to
     });
 });
 
-/** From the death of the active controller until another has made a topic for a broker that was asked at once. */
-async function untilCreatedWithout(cluster: TestCluster, askedOf: (brokers: readonly number[]) => number): Promise<number> {
+/** From the end of the active controller until another has made a topic for a broker that was asked at once. */
+async function untilCreatedWithout(
+  cluster: TestCluster,
+  end: 'kill' | 'crash',
+  askedOf: (brokers: readonly number[]) => number,
+): Promise<number> {
   const { time } = cluster.world;
   const controllerId = (await cluster.activeController())!;
   const asked = askedOf(cluster.brokers.map(({ id }) => id).filter((id) => id !== controllerId));
   const client = await cluster.connect(asked);
   const killedMs = time.nowMs;
-  cluster.node(controllerId).kill();
+  cluster.node(controllerId)[end]();
   const topic = { name: 'after', numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
   const { topics } = await client.ask(CreateTopics, { topics: [topic], timeoutMs: 30_000, validateOnly: false });
   assert.equal(errorName(topics[0]!.errorCode), 'NONE');
@@ -118,11 +122,22 @@ async function untilCreatedWithout(cluster: TestCluster, askedOf: (brokers: read
 const fetchTimeoutMs = 2_000;
 
 describe('when the active controller dies, what is asked of another node waits for the followers of the quorum to miss it, and no longer', () => {
+  const settings = { 'metadata.max.idle.interval.ms': '500' };
+
   for (let seed = 1; seed <= 12; seed++)
     test(`seed ${seed}`, async () => {
-      const cluster = await TestCluster.start({ seed, combined: 3, settings: { 'metadata.max.idle.interval.ms': '500' } });
+      const cluster = await TestCluster.start({ seed, combined: 3, settings });
       await cluster.advance(3_000 + seed * 370);
-      const tookMs = await untilCreatedWithout(cluster, (brokers) => brokers[seed % brokers.length]!);
+      const tookMs = await untilCreatedWithout(cluster, 'kill', (brokers) => brokers[seed % brokers.length]!);
       assert.ok(tookMs < fetchTimeoutMs + 100, `it took ${tookMs} ms`);
     });
+
+  for (const end of ['kill', 'crash'] as const)
+    for (let seed = 1; seed <= 6; seed++)
+      test(`of a broker that is no voter, and is told by nobody who leads: ${end}, seed ${seed}`, async () => {
+        const cluster = await TestCluster.start({ seed, brokers: 3, controllers: 3, settings });
+        await cluster.advance(3_000 + seed * 370);
+        const tookMs = await untilCreatedWithout(cluster, end, (brokers) => brokers[seed % brokers.length]!);
+        assert.ok(tookMs < fetchTimeoutMs + 100, `it took ${tookMs} ms`);
+      });
 });

@@ -28,24 +28,26 @@ export class Following {
     }
     const wakeMs = core.mayStand ? state.fetchDeadlineMs : Number.POSITIVE_INFINITY;
     if (!core.isReadyToFetch) return wakeMs;
-    const destination = this.#leaderOf(state);
-    if (!destination) return Math.min(wakeMs, this.askBootstrapServers());
+    const { destination, lookAgainMs } = this.#leaderOf(state);
+    if (!destination) return Math.min(wakeMs, lookAgainMs);
     if (core.requests.isFree(destination, core.nowMs)) {
       if (core.nowMs >= state.voterCheckAtMs) this.#checkMembership(state, destination);
       if (core.requests.isFree(destination, core.nowMs)) this.#fetch(destination, state);
     }
-    return Math.min(wakeMs, core.requests.freeAtMs(destination, core.nowMs));
+    return Math.min(wakeMs, lookAgainMs, core.requests.freeAtMs(destination, core.nowMs));
   }
 
   /**
    * Where to ask for records. What is said about where the leader is may be wrong, or out of date: when it does not answer there, it is asked
-   * where the voters' records have it, and the bootstrap servers are asked who leads.
+   * where the voters' records have it, and the bootstrap servers are asked who leads, until it answers. Who does not vote learns of another
+   * leader in no other way.
    */
-  #leaderOf(state: Follower): Destination | undefined {
+  #leaderOf(state: Follower): { readonly destination: Destination | undefined; readonly lookAgainMs: number } {
     const core = this.#core;
     if (core.isFailing(state)) core.lookElsewhere(state, core.voters.get(state.leaderId)?.endpoints ?? []);
-    if (core.isUnheard(state)) this.askBootstrapServers();
-    return core.destinationOf(state.leaderId, state.leaderEndpoints);
+    const destination = core.destinationOf(state.leaderId, state.leaderEndpoints);
+    const lookAgainMs = core.isUnheard(state) ? this.askBootstrapServers(destination) : Number.POSITIVE_INFINITY;
+    return { destination, lookAgainMs };
   }
 
   #checkMembership(state: Follower, destination: Destination): void {
@@ -53,29 +55,28 @@ export class Following {
     askForMembership(this.#core, state, destination);
   }
 
-  /** Any bootstrap server knows, or will know, who leads. Returns when the next can be asked. */
-  askBootstrapServers(): number {
+  /** Any bootstrap server knows, or will know, who leads, but for the one that is asked already. Returns when the next can be asked. */
+  askBootstrapServers(except?: Destination): number {
     const core = this.#core;
-    const servers = this.#bootstrapServers();
+    const servers = this.#bootstrapServers(except);
     const { requests, nowMs } = core;
-    const asked = servers.find((server) => !requests.isFree(server, nowMs) && !requests.isFailing(server, nowMs));
-    if (asked) return requests.freeAtMs(asked, nowMs);
-    const free = servers.filter((server) => requests.isFree(server, nowMs));
+    const isAnswering = (server: Destination): boolean =>
+      !requests.isFree(server, nowMs) && !requests.isFailing(server, nowMs) && requests.slowAtMs(server) > nowMs;
+    const free = servers.some(isAnswering) ? [] : servers.filter((server) => requests.isFree(server, nowMs));
     if (free.length > 0 && core.isReadyToFetch) this.#fetch(free[Math.floor(core.options.random() * free.length)]!, null);
-    return servers.reduce((wakeMs, server) => {
-      const freeAtMs = requests.freeAtMs(server, nowMs);
-      return freeAtMs > nowMs ? Math.min(wakeMs, freeAtMs) : wakeMs;
-    }, Number.POSITIVE_INFINITY);
+    const times = servers.flatMap((server) => [requests.freeAtMs(server, nowMs), requests.slowAtMs(server)]);
+    return times.reduce((wakeMs, atMs) => (atMs > nowMs ? Math.min(wakeMs, atMs) : wakeMs), Number.POSITIVE_INFINITY);
   }
 
   /** The voters that this node knows of are asked too: those of the configuration may all have left. */
-  #bootstrapServers(): Destination[] {
+  #bootstrapServers(except: Destination | undefined): Destination[] {
     const { options, voters, self } = this.#core;
     const known = voters.voters.flatMap(({ endpoints }) => this.#core.endpointOf(endpoints) ?? []);
     const servers = new Map<string, Destination>();
     for (const { host, port } of [...(options.bootstrapServers ?? []), ...known])
       servers.set(`${host}:${port}`, { nodeId: null, host, port });
     for (const { host, port } of self.endpoints) servers.delete(`${host}:${port}`);
+    if (except !== undefined) servers.delete(`${except.host}:${except.port}`);
     return [...servers.values()];
   }
 

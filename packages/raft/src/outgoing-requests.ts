@@ -15,8 +15,11 @@ type Pending = {
   readonly failed: ((error: KafkaError) => void) | undefined;
 };
 
-/** Busy: a request is on its way. Otherwise a failed one makes the next wait. */
-type Line = { readonly busyWith: number | null; readonly freeAtMs: number };
+/** Busy: a request is on its way. Otherwise a failed one makes the next wait. `hasFailed`: the last one that came to an end was not answered. */
+type Line = { readonly busyWith: number | null; readonly freeAtMs: number; readonly hasFailed: boolean };
+
+/** A machine without power refuses nothing: whoever has no answer for so long may ask another one besides. */
+const slowAfterMs = 200;
 
 /** The requests on their way to other nodes: one at a time to each, and a pause after one that failed. */
 export class OutgoingRequests {
@@ -38,10 +41,21 @@ export class OutgoingRequests {
     return this.freeAtMs(destination, nowMs) <= nowMs;
   }
 
-  /** The last request there failed, or has had no answer for as long as one may take. */
+  /**
+   * The last request there failed, or has had no answer for as long as one may take. A new one does not change that before it is answered: it may
+   * wait for a connection.
+   */
   isFailing(destination: Destination, nowMs: number): boolean {
     const line = this.#lines.get(keyOf(destination));
-    return line !== undefined && (line.busyWith === null ? line.freeAtMs > nowMs : line.freeAtMs <= nowMs);
+    if (line === undefined) return false;
+    return line.hasFailed || (line.busyWith === null ? line.freeAtMs > nowMs : line.freeAtMs <= nowMs);
+  }
+
+  /** From when on a request that is on its way there should have been answered by a node that is alive; Infinity: there is none. */
+  slowAtMs(destination: Destination): number {
+    const line = this.#lines.get(keyOf(destination));
+    if (line === undefined || line.busyWith === null) return Number.POSITIVE_INFINITY;
+    return line.freeAtMs - this.#timing.requestTimeoutMs + slowAfterMs;
   }
 
   send<Api extends RaftApi>(
@@ -51,6 +65,7 @@ export class OutgoingRequests {
     nowMs: number,
   ): RaftRequest {
     const key = keyOf(destination);
+    const hasFailed = this.isFailing(destination, nowMs);
     this.forget(destination);
     const requestId = this.#nextRequestId++;
     const { requestTimeoutMs: timeoutMs } = this.#timing;
@@ -60,7 +75,7 @@ export class OutgoingRequests {
       answered: outcome.answered as Pending['answered'],
       failed: outcome.failed,
     });
-    this.#lines.set(key, { busyWith: requestId, freeAtMs: nowMs + timeoutMs });
+    this.#lines.set(key, { busyWith: requestId, freeAtMs: nowMs + timeoutMs, hasFailed });
     return { requestId, destination, timeoutMs, ...request };
   }
 
@@ -69,13 +84,13 @@ export class OutgoingRequests {
     if (!pending) return;
     if (pending.api !== received.api) throw new Error(`request ${requestId} was a ${pending.api}, not a ${received.api}`);
     this.#lines.delete(pending.destination);
-    if (!pending.answered(received.response as never)) this.#pause(pending.destination, nowMs);
+    if (!pending.answered(received.response as never)) this.#pause(pending.destination, nowMs, { hasFailed: false });
   }
 
   failed(requestId: number, error: KafkaError, nowMs: number): void {
     const pending = this.#take(requestId);
     if (!pending) return;
-    this.#pause(pending.destination, nowMs);
+    this.#pause(pending.destination, nowMs, { hasFailed: true });
     pending.failed?.(error);
   }
 
@@ -99,8 +114,8 @@ export class OutgoingRequests {
     return pending;
   }
 
-  #pause(destination: string, nowMs: number): void {
-    this.#lines.set(destination, { busyWith: null, freeAtMs: nowMs + this.#timing.retryBackoffMs });
+  #pause(destination: string, nowMs: number, { hasFailed }: { hasFailed: boolean }): void {
+    this.#lines.set(destination, { busyWith: null, freeAtMs: nowMs + this.#timing.retryBackoffMs, hasFailed });
   }
 }
 

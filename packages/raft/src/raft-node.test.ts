@@ -25,15 +25,16 @@ type Given = {
   electionState?: ElectionState;
   logEndOffset?: number;
   lastEpoch?: number;
+  bootstrapServers?: readonly { host: string; port: number }[];
 };
 
 function node(given: Given = {}): RaftNode {
   const { self = voter(1), voters = new VoterSet([voter(1)]), votersOffset = -1, kRaftVersion = 1 } = given;
   const quorum = new QuorumHistory({ voters, kRaftVersion });
   if (votersOffset >= 0) quorum.addVoters(votersOffset, voters);
-  const { electionState = null, logEndOffset = 0, lastEpoch = 0 } = given;
+  const { electionState = null, logEndOffset = 0, lastEpoch = 0, bootstrapServers = [] } = given;
   const log = { startOffset: 0, endOffset: logEndOffset, epochs: lastEpoch > 0 ? [{ epoch: lastEpoch, startOffset: 0 }] : [] };
-  return new RaftNode({ self, quorum, electionState, log, random: () => 0.5 });
+  return new RaftNode({ self, quorum, electionState, log, bootstrapServers, random: () => 0.5 });
 }
 
 const values = (count: number): Uint8Array[] => Array.from({ length: count }, () => Uint8Array.of(1));
@@ -200,13 +201,18 @@ test('a late answer to a fetch that was asked twice, at the leader and at a boot
   ];
   for (const late of lateAnswers) {
     const voters = new VoterSet([voter(1), voter(2, 9002), voter(3, 9003)]);
-    const follows = node({ voters, electionState: { leaderEpoch: 5, leaderId: 3, votedFor: null } });
+    // The leader has another name there.
+    const bootstrapServers = [
+      { host: 'localhost', port: 9002 },
+      { host: 'controllers', port: 9003 },
+    ];
+    const follows = node({ voters, bootstrapServers, electionState: { leaderEpoch: 5, leaderId: 3, votedFor: null } });
     let nowMs = 1000;
     const step = (event: object) => follows.step(event as RaftEvent, nowMs++);
     const hear = (requestId: number, response: object) => step({ type: 'response', requestId, api: 'fetch', response });
     const first = step({ type: 'wake' }).requests[0]!;
     const bootstrap = step({ type: 'failed', requestId: first.requestId, error: new KafkaError('NETWORK_EXCEPTION') });
-    assert.equal(bootstrap.requests[0]!.destination.port, 9003);
+    assert.equal(bootstrap.requests[0]!.destination.host, 'controllers');
     nowMs += 100;
     const again = step({ type: 'wake' }).requests.at(-1)!;
     const fetchesSnapshot = hear(again.requestId, answer({ snapshotId: { endOffset: 10, epoch: 4 } })).requests[0]!;

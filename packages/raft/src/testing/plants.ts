@@ -237,7 +237,11 @@ export const raftPlants: readonly RaftPlant[] = [
         'if (core.isFailing(state)) core.lookElsewhere(state, core.voters.get(state.leaderId)?.endpoints ?? []);',
         '',
       ),
-      edit('following', 'if (core.isUnheard(state)) this.askBootstrapServers();', ''),
+      edit(
+        'following',
+        'core.isUnheard(state) ? this.askBootstrapServers(destination) : Number.POSITIVE_INFINITY',
+        'Number.POSITIVE_INFINITY',
+      ),
     ],
     seeds: 40,
   },
