@@ -416,4 +416,28 @@ export const plants: readonly Plant[] = [
     ],
     seeds: 200,
   },
+  {
+    name: 'share-passes-over',
+    what: 'whoever takes a share partition over is done with what it knows nothing of',
+    edits: [
+      {
+        file: 'packages/broker/src/sharing/share-partition.ts',
+        find: 'this.#addRun(this.#endOffset, firstOffset - 1, RecordState.available, 0);',
+        replace: 'this.#addRun(this.#endOffset, firstOffset - 1, RecordState.archived, 0);',
+      },
+    ],
+    seeds: 40,
+  },
+  {
+    name: 'share-release-accepts',
+    what: 'a record that a member of a share group gives back is taken for accepted',
+    edits: [
+      {
+        file: 'packages/broker/src/sharing/share-partition.ts',
+        find: 'if (type === AcknowledgeType.accept) run.state',
+        replace: 'if (type === AcknowledgeType.accept || type === AcknowledgeType.release) run.state',
+      },
+    ],
+    seeds: 20,
+  },
 ];

@@ -9,7 +9,7 @@ import { ModernGroupClient } from './clients/modern-group-client.ts';
 import { PipelineClient } from './clients/pipeline-client.ts';
 import { ProducingClient } from './clients/producing-client.ts';
 import { ReadingClient } from './clients/reading-client.ts';
-import { ShareClient } from './clients/share-client.ts';
+import { LastShareClient, ShareClient } from './clients/share-client.ts';
 import { type ClientSurroundings, clientTiming, type SimulatedClient } from './clients/simulated-client.ts';
 import { TransactionalClient } from './clients/transactional-client.ts';
 import { Faults } from './faults.ts';
@@ -152,6 +152,7 @@ class Run {
       await this.#pass(150);
       await this.#comeToRest();
     }
+    await this.#finishShareGroups();
     await this.#until('everything can be read', restPatienceMs, this.#readEverything());
     this.#tell('the clients have read everything');
     // Members of groups that were given up leave late, and that is written down.
@@ -169,6 +170,10 @@ class Run {
           await this.#operator.do({ do: 'createTopic', topic }).catch((error: unknown) => {
             if (!tellError(error).includes('already exists')) throw error;
           });
+        }
+        for (const name of this.#shareGroups) {
+          const set = { 'share.auto.offset.reset': 'earliest' };
+          await this.#operator.admin.incrementalAlterConfigs([{ type: 'group', name, set }]);
         }
         return;
       } catch (error) {
@@ -191,6 +196,10 @@ class Run {
       (outcome) => this.#tell(`${what}: ${outcome ?? 'nobody knows how to do that'}`),
       (error) => this.#tell(`${what}: ${tellError(error)}`),
     );
+  }
+
+  get #shareGroups(): ReadonlySet<string> {
+    return new Set(this.#plan.clients.flatMap(({ kind, group }) => (kind === 'share' && group ? [group] : [])));
   }
 
   async #stopClients(): Promise<void> {
@@ -250,6 +259,25 @@ class Run {
     return undefined;
   }
 
+  /** One more member accepts whatever its group is given, until nothing is left. */
+  async #finishShareGroups(): Promise<void> {
+    for (const group of this.#shareGroups) {
+      const last = new LastShareClient(this.#surroundings({ name: `last of ${group}`, kind: 'share', everyMs: 50, group }));
+      last.start();
+      const deadlineMs = this.#nowMs + restPatienceMs;
+      for (;;) {
+        const left = this.#ledger.leftFor(group, this.#plan.topics);
+        if (left === undefined) break;
+        if (this.#nowMs >= deadlineMs)
+          throw this.#break(
+            new BrokenPromise('sharedRecordsAreDelivered', `after ${restPatienceMs} ms nobody is done with ${left}`),
+          );
+        await this.#pass(100);
+      }
+      await this.#until('the last member of a share group has left', restPatienceMs, last.stop());
+    }
+  }
+
   /** As clients do, from the first record to the last. */
   async #readEverything(): Promise<void> {
     const runtime = this.#cluster.clientRuntime('auditor');
@@ -299,8 +327,8 @@ class Run {
     this.#history.push({ type: 'groupOffsets', group, offsets });
   }
 
-  #client(plan: ClientPlan): SimulatedClient {
-    const surroundings: ClientSurroundings = {
+  #surroundings(plan: ClientPlan): ClientSurroundings {
+    return {
       plan,
       runtime: this.#cluster.clientRuntime(plan.name),
       random: new SeededRandom(`${this.#plan.seed} ${plan.name}`),
@@ -309,6 +337,10 @@ class Run {
       history: this.#history,
       hear: (news) => this.#hear(news),
     };
+  }
+
+  #client(plan: ClientPlan): SimulatedClient {
+    const surroundings = this.#surroundings(plan);
     switch (plan.kind) {
       case 'producer':
         return new ProducingClient(surroundings);

@@ -250,6 +250,8 @@ const timing = {
   'controller.quorum.fetch.timeout.ms': '1000',
   'group.initial.rebalance.delay.ms': '0',
   'group.min.session.timeout.ms': '1000',
+  'group.share.min.record.lock.duration.ms': '1000',
+  'group.share.record.lock.duration.ms': '2000',
   'metadata.max.idle.interval.ms': '2000',
   'transaction.abort.timed.out.transaction.cleanup.interval.ms': '2000',
 } as const;

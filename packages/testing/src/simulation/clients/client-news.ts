@@ -28,6 +28,17 @@ export type ClientNews =
       readonly beganMs: number;
     }
   | {
+      /** It is about to say what shall become of them, and may never hear whether it was heard. */
+      readonly type: 'settling';
+      readonly client: string;
+      readonly group: string;
+      readonly topic: string;
+      readonly partition: number;
+      readonly firstOffset: number;
+      readonly lastOffset: number;
+      readonly how: 'accept' | 'release' | 'reject';
+    }
+  | {
       readonly type: 'settled';
       readonly client: string;
       readonly group: string;

@@ -24,9 +24,8 @@ type Acquired = {
 /** With one leader; a session of it ends when anything goes wrong. */
 type Session = { readonly connection: BrokerConnection; epoch: number };
 
-const accept = 1;
-const release = 2;
-const reject = 3;
+const acknowledgeTypes = { accept: 1, release: 2, reject: 3 } as const;
+type Settlement = keyof typeof acknowledgeTypes;
 const lostMembership = new Set(['FENCED_MEMBER_EPOCH', 'UNKNOWN_MEMBER_ID', 'STALE_MEMBER_EPOCH']);
 
 /** A member of a share group (KIP-932): it is given records one by one, and accepts them, gives them back, refuses them, or forgets them. */
@@ -137,20 +136,23 @@ export class ShareClient extends SimulatedClient {
   }
 
   async #settle(session: Session, acquired: readonly Acquired[]): Promise<void> {
-    const settled = acquired.flatMap((batch) => {
-      const drawn = this.random.fraction();
-      const type = drawn < 0.75 ? accept : drawn < 0.85 ? release : drawn < 0.95 ? reject : undefined;
-      return type === undefined ? [] : [{ ...batch, type }];
-    });
+    const settled = acquired
+      .flatMap((range) => [...this.#pieces(range)])
+      .flatMap((batch) => {
+        const how = this.settlement();
+        return how === undefined ? [] : [{ ...batch, how }];
+      });
     if (settled.length === 0) return;
+    for (const { topicId, partitionIndex, firstOffset, lastOffset, how } of settled)
+      this.hear({ type: 'settling', ...this.#place(topicId, partitionIndex), firstOffset, lastOffset, how });
     const answer = await session.connection.send(ShareAcknowledge, {
       ...{ groupId: this.plan.group!, memberId: this.#memberId, shareSessionEpoch: session.epoch++ },
       topics: [...Map.groupBy(settled, ({ topicId }) => topicId)].map(([topicId, ofTopic]) => ({
         topicId,
         partitions: [...Map.groupBy(ofTopic, ({ partitionIndex }) => partitionIndex)].map(([partitionIndex, batches]) => ({
           partitionIndex,
-          acknowledgementBatches: batches.map(({ firstOffset, lastOffset, type }) => ({
-            ...{ firstOffset, lastOffset, acknowledgeTypes: [type] },
+          acknowledgementBatches: batches.map(({ firstOffset, lastOffset, how }) => ({
+            ...{ firstOffset, lastOffset, acknowledgeTypes: [acknowledgeTypes[how]] },
           })),
         })),
       })),
@@ -162,12 +164,27 @@ export class ShareClient extends SimulatedClient {
           this.note(`acknowledgement of ${partitionIndex}: ${errorName(errorCode)}`);
           continue;
         }
-        for (const { firstOffset, lastOffset, type, ...batch } of settled) {
-          if (batch.topicId !== topicId || batch.partitionIndex !== partitionIndex || type === release) continue;
+        for (const { firstOffset, lastOffset, how, ...batch } of settled) {
+          if (batch.topicId !== topicId || batch.partitionIndex !== partitionIndex || how === 'release') continue;
           this.hear({ type: 'settled', ...this.#place(topicId, partitionIndex), firstOffset, lastOffset, atMs: this.nowMs });
         }
       }
     }
+  }
+
+  /** It does not decide about all that it was given in the same way. */
+  *#pieces({ firstOffset, lastOffset, ...place }: Acquired): Generator<Acquired> {
+    for (let first = firstOffset; first <= lastOffset; ) {
+      const last = Math.min(lastOffset, first + this.random.below(6));
+      yield { ...place, firstOffset: first, lastOffset: last };
+      first = last + 1;
+    }
+  }
+
+  /** What it says of a batch that it was given; undefined: nothing. */
+  protected settlement(): Settlement | undefined {
+    const drawn = this.random.fraction();
+    return drawn < 0.75 ? 'accept' : drawn < 0.85 ? 'release' : drawn < 0.95 ? 'reject' : undefined;
   }
 
   #place(topicId: Uuid, partition: number): { client: string; group: string; topic: string; partition: number } {
@@ -219,6 +236,13 @@ export class ShareClient extends SimulatedClient {
     }
     this.#coordinator?.close();
     this.#coordinator = undefined;
+  }
+}
+
+/** Accepts all that is left. */
+export class LastShareClient extends ShareClient {
+  protected override settlement(): Settlement {
+    return 'accept';
   }
 }
 

@@ -1,5 +1,7 @@
-import { type BatchView, batchesOf, OffsetCommitKey, OffsetCommitValue, Reader } from '@ottla/protocol';
+import { type BatchView, batchesOf, OffsetCommitKey, OffsetCommitValue, Reader, readShareRecord } from '@ottla/protocol';
+import type { TopicPlan } from '../plan.ts';
 import type { Replica, ReplicaSight, Sight } from '../sight.ts';
+import { SharedLog, type ShareEnding } from './shared-log.ts';
 
 /** Of a batch below a high watermark: all that may never become something else. */
 export type CommittedBatch = {
@@ -41,6 +43,9 @@ export class Ledger {
   readonly #byName = new Map<string, CommittedLog>();
   /** The furthest that was committed of each partition by each group, as `group topic-partition`. */
   readonly groupOffsets = new Map<string, number>();
+  readonly #sharedLogs = new Map<string, SharedLog>();
+  /** In the order in which they were committed. */
+  readonly shareEndings: ShareEnding[] = [];
   /** Newly found, for the promise that is about them. */
   readonly disagreements: string[] = [];
   /** How far each life of each replica was read. */
@@ -53,6 +58,24 @@ export class Ledger {
 
   of(topic: string, index: number): CommittedLog | undefined {
     return this.#byName.get(`${topic}-${index}`);
+  }
+
+  /** Of what is committed of the topics, a record with which the share group is not done. */
+  leftFor(group: string, topics: readonly TopicPlan[]): string | undefined {
+    for (const log of this.logs.values()) {
+      if (!topics.some(({ name }) => name === log.topic)) continue;
+      const shared = this.#shared(group, log);
+      const { firstLeft } = shared;
+      if (firstLeft !== undefined) return `${shared.place}@${firstLeft}`;
+    }
+    return undefined;
+  }
+
+  #shared(group: string, log: CommittedLog): SharedLog {
+    const place = `${group} ${log.topic}-${log.index}`;
+    let shared = this.#sharedLogs.get(place);
+    if (!shared) this.#sharedLogs.set(place, (shared = new SharedLog(group, log)));
+    return shared;
   }
 
   #advance({ node, replica, key, life: reader }: ReplicaSight): void {
@@ -124,6 +147,7 @@ export class Ledger {
       isTransactional: batch.isTransactional,
     };
     if (log.topic === '__consumer_offsets' && !batch.isControl) this.#seeGroupOffsets(batch);
+    if (log.topic === '__share_group_state' && !batch.isControl) this.#seeShareStates(batch);
     log.batches.push(committed);
     log.byLastOffset.set(committed.lastOffset, committed);
     log.endOffset = batch.nextOffset;
@@ -140,6 +164,17 @@ export class Ledger {
       const { offset } = OffsetCommitValue.read(valueReader, valueReader.int16());
       const place = `${group} ${topic}-${partition}`;
       this.groupOffsets.set(place, Math.max(offset, this.groupOffsets.get(place) ?? -1));
+    }
+  }
+
+  #seeShareStates(batch: BatchView): void {
+    for (const { key: keyBytes, value } of batch.records()) {
+      const record = keyBytes && readShareRecord(keyBytes, value);
+      if (!record || record.type === 'unknown' || !record.value) continue;
+      const { groupId, topicId, partition } = record.key;
+      const log = this.logs.get(`${topicId} ${partition}`);
+      if (!log) continue;
+      this.shareEndings.push(...this.#shared(groupId, log).take(record.value));
     }
   }
 }

@@ -52,4 +52,42 @@ export const shares: readonly ClusterPromise[] = [
       broken(`${client} was given ${topic}-${partition}@${lastOffset}, of which no replica says that it is committed`);
     },
   })),
+
+  promise(
+    'sharedRecordsAreNotLost',
+    'a share group is done with a record when a member has accepted or refused it, or it was delivered as often as its limit says',
+    (broken, { ledger }) => {
+      /** Of each record, as `group topic-partition@offset`: what members have said about it, whether or not they were heard. */
+      const said = new Map<string, Set<'accept' | 'release' | 'reject'>>();
+      /** And how often it was delivered, by what members were told. */
+      const delivered = new Map<string, number>();
+      let looked = 0;
+      return {
+        hear(news) {
+          if (news.type !== 'settling' && news.type !== 'acquired') return;
+          for (let offset = news.firstOffset; offset <= news.lastOffset; offset++) {
+            const record = `${news.group} ${news.topic}-${news.partition}@${offset}`;
+            if (news.type === 'settling') said.set(record, (said.get(record) ?? new Set()).add(news.how));
+            else delivered.set(record, Math.max(news.deliveryCount, delivered.get(record) ?? 0));
+          }
+        },
+        look() {
+          for (; looked < ledger.shareEndings.length; looked++) {
+            const { shared, offset, how, deliveryCount } = ledger.shareEndings[looked]!;
+            const record = `${shared.place}@${offset}`;
+            const heard = said.get(record);
+            if (heard?.has('accept') && how !== 'archived') continue;
+            if (heard?.has('reject') && how !== 'acknowledged') continue;
+            const deliveries = Math.max(deliveryCount, delivered.get(record) ?? 0);
+            if (how === 'archived' && deliveries >= mostDeliveries) continue;
+            // Of the last delivery nobody need have heard, and nothing need be written that the new start offset does not say.
+            if (how === 'passed over' && deliveries >= mostDeliveries - 1) continue;
+            broken(
+              `${record} is ${how}, of which members said ${heard ? [...heard].join(' and ') : 'nothing'} after ${deliveries} deliveries`,
+            );
+          }
+        },
+      };
+    },
+  ),
 ];
