@@ -86,8 +86,8 @@ export class Faults {
         return 'loses packets';
       }
       case 'latency': {
-        const { from, to, ms } = happening;
-        wires.trouble(from, to, { minLatencyMs: ms / 2, maxLatencyMs: ms });
+        const { from, to, ms, oneWay = false } = happening;
+        wires.trouble(from, to, { minLatencyMs: ms / 2, maxLatencyMs: ms }, { oneWay });
         this.#later(happening.forMs, () => wires.heal(from, to));
         return 'is slow';
       }

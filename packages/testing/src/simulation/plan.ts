@@ -19,6 +19,8 @@ export type ClientPlan = {
   readonly everyMs: number;
   /** Of all but producers and readers. */
   readonly group?: string;
+  /** Of transactions, when it is not the name. */
+  readonly transactionalId?: string;
 };
 
 /** Something that happens to the cluster, from outside. Those with `forMs` or `downMs` end by themselves. */
@@ -36,7 +38,14 @@ export type Happening =
   | { readonly do: 'cut'; readonly from: string; readonly to: string; readonly oneWay: boolean; readonly forMs: number }
   | { readonly do: 'isolate'; readonly node: number; readonly from: 'all' | 'nodes'; readonly forMs: number }
   | { readonly do: 'loss'; readonly from: string; readonly to: string; readonly rate: number; readonly forMs: number }
-  | { readonly do: 'latency'; readonly from: string; readonly to: string; readonly ms: number; readonly forMs: number }
+  | {
+      readonly do: 'latency';
+      readonly from: string;
+      readonly to: string;
+      readonly ms: number;
+      readonly oneWay?: boolean;
+      readonly forMs: number;
+    }
   | { readonly do: 'resetConnections'; readonly one: string; readonly other: string }
   | { readonly do: 'halfOpen'; readonly lost: string; readonly kept: string }
   | { readonly do: 'jumpClock'; readonly node: number; readonly ms: number }
@@ -284,7 +293,7 @@ function fall(random: SeededRandom, node: number): Happening {
   return oneOf(random, ways);
 }
 
-const shuffled = (random: SeededRandom, ids: readonly number[]): number[] => {
+export const shuffled = (random: SeededRandom, ids: readonly number[]): number[] => {
   const left = [...ids];
   return Array.from(ids, () => left.splice(random.below(left.length), 1)[0]!);
 };

@@ -3,8 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import process from 'node:process';
 import { test } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { SeededRandom } from '@ottla/runtime';
 import { plantedSources } from '../../scripts/plant.ts';
-import { type Happening, type Plan, type Step, tellPlan } from './plan.ts';
+import { type Happening, inventPlan, type Plan, type Step, tellPlan } from './plan.ts';
 import { plants } from './plants.ts';
 import { promise } from './promises/cluster-promise.ts';
 import { clusterPromises } from './promises/index.ts';
@@ -60,6 +62,18 @@ test('the same seed makes the same things happen to a cluster', async () => {
 test('a plan is the same for the same seed', () => {
   assert.deepEqual(planOf(5), planOf(5));
   assert.notDeepEqual(planOf(5), planOf(6));
+});
+
+test('few plans have a rare scene, and the others are as if there were none', () => {
+  const scenes = new Map<string, number>();
+  for (let seed = 1; seed <= 300; seed++) {
+    const [plan, usual] = [planOf(seed), inventPlan(seed, new SeededRandom(`plan ${seed}`))];
+    if (isDeepStrictEqual(plan, usual)) continue;
+    const steps = [...new Set(plan.steps.map((step) => step.do))].sort().join();
+    scenes.set(steps, (scenes.get(steps) ?? 0) + 1);
+  }
+  assert.deepEqual([...scenes.keys()].sort(), ['cut,latency,powerCut', 'isolate,kill', 'latency']);
+  for (const [scene, count] of scenes) assert.ok(count >= 5 && count <= 30, `${scene}: ${count} of 300`);
 });
 
 test('seeds invent every kind of step, and a node lives through all of them', async () => {

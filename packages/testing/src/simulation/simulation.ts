@@ -1,7 +1,9 @@
 import { SeededRandom } from '@ottla/runtime';
 import { inventPlan, type Plan, type PlanOptions } from './plan.ts';
+import { withRareScene } from './rare-scenes.ts';
 
 /** The plan of a seed. */
 export function planOf(seed: number, options: PlanOptions = {}): Plan {
-  return inventPlan(seed, new SeededRandom(`plan ${seed}`), options);
+  const plan = inventPlan(seed, new SeededRandom(`plan ${seed}`), options);
+  return withRareScene(plan, new SeededRandom(`rare scene ${seed}`));
 }

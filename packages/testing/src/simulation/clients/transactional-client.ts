@@ -42,7 +42,7 @@ export class TransactionalClient extends SimulatedClient {
       await this.beginAnew();
     } finally {
       const { steps, commitBeganMs } = work;
-      const { name: transactionalId } = this.plan;
+      const { transactionalId } = this;
       const process = this.#processOf(producer);
       this.history.push({
         ...{ type: 'transaction', process, transactionalId, beganMs, commitBeganMs, endedMs: this.nowMs, outcome, steps },
@@ -110,6 +110,10 @@ export class TransactionalClient extends SimulatedClient {
     }
   }
 
+  protected get transactionalId(): string {
+    return this.plan.transactionalId ?? this.plan.name;
+  }
+
   #processes = new WeakMap<Producer, string>();
 
   #processOf(producer: Producer): string {
@@ -117,7 +121,7 @@ export class TransactionalClient extends SimulatedClient {
   }
 
   async #initialized(): Promise<Producer> {
-    const transactionalId = this.plan.name;
+    const { transactionalId } = this;
     const producer = new Producer({
       ...this.common,
       clientId: this.process,
