@@ -1,7 +1,6 @@
 import { KafkaError, type MetadataRecord, type Writable, writeMetadataRecord } from '@ottla/protocol';
 import type {
   LeaderAndEpoch,
-  Namesake,
   QuorumDescription,
   RaftEffects,
   RaftEvent,
@@ -13,18 +12,19 @@ import type {
 import { type Address, type Runtime, sleep } from '@ottla/runtime';
 import { CorruptFileError, type Log } from '@ottla/storage';
 import { CommittedLog } from './committed-log.ts';
-import { DiskPause, isFull } from './disk-pause.ts';
+import { isFull } from './disk-pause.ts';
 import type { FetchedSnapshot } from './fetched-snapshot.ts';
 import type { MetadataListener } from './metadata-listener.ts';
 import { defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
+import { MetadataLogWriter } from './metadata-log-writer.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
-import { type AppendedRecords, type AppendWaiter, PendingAppends, type PendingBatch } from './pending-appends.ts';
+import { type AppendedRecords, type AppendWaiter, PendingAppends } from './pending-appends.ts';
 import { controllerListenerNameOf, createRaftNode, metadataTopic, openMetadataLog, type QuorumMember } from './quorum-opening.ts';
 import { QuorumReplies, type Releases } from './quorum-replies.ts';
 import { QuorumRequests } from './quorum-requests.ts';
 import { writeQuorumState } from './quorum-state-file.ts';
-import { batchesWithin } from './recorded-quorum.ts';
-import { isBootstrap, type SnapshotId, snapshotName } from './snapshot-files.ts';
+import { QuorumTroubles } from './quorum-troubles.ts';
+import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 import { WakeTimer } from './wake-timer.ts';
 import { requireOnlyTornTail, requireWholeMetadataLog } from './whole-metadata-log.ts';
 
@@ -59,7 +59,7 @@ const handOverPatienceMs = 5_000;
 /**
  * The metadata log of the cluster: `__cluster_metadata-0` with its snapshots and quorum-state, led, followed or observed by this node. It carries
  * out what the pure RaftNode decides: all that an effect asks for is done before the next event, except that a sync of the disk, which is told
- * by an event of its own, goes on beside. Batches of one turn, and all that arrive while the disk is busy, share one write and one sync.
+ * by an event of its own, goes on beside.
  */
 export class MetadataQuorum {
   readonly #options: MetadataQuorumOptions;
@@ -73,21 +73,15 @@ export class MetadataQuorum {
   readonly #requests: QuorumRequests;
   readonly #replies: QuorumReplies;
   readonly #timer: WakeTimer;
-  readonly #pause: DiskPause;
+  readonly #writer: MetadataLogWriter;
+  readonly #troubles: QuorumTroubles;
   #fetchedSnapshot: FetchedSnapshot | undefined;
-  #refusedSnapshot: string | undefined;
   #leader: LeaderAndEpoch;
-  #writing: Promise<void> | undefined;
-  /** A sync that began before the log was cut says nothing about what was written since. */
-  #cuts = 0;
-  #flushedEndOffset: number;
   #snapshotting: Promise<unknown> = Promise.resolve();
   #isSnapshotting = false;
   #snapshotAtMs: number;
   #snapshotNotBeforeMs = 0;
   #onHandedOver: (() => void) | undefined;
-  #damage: string | undefined;
-  #namesakeEpoch: number | null = null;
   #failure: unknown;
   #isClosing = false;
   #isClosed = false;
@@ -129,8 +123,6 @@ export class MetadataQuorum {
       throw error;
     }
     this.#leader = this.#raft.leaderAndEpoch;
-    this.#flushedEndOffset = this.#log.logEndOffset;
-    this.#pause = new DiskPause(runtime, directory);
     this.#timer = new WakeTimer(runtime, () => this.#happened({ type: 'wake' }));
     this.#replies = new QuorumReplies({ log: this.#log, snapshots: this.#snapshots, maxBytes: this.#config.maxBatchBytes });
     this.#requests = new QuorumRequests({
@@ -138,6 +130,22 @@ export class MetadataQuorum {
       nodeId: options.nodeId,
       connectTimeoutMs: options.connectTimeoutMs,
       onOutcome: (outcome) => this.#happened(outcome),
+    });
+    const { nodeId, clusterId } = options;
+    this.#troubles = new QuorumTroubles({
+      ...{ logger: runtime.logger, nodeId, clusterId, raft: this.#raft, requests: this.#requests },
+    });
+    this.#writer = new MetadataLogWriter({
+      runtime,
+      directory,
+      log: this.#log,
+      raft: this.#raft,
+      appends: this.#appends,
+      segmentBytes: this.#config.segmentBytes,
+      appendLingerMs: options.appendLingerMs ?? 0,
+      hasFailed: () => this.#failure !== undefined,
+      onEvent: (event) => this.#happened(event),
+      onFailure: (error) => this.#fail(error),
     });
     this.#committed = new CommittedLog({
       log: this.#log,
@@ -188,18 +196,7 @@ export class MetadataQuorum {
 
   /** In words for an operator, where this node is in its search for a leader, and what may keep it from finding one. */
   get search(): string {
-    const { leaderAndEpoch, voters } = this.#raft;
-    const address = this.#requests.addressOfOtherCluster;
-    const told = [
-      `(epoch ${leaderAndEpoch.leaderEpoch}, voters ${voters.ids.join(', ') || 'unknown'})`,
-      ...(address ? [`${address} belongs to another cluster than ${this.#options.clusterId}`] : []),
-      ...(this.#raft.namesakeEpoch === null ? [] : [this.#namesake(this.#raft.namesakeEpoch)]),
-    ];
-    return told.join(', and ');
-  }
-
-  #namesake(epoch: number): string {
-    return `others say that node ${this.#options.nodeId}, which is this node's id, leads epoch ${epoch}: give each node a node.id of its own`;
+    return this.#troubles.search;
   }
 
   describe(): QuorumDescription {
@@ -241,7 +238,7 @@ export class MetadataQuorum {
 
   /** The disk is full, and was so a moment ago: it is not tried with every request. */
   get isBlocked(): boolean {
-    return this.#pause.isOn;
+    return this.#writer.isBlocked;
   }
 
   /** A request of another node: of a voter, an observer, or a tool. Rejects with BROKER_NOT_AVAILABLE when this node is about to stop. */
@@ -309,7 +306,7 @@ export class MetadataQuorum {
     if (this.#isClosed) return;
     this.#isClosing = true;
     this.#happened({ type: 'resign' });
-    while (this.#writing) await this.#writing;
+    await this.#writer.rest();
     if (handsOver) await this.#handedOver();
     await this.#snapshotting;
     this.#end();
@@ -321,7 +318,7 @@ export class MetadataQuorum {
   async #begin(): Promise<void> {
     this.#carryOut(this.#step({ type: 'wake' }));
     if (this.#raft.isLeader) {
-      while (this.#writing) await this.#writing;
+      await this.#writer.rest();
       if (this.#failure === undefined) await this.#committed.hasHeard(this.#raft.highWatermark);
     }
     if (this.#failure !== undefined) {
@@ -372,8 +369,8 @@ export class MetadataQuorum {
     if (!effects || this.#failure !== undefined) return;
     try {
       this.#changeFiles(effects, waiter);
-      this.#tellDamage(effects.damage);
-      this.#tellNamesake();
+      this.#troubles.tellDamage(effects.damage, this.#leader.leaderId);
+      this.#troubles.tellNamesake();
       for (const request of effects.requests) this.#requests.send(request);
       for (const reply of effects.replies) this.#replies.answer(reply);
       this.#timer.wakeAt(effects.nextWakeMs);
@@ -388,59 +385,16 @@ export class MetadataQuorum {
     }
   }
 
-  /** Told once: it is fetched again and again, and the leader's disk stays as it is until somebody does something. */
-  #tellDamage(damage: string | null): void {
-    if (damage === null || damage === this.#damage) return;
-    this.#damage = damage;
-    const { leaderId } = this.#leader;
-    this.#options.runtime.logger.error('the leader gives damaged batches of the metadata log: look at its disk', {
-      leaderId,
-      damage,
-    });
-  }
-
-  /** Told once, as damage is. */
-  #tellRefused(id: SnapshotId, error: CorruptFileError): void {
-    if (snapshotName(id) === this.#refusedSnapshot) return;
-    this.#refusedSnapshot = snapshotName(id);
-    const { leaderId } = this.#leader;
-    this.#options.runtime.logger.error('the leader gave a snapshot that cannot be read: it is fetched again and again', {
-      leaderId,
-      error,
-    });
-  }
-
-  #tellNamesake(): void {
-    const { namesakeEpoch, namesake } = this.#raft;
-    if (namesake) throw namesakeLeads(this.#options.nodeId, namesake);
-    if (namesakeEpoch !== null && namesakeEpoch !== this.#namesakeEpoch)
-      this.#options.runtime.logger.error('this node cannot find the leader of its quorum', {
-        why: this.#namesake(namesakeEpoch),
-      });
-    this.#namesakeEpoch = namesakeEpoch;
-  }
-
   #changeFiles({ electionState, truncateTo, batches, fetched, snapshotChunk }: RaftEffects, waiter?: AppendWaiter): void {
-    const { files, clock } = this.#options.runtime;
     if (electionState) {
       const { kRaftVersion, voters } = this.#raft;
-      writeQuorumState(files, this.#directory, electionState, { kRaftVersion, voterIds: voters.ids });
+      const quorum = { kRaftVersion, voterIds: voters.ids };
+      writeQuorumState(this.#options.runtime.files, this.#directory, electionState, quorum);
     }
-    if (truncateTo !== null) this.#truncateTo(truncateTo);
-    for (const batch of batches) this.#appends.add(batch, clock.nowMs(), waiter);
-    if (fetched) {
-      this.#appends.write((batch) => this.#writeOwn(batch));
-      for (const bytes of batchesWithin(fetched.bytes, this.#config.segmentBytes)) this.#writeFetched(bytes);
-    }
-    if (batches.length > 0 || fetched) this.#writeSoon();
+    if (truncateTo !== null) this.#writer.truncateTo(truncateTo, this.#notController('another leader took its place'));
+    this.#writer.append(batches, waiter);
+    if (fetched) this.#writer.takeFetched(fetched.bytes, this.#leader.leaderEpoch);
     if (snapshotChunk) this.#takeChunk(snapshotChunk);
-  }
-
-  #truncateTo(endOffset: number): void {
-    this.#cuts++;
-    this.#appends.truncateTo(endOffset, this.#notController('another leader took its place'));
-    this.#log.truncateTo(endOffset);
-    this.#flushedEndOffset = Math.min(this.#flushedEndOffset, endOffset);
   }
 
   #leadershipChanged(leader: LeaderAndEpoch): void {
@@ -455,76 +409,6 @@ export class MetadataQuorum {
     }
     this.#appends.giveUp(this.#notController('it has lost the lead'));
     this.#committed.followLeader(leader);
-  }
-
-  /** After this turn: whatever else is appended in it goes along. While a sync is under way nothing needs to be done, it looks again. */
-  #writeSoon(): void {
-    if (this.#writing) return;
-    const { timers } = this.#options.runtime;
-    const lingerMs = this.#raft.isLeader && this.#raft.voters.size > 1 ? (this.#options.appendLingerMs ?? 0) : 0;
-    this.#writing = new Promise((done) => {
-      const write = () => void this.#writeUnwritten().then(done);
-      if (lingerMs > 0) timers.after(lingerMs, write);
-      else timers.soon(write);
-    });
-  }
-
-  async #writeUnwritten(): Promise<void> {
-    try {
-      while (this.#failure === undefined && (this.#appends.hasUnwritten || this.#flushedEndOffset < this.#log.logEndOffset)) {
-        const isWhole = this.#writeToLog();
-        const endOffset = this.#log.logEndOffset;
-        const cuts = this.#cuts;
-        this.#carryOut(this.#step({ type: 'written', endOffset }));
-        await this.#log.flushLater();
-        if (cuts === this.#cuts) {
-          this.#flushedEndOffset = endOffset;
-          this.#happened({ type: 'flushed', endOffset });
-        }
-        if (!isWhole) this.#withdrawUnwritten();
-      }
-    } catch (error) {
-      this.#fail(error);
-    } finally {
-      this.#writing = undefined;
-    }
-  }
-
-  /** False: the disk is full, and what it did not take is still unwritten. */
-  #writeToLog(): boolean {
-    try {
-      this.#appends.write((batch) => this.#writeOwn(batch));
-    } catch (error) {
-      if (!isFull(error) || !this.#canWithdraw) throw error;
-      this.#pause.begin(error);
-      return false;
-    }
-    this.#pause.end();
-    return true;
-  }
-
-  /** Under the epoch in which it was decided: this node may have lost the lead since, and another may not have cut it off yet. */
-  #writeOwn({ bytes, baseOffset, leaderEpoch }: PendingBatch): void {
-    const { firstOffset } = this.#log.append(bytes, { leaderEpoch, origin: 'raft' });
-    if (firstOffset !== baseOffset) throw new Error(`broken invariant: a batch for offset ${baseOffset} went to ${firstOffset}`);
-  }
-
-  /** Offsets and epochs are in the batches. */
-  #writeFetched(bytes: Uint8Array): void {
-    this.#log.append(bytes, { leaderEpoch: this.#leader.leaderEpoch, origin: 'replication' });
-  }
-
-  /** The batch that opens this node's epoch is not to be had without, and other voters may not be told two things for one offset. */
-  get #canWithdraw(): boolean {
-    const { isLeader, voters } = this.#raft;
-    const isOnlyVoter = isLeader && voters.size === 1 && this.highWatermark > 0;
-    return isOnlyVoter && this.#appends.unwritten.every(({ isControl }) => !isControl);
-  }
-
-  /** Whoever decided it takes it back. Those that came while the others were flushed build on it, so they go too. */
-  #withdrawUnwritten(): void {
-    this.#happened({ type: 'withdraw', endOffset: this.#log.logEndOffset });
-    this.#appends.withdrawUnwritten(this.#pause.refusal);
   }
 
   #takeChunk(chunk: SnapshotChunk): void {
@@ -544,9 +428,7 @@ export class MetadataQuorum {
       const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
       if (this.#isClosed || this.#failure !== undefined) return;
       this.#fetchedSnapshot = undefined;
-      this.#cuts++;
-      this.#log.truncateFullyAndStartAt(id.endOffset);
-      this.#flushedEndOffset = id.endOffset;
+      this.#writer.startAt(id.endOffset);
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
       logger.info('the metadata log begins anew behind a snapshot of the leader', { ...id });
       this.#committed.restartFrom(id);
@@ -554,7 +436,7 @@ export class MetadataQuorum {
     } catch (error) {
       if (!(error instanceof CorruptFileError)) throw error;
       this.#fetchedSnapshot = undefined;
-      this.#tellRefused(id, error);
+      this.#troubles.tellRefused(id, error, this.#leader.leaderId);
       await sleep(timers, refusedSnapshotPauseMs);
       this.#happened({ type: 'snapshotRefused', snapshotId: id });
     }
@@ -624,7 +506,7 @@ export class MetadataQuorum {
 
   #writable(records: readonly MetadataRecord[]): Uint8Array[] {
     this.#ensureWritable();
-    if (this.#pause.isOn) throw this.#pause.refusal;
+    if (this.#writer.isBlocked) throw this.#writer.refusal;
     const values = records.map(writeMetadataRecord);
     requireRoom(values, this.#config.maxBatchBytes);
     return values;
@@ -641,15 +523,6 @@ export class MetadataQuorum {
   #leaving(): KafkaError {
     return new KafkaError('BROKER_NOT_AVAILABLE', `node ${this.#options.nodeId} no longer takes part in the metadata quorum`);
   }
-}
-
-function namesakeLeads(nodeId: number, { leaderEpoch, endpoints: [endpoint] }: Namesake): KafkaError {
-  const where = endpoint ? ` at ${endpoint.host}:${endpoint.port}` : '';
-  return new KafkaError(
-    'DUPLICATE_BROKER_REGISTRATION',
-    `another node${where} has the id of this one and leads epoch ${leaderEpoch} of the quorum: change node.id=${nodeId} to a number that no other ` +
-      'node has, and format a directory for it',
-  );
 }
 
 function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void {
