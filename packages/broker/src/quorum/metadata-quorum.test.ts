@@ -5,9 +5,9 @@ import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import { type Machine, type Runtime, World } from '@ottla/runtime';
 import { readMetaProperties } from '@ottla/storage';
 import { type FormatOptions, formatDirectories } from '../format.ts';
-import type { CommittedBatch, MetadataListener, SnapshotListener, SnapshotToHear } from './metadata-listener.ts';
 import { defaultMetadataLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import { MetadataQuorum, type MetadataQuorumOptions } from './metadata-quorum.ts';
+import { LevelListener, level } from './testing-quorum.ts';
 
 const settings = {
   'process.roles': 'broker,controller',
@@ -52,51 +52,9 @@ async function open(world: World, runtime: Runtime, options: Partial<MetadataQuo
   return { quorum, failures };
 }
 
-/** Keeps feature levels, which stand for the whole metadata here, and can tell them as a snapshot. */
-class Recorder implements MetadataListener {
-  readonly snapshots: SnapshotToHear[] = [];
-  readonly batches: CommittedBatch[] = [];
-  readonly leaders: unknown[] = [];
-  readonly levels = new Map<string, number>();
-
-  snapshot(snapshot: SnapshotToHear): SnapshotListener {
-    return {
-      records: (slice) => {
-        this.levels.clear();
-        this.#keep(slice);
-      },
-      end: () => void this.snapshots.push(snapshot),
-    };
-  }
-
-  batch(batch: CommittedBatch): void {
-    this.batches.push(batch);
-    this.#keep(batch.records);
-  }
-
-  leaderChanged(leader: unknown): void {
-    this.leaders.push(leader);
-  }
-
-  toSnapshot(): MetadataRecord[] {
-    return [...this.levels].map(([name, level]) => featureLevelRecord(name, level));
-  }
-
-  #keep(records: readonly MetadataRecord[]): void {
-    for (const { type, value } of records) if (type === 'FeatureLevelRecord') this.levels.set(value.name, value.featureLevel);
-  }
-
-  get story(): string[] {
-    return this.batches.map(({ baseOffset, lastOffset, records }) =>
-      `${baseOffset}-${lastOffset} ${records.map(({ type }) => type).join(' ')}`.trim(),
-    );
-  }
-}
-
 const begin: MetadataRecord = { type: 'BeginTransactionRecord', version: 0, value: { name: 'test' } };
 const end: MetadataRecord = { type: 'EndTransactionRecord', version: 0, value: {} };
 const abort: MetadataRecord = { type: 'AbortTransactionRecord', version: 0, value: { reason: 'test' } };
-const level = (value: number): MetadataRecord => featureLevelRecord('test', value);
 
 function formatted(options: { seed?: number; machine?: ConstructorParameters<typeof World>[0] } = {}): {
   world: World;
@@ -111,7 +69,7 @@ function formatted(options: { seed?: number; machine?: ConstructorParameters<typ
 test('a fresh node leads in epoch 1, and its log begins with the voters', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
-  const listener = new Recorder();
+  const listener = new LevelListener();
   await quorum.subscribe(listener);
   assert.deepEqual(listener.story, ['0-2']);
   assert.deepEqual(listener.leaders, [{ leaderId: 1, leaderEpoch: 1 }]);
@@ -148,7 +106,7 @@ test('a static quorum keeps the older quorum-state and no voters in the log', as
 test('appends take consecutive offsets at once, commit in order, and a restart hears the same', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
-  const live = new Recorder();
+  const live = new LevelListener();
   await quorum.subscribe(live);
   const first = quorum.append([level(1), level(2)]);
   assert.equal(quorum.nextOffset, 5);
@@ -159,7 +117,7 @@ test('appends take consecutive offsets at once, commit in order, and a restart h
   assert.deepEqual(live.story, ['0-2', '3-4 FeatureLevelRecord FeatureLevelRecord', '5-5 FeatureLevelRecord']);
   await world.runUntil(quorum.close());
 
-  const again = new Recorder();
+  const again = new LevelListener();
   const reopened = await open(world, machine.boot());
   await reopened.quorum.subscribe(again);
   assert.deepEqual(again.batches.slice(0, 3), live.batches);
@@ -195,7 +153,7 @@ test('what was acknowledged outlives a power failure, and what was not is never 
     let acknowledged = -1;
     for (let round = 0; round < 4; round++) {
       const { quorum } = await open(world, machine.boot());
-      const listener = new Recorder();
+      const listener = new LevelListener();
       await quorum.subscribe(listener);
       const seen = listener.levels.get('test') ?? -1;
       assert.ok(seen >= acknowledged, `seed ${seed}: acknowledged ${acknowledged}, found ${seen}`);
@@ -240,7 +198,7 @@ test('a disk that fails ends the leadership: pending appends fail, and none is t
   });
   format(machine.boot());
   const { quorum, failures } = await open(world, machine.boot());
-  const listener = new Recorder();
+  const listener = new LevelListener();
   await quorum.subscribe(listener);
   isBroken = true;
   await assert.rejects(world.runUntil(quorum.append([level(1)])), { code: 'EIO' });
@@ -261,7 +219,7 @@ test('an operation larger than a batch may be is refused, and nothing is appende
 test('records of an open metadata transaction are hidden until its end, and gone when it is aborted', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
-  const listener = new Recorder();
+  const listener = new LevelListener();
   await quorum.subscribe(listener);
   const append = (...records: MetadataRecord[]): Promise<unknown> => world.runUntil(quorum.append(records));
   await append(begin, level(1));
@@ -279,7 +237,7 @@ test('records of an open metadata transaction are hidden until its end, and gone
   await world.runUntil(quorum.close());
   const reopened = await open(world, machine.boot());
   assert.equal(reopened.quorum.hasOpenTransaction, true);
-  const again = new Recorder();
+  const again = new LevelListener();
   await reopened.quorum.subscribe(again);
   assert.equal(again.levels.get('test'), 5);
 });
@@ -295,7 +253,7 @@ const smallLogs: MetadataLogConfig = {
 test('snapshots come by bytes, make old log and old snapshots go, and a start loads the newest', async () => {
   const { world, machine } = formatted();
   const { quorum, failures } = await open(world, machine.boot(), { config: smallLogs });
-  const listener = new Recorder();
+  const listener = new LevelListener();
   await quorum.subscribe(listener);
   for (let value = 1; value <= 200; value++) await world.runUntil(quorum.append([level(value)]));
   await world.runUntil(quorum.close());
@@ -308,7 +266,7 @@ test('snapshots come by bytes, make old log and old snapshots go, and a start lo
 
   const runtime = machine.boot();
   const reopened = await open(world, runtime, { config: smallLogs });
-  const again = new Recorder();
+  const again = new LevelListener();
   await reopened.quorum.subscribe(again);
   assert.equal(again.snapshots.length, 1);
   assert.equal(again.batches[0]?.baseOffset, again.snapshots[0]?.endOffset);
@@ -325,7 +283,7 @@ test('snapshots come by time, and a half-written one is removed at the next star
   const { world, machine } = formatted();
   const config = { ...defaultMetadataLogConfig, snapshotIntervalMs: 60_000 };
   const { quorum } = await open(world, machine.boot(), { config });
-  await quorum.subscribe(new Recorder());
+  await quorum.subscribe(new LevelListener());
   await world.runUntil(quorum.append([level(1)]));
   await world.advance(60_000);
   const { lastOffset } = await world.runUntil(quorum.append([level(2)]));
@@ -342,7 +300,7 @@ test('snapshots come by time, and a half-written one is removed at the next star
 test('a log that ends before the newest snapshot starts again behind it', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());
-  const listener = new Recorder();
+  const listener = new LevelListener();
   await quorum.subscribe(listener);
   await world.runUntil(quorum.append([level(7)]));
   const { endOffset } = await world.runUntil(quorum.writeSnapshot(listener.toSnapshot()));
@@ -350,7 +308,7 @@ test('a log that ends before the newest snapshot starts again behind it', async 
   for (const name of machine.files.list(metadataDirectory))
     if (!name.endsWith('.checkpoint')) machine.files.remove(`${metadataDirectory}/${name}`);
   const reopened = await open(world, machine.boot());
-  const again = new Recorder();
+  const again = new LevelListener();
   await reopened.quorum.subscribe(again);
   assert.equal(again.levels.get('test'), 7);
   assert.equal(again.batches[0]?.baseOffset, endOffset);

@@ -55,6 +55,7 @@ export const loneVoter: Omit<MetadataQuorumOptions, 'runtime'> = {
 /** Keeps feature levels, which stand for the whole metadata here, and can tell them as a snapshot. */
 export class LevelListener implements MetadataListener {
   readonly snapshots: SnapshotToHear[] = [];
+  readonly batches: CommittedBatch[] = [];
   readonly leaders: { leaderId: number | null; leaderEpoch: number }[] = [];
   readonly levels = new Map<string, number>();
   /** Every value of `test`, in the order heard. */
@@ -76,7 +77,9 @@ export class LevelListener implements MetadataListener {
     };
   }
 
-  batch({ baseOffset, lastOffset, records }: CommittedBatch): void {
+  batch(batch: CommittedBatch): void {
+    const { baseOffset, lastOffset, records } = batch;
+    this.batches.push(batch);
     if (baseOffset !== this.nextOffset) this.#problem ??= `a batch of ${baseOffset} after ${this.nextOffset}`;
     this.#keep(records);
     this.nextOffset = lastOffset + 1;
@@ -88,6 +91,13 @@ export class LevelListener implements MetadataListener {
 
   toSnapshot(): MetadataRecord[] {
     return [...this.levels].map(([name, value]) => level(value, name));
+  }
+
+  /** Which records were in each batch. */
+  get story(): string[] {
+    return this.batches.map(({ baseOffset, lastOffset, records }) =>
+      `${baseOffset}-${lastOffset} ${records.map(({ type }) => type).join(' ')}`.trim(),
+    );
   }
 
   /** Throws when something was heard twice, or not at all. */
