@@ -54,6 +54,12 @@ const properties = {
   'group.share.assignment.interval.ms': '0',
   'group.streams.assignment.interval.ms': '0',
   'group.streams.initial.rebalance.delay.ms': '0',
+  ...Object.fromEntries(
+    ['consumer', 'share', 'streams'].flatMap((kind) => [
+      [`group.${kind}.session.timeout.ms`, '300000'], // nor is a member, while others are asked
+      [`group.${kind}.max.session.timeout.ms`, '300000'],
+    ]),
+  ),
   'log.retention.ms': '-1', // the records are of 2020, and retention first looks after 30 seconds
 };
 
