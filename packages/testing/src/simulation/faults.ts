@@ -186,9 +186,10 @@ export class Faults {
     return action();
   }
 
-  /** In the isr of all partitions that it has a replica of, to those who know most. */
+  /** In the isr of all partitions that it has a replica of, to those who know most, and able to stay there. */
   #isWhole(node: SimulatedNode): boolean {
-    if (node.state !== 'up') return false;
+    // With a full disk it ends before long.
+    if (node.state !== 'up' || node.machine.disk.capacityBytes !== undefined) return false;
     const views = this.#cluster.nodes.flatMap(({ parts }) => (parts ? [parts.metadata] : []));
     const newest = views.toSorted((one, other) => other.appliedOffset - one.appliedOffset)[0];
     if (!newest) return false;

@@ -302,8 +302,8 @@ export const plants: readonly Plant[] = [
     what: 'the metadata log is taken for durable before it is flushed',
     edits: [
       {
-        file: 'packages/broker/src/quorum/metadata-quorum.ts',
-        find: 'await this.#log.flushLater();',
+        file: 'packages/broker/src/quorum/metadata-log-writer.ts',
+        find: 'await log.flushLater();',
         replace: 'await undefined;',
       },
     ],

@@ -109,6 +109,25 @@ test('nobody is killed, nor has a full disk, while a node that lost power has ye
   );
 });
 
+test('no machine loses power while another one has a full disk, whose node may end', async () => {
+  const plan: Plan = {
+    ...planOf(1, { shape: 'combined' }),
+    clients: [{ name: 'producer1', kind: 'producer', everyMs: 85 }],
+    steps: [
+      { atMs: 300, do: 'fullDisk', node: 2, forMs: 900 },
+      { atMs: 400, do: 'powerCut', node: 3, downMs: 50 },
+    ],
+    workMs: 2_000,
+    finale: [],
+  };
+  const { broken, story } = await run(plan);
+  assert.equal(broken, undefined, story.join('\n'));
+  assert.ok(
+    story.some((line) => line.endsWith('is spared: node 2 has not caught up yet')),
+    story.join('\n'),
+  );
+});
+
 test('a replica that was taken away and comes back begins anew', async () => {
   const reassign = { do: 'reassign', topic: 'one', partition: 0 } as const;
   await assertHolds({
