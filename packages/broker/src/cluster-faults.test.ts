@@ -81,14 +81,20 @@ class TopicsUnderFaults {
   }
 }
 
-async function somethingHappens(cluster: TestCluster): Promise<void> {
+/** `stopping`: who was told to stop and has not stopped yet. */
+async function somethingHappens(cluster: TestCluster, stopping: Set<unknown>): Promise<void> {
   const { random } = cluster.world;
   const node = cluster.nodes[random.below(cluster.nodes.length)]!;
   const roll = random.fraction();
   if (roll < 0.15 && node.isUp) node.kill();
   else if (roll < 0.25 && node.isUp) node.crash();
-  else if (roll < 0.32 && node.isServing) void node.stop().catch(() => {});
-  else if (roll < 0.42) cluster.isolate(node.id);
+  else if (roll < 0.32 && node.isServing) {
+    stopping.add(node);
+    void node
+      .stop()
+      .catch(() => {})
+      .finally(() => stopping.delete(node));
+  } else if (roll < 0.42) cluster.isolate(node.id);
   else if (roll < 0.5) cluster.heal();
   for (const each of cluster.nodes) if (!each.isUp && random.chance(0.3)) startInBackground(each);
 }
@@ -106,12 +112,14 @@ for (const seed of [1, 2, 3, 5]) {
     const cluster = await TestCluster.start({ seed, ...nodes, isStatic: seed === 3, settings: seed === 5 ? settings : {} });
     const topics = new TopicsUnderFaults(cluster);
     const { random } = cluster.world;
+    const stopping = new Set<unknown>();
     for (let step = 0; step < 30; step++) {
-      await somethingHappens(cluster);
+      await somethingHappens(cluster, stopping);
       for (const { id, isServing } of cluster.brokers) if (isServing && random.chance(0.5)) await topics.ask(id);
       await cluster.advance(200 + random.below(4_000));
     }
     cluster.heal();
+    await cluster.waitFor('who was told to stop has stopped', () => stopping.size === 0);
     await cluster.waitFor('all serve', () => {
       for (const node of cluster.nodes) if (!node.isUp) startInBackground(node);
       return cluster.nodes.every(({ isServing }) => isServing);
