@@ -342,3 +342,17 @@ test('a follower that was told where its log diverges is told the high watermark
   broker.fetch(follower, { named: [0], forgotten: [], minBytes: 0, lastFetchedEpoch: 0 });
   assert.equal(told()?.highWatermark, end);
 });
+
+test('a follower that asks in another epoch is told the high watermark again', () => {
+  const broker = new Broker(false);
+  const [follower] = broker.readers as [Reader];
+  const fetched = (named: number[]) => {
+    broker.fetch(follower, { named, forgotten: [], minBytes: 0 });
+    return (broker.taken(follower) as { partitionIndex: number }[]).map(({ partitionIndex }) => partitionIndex);
+  };
+  fetched([]);
+  assert.deepEqual(fetched([]), []);
+  broker.change(2, { leaderEpoch: 1 });
+  assert.deepEqual(fetched([2]), [2]);
+  assert.deepEqual(fetched([]), []);
+});

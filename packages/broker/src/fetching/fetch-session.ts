@@ -105,6 +105,8 @@ export class FetchSession implements PartitionWatcher {
       const key = partitionKey(this.usesTopicIds, asked);
       const known = this.#partitions.get(key);
       if (known) {
+        // A follower drops what it is answered in an epoch that it has left, and with it the high watermark.
+        if (asked.currentLeaderEpoch !== known.currentLeaderEpoch) known.sentHighWatermark = -1;
         Object.assign(known, asked, { topic: asked.topic ?? known.topic });
         this.#stir(known);
       } else this.#add(key, asked);

@@ -46,6 +46,11 @@ export class FetcherSession {
     return this.#wanted.get(key);
   }
 
+  /** Nothing else is asked of the partition than in the request that was made last: an answer is to this. */
+  isTold(key: string): boolean {
+    return this.#wanted.has(key) && !this.#changed.has(key);
+  }
+
   /** Keys of partitions of which the leader has yet to hear what is asked of them. */
   get untold(): Iterable<string> {
     return this.#changed;

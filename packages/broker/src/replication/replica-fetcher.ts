@@ -247,11 +247,14 @@ export class ReplicaFetcher {
     this.#goOn();
   }
 
-  /** The partition is still where it was when the request was made. */
+  /**
+   * The partition is still where it was when the request was made. Meanwhile it may have come into another epoch, or a stand-in may have fetched:
+   * what the answer would cut off, as it diverged then, may be committed by now.
+   */
   #isFor(key: string, { partition, leaderEpoch }: Followed): boolean {
-    const asked = this.#session.wanted(key);
+    if (!this.#session.isTold(key)) return false;
+    const asked = this.#session.wanted(key)!;
     return (
-      asked !== undefined &&
       asked.currentLeaderEpoch === leaderEpoch &&
       partition.leaderEpoch === leaderEpoch &&
       !partition.isLeader &&
