@@ -54,12 +54,23 @@ class CountingPartition {
 
 function setUp() {
   const partition = new CountingPartition();
+  const other = new CountingPartition();
+  const replicas = [partition, other];
   const timers = new Map<Timer, () => void>();
+  const delays: number[] = [];
   const closers = new Set<() => void>();
   const around = {
-    partitions: { require: () => partition, get: () => partition, topicName: () => 'orders' } as unknown as Partitions,
+    partitions: {
+      require: (_topic: string, index: number) => {
+        if (!replicas[index]) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION');
+        return replicas[index];
+      },
+      get: (_topic: string, index: number) => replicas[index],
+      topicName: () => 'orders',
+    } as unknown as Partitions,
     timers: {
-      after: (_ms: number, callback: () => void) => {
+      after: (ms: number, callback: () => void) => {
+        delays.push(ms);
         const timer = { cancel: () => void timers.delete(timer) } as Timer;
         timers.set(timer, callback);
         return timer;
@@ -97,7 +108,13 @@ function setUp() {
     const following = { ...rules, bound: 'logEnd' as const, replicaId: 2 };
     return readOrWait(around, { partitions: () => [ahead], read }, following, { minBytes: 1, maxWaitMs: 1000 });
   };
-  return { partition, timers, closers, fetch, follow, connection: around.connection };
+  const followBoth = (epochs: readonly number[]) => {
+    const both = epochs.map((currentLeaderEpoch, index) => ({ ...asked[0], index, currentLeaderEpoch }));
+    const read = (limits: ReadRules) => readPartitions(around.partitions, both, limits);
+    const following = { ...rules, bound: 'logEnd' as const, replicaId: 2 };
+    return readOrWait(around, { partitions: () => both, read }, following, { minBytes: 1, maxWaitMs: 1000 });
+  };
+  return { partition, other, timers, delays, closers, fetch, follow, followBoth, connection: around.connection };
 }
 
 test('fetches that wait read nothing, not when they begin nor at any append, until their answer is made', async () => {
@@ -168,4 +185,64 @@ test('a follower that knows a later epoch is answered when this broker has heard
   for (const expire of timers.values()) expire();
   assert.equal(errorOf(await refused), 'UNKNOWN_LEADER_EPOCH');
   assert.deepEqual([partition.watchers.size, timers.size], [0, 0]);
+});
+
+const errorsOf = (answer: Awaited<ReturnType<typeof readOrWait>>) => {
+  assert.ok(typeof answer === 'function');
+  return answer().map(({ errorCode, records }) => [errorName(errorCode), records.length]);
+};
+
+test('an answer that has to tell of each partition waits, though there are records, for this broker to hear of those it has not heard of', async () => {
+  const { partition, other, timers, closers, followBoth } = setUp();
+  partition.append(100);
+  const following = followBoth([0, 1]);
+  assert.ok(following instanceof Promise);
+  partition.append(100);
+  assert.equal(partition.watchers.size, 1, 'it was not answered');
+  other.hear(1);
+  const answer = await following;
+  assert.deepEqual([other.watchers.size, timers.size, closers.size], [0, 0, 0]);
+  assert.deepEqual(errorsOf(answer), [
+    ['NONE', 200],
+    ['NONE', 0],
+  ]);
+});
+
+test('it waits for all that it has not heard of', async () => {
+  const { partition, other, timers, followBoth } = setUp();
+  const following = followBoth([1, 1]);
+  partition.hear(1);
+  partition.append(1);
+  assert.equal(other.watchers.size, 1, 'it was not answered');
+  other.hear(1);
+  assert.deepEqual(errorsOf(await following), [
+    ['NONE', 1],
+    ['NONE', 0],
+  ]);
+  assert.equal(timers.size, 0);
+});
+
+test('it does not keep records waiting for long', async () => {
+  const { partition, timers, delays, followBoth } = setUp();
+  const following = followBoth([0, 1]);
+  partition.append(100);
+  partition.append(100);
+  assert.deepEqual(delays, [1000, 100]);
+  [...timers.values()].at(-1)!();
+  assert.deepEqual(errorsOf(await following), [
+    ['NONE', 200],
+    ['UNKNOWN_LEADER_EPOCH', 0],
+  ]);
+  assert.equal(timers.size, 0);
+});
+
+test('nor what there is to tell of a partition that this broker does not have', async () => {
+  const { timers, delays, followBoth } = setUp();
+  const following = followBoth([0, 1, 0]);
+  assert.deepEqual(delays, [1000, 100]);
+  [...timers.values()].at(-1)!();
+  assert.deepEqual(
+    errorsOf(await following).map(([error]) => error),
+    ['NONE', 'UNKNOWN_LEADER_EPOCH', 'UNKNOWN_TOPIC_OR_PARTITION'],
+  );
 });

@@ -21,6 +21,9 @@ const queuedBytesBudget = 128 * 1024 * 1024;
 const shortAnswerBytes = 256 * 1024;
 const shortestAnswerBytes = 32 * 1024;
 
+/** How long what there is to tell of other partitions waits for this broker to hear of those whose follower is ahead. */
+const aheadPatienceMs = 100;
+
 /** What a fetch asks for: all that a request names, or what is left of a session without the partitions that are quiet. */
 export type Asked = {
   /** Of which there may be something to read. */
@@ -49,22 +52,28 @@ export function readOrWait(
   if (maxWaitMs <= 0 || minBytes <= 0) return read(false);
   const looking = asked.partitions();
   if (looking.length === 0 && !asked.listen) return read(false);
+  const mayLeaveOutAhead = asked.listen !== undefined;
+  const awaitsAhead = !mayLeaveOutAhead && looking.some((one) => isAhead(replicaOf(partitions, one), one, rules));
   let ready = 0;
   for (const partition of looking) {
     ready += bytesReady(partitions, partition, rules, minBytes);
-    if (ready >= minBytes) return read(true);
+    if (ready >= minBytes && !awaitsAhead) return read(true);
   }
   return new Promise((resolve) => {
-    const fetch = new WaitingFetch({ partitions, asked, rules, minBytes }, ({ isLate }) => resolve(() => read(!isLate)));
-    fetch.begin(looking, { timers, maxWaitMs, connection, hasSome: ready > 0 });
+    const waitingFor = { partitions, timers, asked, rules, minBytes, mayLeaveOutAhead };
+    const fetch = new WaitingFetch(waitingFor, ({ isLate }) => resolve(() => read(!isLate)));
+    fetch.begin(looking, { maxWaitMs, connection, ready });
   });
 }
 
 type WaitingFor = {
   readonly partitions: Partitions;
+  readonly timers: Timers;
   readonly asked: Asked;
   readonly rules: ReadRules;
   readonly minBytes: number;
+  /** Only an answer within a session need not tell of each partition: without, those whose follower is ahead would be refused. */
+  readonly mayLeaveOutAhead: boolean;
 };
 
 /** Nothing but a place among the watchers of each partition, until one of them changes. */
@@ -73,12 +82,13 @@ class WaitingFetch implements PartitionWatcher {
   /** `isLate`: its time was over. */
   readonly #onEnd: (how: { isLate: boolean }) => void;
   readonly #asked = new Map<Partition, FetchPartition>();
-  /** Whose follower was ahead of this broker when it asked, and so was not heard; undefined: none. */
+  /** Whose follower is ahead of this broker since it asked, and so was not heard; undefined: none ever was. */
   #ahead: Set<Partition> | undefined;
   /** What partitions that changed had for the reader when they did; the others have nothing. */
   readonly #ready = new Map<Partition, number>();
   #total = 0;
   #timer: Timer | undefined;
+  #aheadTimer: Timer | undefined;
   #stopHearing: (() => void) | undefined;
 
   constructor(waitingFor: WaitingFor, onEnd: (how: { isLate: boolean }) => void) {
@@ -86,23 +96,24 @@ class WaitingFetch implements PartitionWatcher {
     this.#onEnd = onEnd;
   }
 
-  /** `hasSome`: there is something already, though not enough. */
+  /** `ready`: so many bytes are there already; what there is to tell of partitions that this broker does not have counts as well. */
   begin(
     looking: readonly FetchPartition[],
-    { timers, maxWaitMs, connection, hasSome }: Omit<FetchSurroundings, 'partitions'> & { maxWaitMs: number; hasSome: boolean },
+    { maxWaitMs, connection, ready }: Pick<FetchSurroundings, 'connection'> & { maxWaitMs: number; ready: number },
   ): void {
-    const { partitions, asked, rules } = this.#for;
+    const { partitions, timers, asked, rules } = this.#for;
     for (const one of looking) {
       const partition = replicaOf(partitions, one);
       if (!partition) continue;
       this.#asked.set(partition, one);
       if (isAhead(partition, one, rules)) (this.#ahead ??= new Set()).add(partition);
-      if (hasSome) this.#count(partition, one);
+      if (ready > 0) this.#count(partition, one);
       partition.watch(this);
     }
     this.#timer = timers.after(maxWaitMs, () => this.#end({ isLate: true }));
     this.#stopHearing = connection.onClosed(() => this.#end());
     asked.listen?.(this.#onStirred);
+    if (ready >= this.#for.minBytes) this.#endOnceHeard();
   }
 
   /** A partition that was quiet so far has changed, and is watched from now on. */
@@ -115,14 +126,22 @@ class WaitingFetch implements PartitionWatcher {
 
   partitionChanged(partition: Partition): void {
     this.#count(partition, this.#asked.get(partition)!);
-    if (this.#total >= this.#for.minBytes) this.#end();
+    if (this.#total >= this.#for.minBytes) this.#endOnceHeard();
+  }
+
+  #endOnceHeard(): void {
+    const { timers, mayLeaveOutAhead } = this.#for;
+    if (mayLeaveOutAhead || !this.#ahead?.size) this.#end();
+    else this.#aheadTimer ??= timers.after(aheadPatienceMs, () => this.#end({ isLate: true }));
   }
 
   #count(partition: Partition, asked: FetchPartition): void {
     const { partitions, rules, minBytes } = this.#for;
     const before = this.#ready.get(partition) ?? 0;
+    if (before === Number.POSITIVE_INFINITY) return;
     // What its follower has acknowledged with this fetch could not be noted: it has to ask again, now that it will be heard.
     const isHeardNow = this.#ahead?.has(partition) === true && !isAhead(partition, asked, rules);
+    if (isHeardNow) this.#ahead?.delete(partition);
     const bytes = isHeardNow ? Number.POSITIVE_INFINITY : bytesReady(partitions, asked, rules, minBytes);
     if (bytes === before) return;
     this.#total += bytes - before;
@@ -131,6 +150,7 @@ class WaitingFetch implements PartitionWatcher {
 
   #end({ isLate } = { isLate: false }): void {
     this.#timer?.cancel();
+    this.#aheadTimer?.cancel();
     this.#stopHearing?.();
     this.#for.asked.unlisten?.(this.#onStirred);
     for (const partition of this.#asked.keys()) partition.unwatch(this);
