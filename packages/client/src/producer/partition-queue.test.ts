@@ -106,6 +106,22 @@ test('what was overtaken keeps its number, also behind a gap; what was not start
   assert.deepEqual(sendAll(queue), ['1/0']);
 });
 
+test('a batch of an earlier epoch neither overtakes nor is overtaken in this one', () => {
+  const { queue, batches } = queueOf(1, 1, 1, 1);
+  const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];
+  queue.sent(zeroth, identity, leaderId);
+  queue.succeeded(zeroth);
+  queue.sent(first, identity, leaderId);
+  queue.gaveUp(first);
+  queue.sent(second, identity, leaderId);
+  queue.succeeded(first);
+  assert.deepEqual([numbers(second), queue.isOvertaken(second)], ['1/0', false]);
+  queue.succeeded(second);
+  queue.sent(third, identity, leaderId);
+  queue.succeeded(third);
+  assert.deepEqual([numbers(zeroth), queue.isOvertaken(zeroth)], ['0/0', false]);
+});
+
 test('a batch that expired before it was sent leaves no gap', () => {
   const { queue, batches } = queueOf(2, 1);
   queue.gaveUp(batches[0]!);

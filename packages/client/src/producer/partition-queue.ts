@@ -106,7 +106,7 @@ export class PartitionQueue {
 
   succeeded(batch: ProducerBatch): void {
     this.inFlight.delete(batch);
-    if (batch.isSequenced && !this.isOvertaken(batch)) this.#acceptedSequence = batch.sequence.baseSequence;
+    if (this.#isOfThisEpoch(batch) && !this.isOvertaken(batch)) this.#acceptedSequence = batch.sequence.baseSequence;
     this.#renumberAfterGap();
   }
 
@@ -150,8 +150,14 @@ export class PartitionQueue {
   }
 
   /** The leader has taken a later one. */
-  isOvertaken({ isSequenced, sequence }: ProducerBatch): boolean {
-    return isSequenced && this.#acceptedSequence >= 0 && precedes(sequence.baseSequence, this.#acceptedSequence);
+  isOvertaken(batch: ProducerBatch): boolean {
+    if (this.#acceptedSequence < 0 || !this.#isOfThisEpoch(batch)) return false;
+    return precedes(batch.sequence.baseSequence, this.#acceptedSequence);
+  }
+
+  #isOfThisEpoch({ isSequenced, sequence }: ProducerBatch): boolean {
+    const { producerId, producerEpoch } = this.#identity ?? {};
+    return isSequenced && sequence.producerId === producerId && sequence.producerEpoch === producerEpoch;
   }
 
   #insertRetry(batch: ProducerBatch): void {

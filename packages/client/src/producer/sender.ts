@@ -200,6 +200,8 @@ export class Sender {
   }
 
   #succeeded({ queue, batch }: QueuedBatch, baseOffset: number, logAppendTimeMs: number): void {
+    // Its records were reported as failed already, when everything was given up, and what follows has started over.
+    if (!queue.inFlight.has(batch)) return;
     queue.succeeded(batch);
     queue.compressionRatio = batch.compressionRatio;
     this.#accumulator.release(batch, queue);
@@ -209,6 +211,7 @@ export class Sender {
   #failed({ queue, batch }: QueuedBatch, error: Error): void {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
     if (error instanceof KafkaError && error.refreshMetadata) this.#refreshMetadata();
+    if (!queue.inFlight.has(batch)) return;
     if (error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
       queue.replaced(batch, this.#accumulator.split(batch));
       return;

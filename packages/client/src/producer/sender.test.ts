@@ -1,0 +1,122 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { BatchView, type ErrorName, errorCodeOf, InitProducerId, KafkaError } from '@ottla/protocol';
+import { World } from '@ottla/runtime';
+import { Backoff } from '../cluster/backoff.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import type { ProducerBatch } from './producer-batch.ts';
+import { completeProducerConfig, type ProducerConfig } from './producer-config.ts';
+import { RecordAccumulator } from './record-accumulator.ts';
+import { Sender } from './sender.ts';
+
+/** A request for log-0: to whom it went, and its batch as "value epoch/sequence". */
+type Sent = { readonly to: number; readonly batch: string; answer(error?: ErrorName): Promise<void> };
+
+/** A sender of records of log-0 to two brokers that answer when the test does. */
+class Brokers {
+  readonly sent: Sent[] = [];
+  readonly sender: Sender;
+  leaderId = 1;
+  readonly #world = new World({ seed: 1 });
+  readonly #accumulator: RecordAccumulator;
+
+  constructor(config: Partial<ProducerConfig> = {}) {
+    const runtime = this.#world.machine('client').boot();
+    const cluster = {
+      runtime,
+      backoff: new Backoff(runtime.random, { initialMs: 100, maxMs: 1000 }),
+      closed: false,
+      isMetadataOld: false,
+      metadata: {
+        nodes: new Map([1, 2].map((id) => [id, {}])),
+        topic: () => undefined,
+        partition: () => ({ leaderId: this.leaderId, leaderEpoch: this.leaderId }),
+        learnLeader: () => {},
+      },
+      openConnectionTo: (id: number) => this.#connection(id),
+      anyConnection: async () => this.#connection(1),
+      refreshMetadata: async () => {},
+      pause: async () => {},
+    } as unknown as Cluster;
+    const complete = completeProducerConfig({ bootstrapServers: 'broker:9092', runtime, lingerMs: 0, batchSize: 0, ...config });
+    this.#accumulator = new RecordAccumulator(cluster, complete);
+    this.sender = new Sender(cluster, complete, { accumulator: this.#accumulator, transactions: undefined });
+  }
+
+  #connection(to: number): object {
+    return {
+      versionFor: () => 12,
+      send: (api: object, request: { topicData: [{ partitionData: [{ records: Uint8Array }] }] }) => {
+        if (api === InitProducerId) return Promise.resolve({ errorCode: 0, producerId: 5, producerEpoch: 0 });
+        const view = new BatchView(request.topicData[0].partitionData[0].records);
+        const [record] = [...view.records({ maxBytes: 1000 })];
+        const { promise, resolve } = Promise.withResolvers<object>();
+        this.sent.push({
+          to,
+          batch: `${Buffer.from(record!.value!)} ${view.producerEpoch}/${view.baseSequence}`,
+          answer: (error) => {
+            const errorCode = error ? errorCodeOf(new KafkaError(error)) : 0;
+            const partition = { index: 0, errorCode, errorMessage: null, recordErrors: [], baseOffset: 0, logAppendTimeMs: -1 };
+            resolve({ responses: [{ name: 'log', partitionResponses: [partition] }], nodeEndpoints: [] });
+            return this.#world.advance(10);
+          },
+        });
+        return promise;
+      },
+    };
+  }
+
+  /** One batch for each value. */
+  async send(...values: string[]): Promise<ProducerBatch[]> {
+    const batches = values.map(
+      (value) => this.#accumulator.append({ topic: 'log', partition: 0 }, 1, null, Buffer.from(value), []).batch,
+    );
+    await this.advance(10);
+    return batches;
+  }
+
+  advance(ms: number): Promise<void> {
+    this.sender.wake();
+    return this.#world.advance(ms);
+  }
+
+  /** What was sent since the last time. */
+  take(): Sent[] {
+    return this.sent.splice(0);
+  }
+}
+
+const batchesOf = (sent: readonly Sent[]): string[] => sent.map(({ batch }) => batch);
+
+/** Several batches in flight, in an epoch that the leader knows. */
+async function inFlight(...values: string[]): Promise<{ brokers: Brokers; sent: Sent[] }> {
+  const brokers = new Brokers();
+  await brokers.send('first');
+  await brokers.take()[0]!.answer();
+  await brokers.send(...values);
+  return { brokers, sent: brokers.take() };
+}
+
+test('a batch that was given up while it was on the wire is not sent again, whatever its answer says', async () => {
+  for (const error of ['NOT_LEADER_OR_FOLLOWER', 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'MESSAGE_TOO_LARGE'] as const) {
+    const { brokers, sent } = await inFlight('a');
+    brokers.sender.failAll(new Error('given up'));
+    await sent[0]!.answer(error);
+    await brokers.advance(5000);
+    assert.deepEqual(batchesOf(brokers.take()), [], error);
+    await brokers.send('new');
+    assert.deepEqual(batchesOf(brokers.take()), ['new 1/0'], error);
+  }
+});
+
+test('a batch that was given up while it was on the wire and got there says nothing about the next epoch', async () => {
+  const { brokers, sent } = await inFlight('a', 'b', 'c');
+  brokers.sender.failAll(new Error('given up'));
+  await brokers.send('d', 'e');
+  const [d] = brokers.take();
+  for (const one of sent) await one.answer();
+  assert.deepEqual(batchesOf(brokers.take()), [], 'the first batch of the epoch is still alone');
+  await d!.answer('OUT_OF_ORDER_SEQUENCE_NUMBER');
+  await brokers.advance(5000);
+  assert.deepEqual(batchesOf(brokers.take()), ['d 2/0'], 'it was not overtaken');
+});
