@@ -11,7 +11,7 @@ export type ProducerIdentity = { readonly producerId: number; readonly producerE
  *   - a batch gets its sequence when it is first sent, and keeps it when it is sent again
  *   - once one comes back to be sent again, nothing new leaves until all that was in flight has come back too; then they
  *     leave in the order of their sequences, one at a time
- *   - nothing new leaves for another leader before all that left for the last one has come back: the new one may have those batches already,
+ *   - where the order is promised, nothing new leaves for another leader before all that left for the last one has come back: the new one may have those batches already,
  *     go on from there, and know nothing of them any more by the time they are sent again
  *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch
  *   - a batch with a sequence below one that was accepted keeps it: a leader that had the later one had this one, and in a new epoch it would be

@@ -120,3 +120,25 @@ test('a batch that was given up while it was on the wire and got there says noth
   await brokers.advance(5000);
   assert.deepEqual(batchesOf(brokers.take()), ['d 2/0'], 'it was not overtaken');
 });
+
+test('nothing new leaves for another leader before all came back where the order is promised, and at once where it is not', async () => {
+  const promised: [Partial<ProducerConfig>, boolean][] = [
+    [{}, true],
+    [{ enableIdempotence: false, maxInFlightRequestsPerConnection: 1 }, true],
+    [{ enableIdempotence: false }, false],
+    [{ acks: 1 }, false],
+  ];
+  for (const [config, isOrdered] of promised) {
+    const brokers = new Brokers(config);
+    await brokers.send('first');
+    await brokers.take()[0]!.answer();
+    await brokers.send('a');
+    const [a] = brokers.take();
+    brokers.leaderId = 2;
+    await brokers.send('b');
+    const to = (): number[] => brokers.sent.map((one) => one.to);
+    assert.deepEqual(to(), isOrdered ? [] : [2], JSON.stringify(config));
+    await a!.answer();
+    assert.deepEqual(to(), [2], JSON.stringify(config));
+  }
+});

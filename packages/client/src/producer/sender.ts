@@ -18,6 +18,8 @@ export class Sender {
   readonly #config: CompleteProducerConfig;
   readonly #accumulator: RecordAccumulator;
   readonly #transactions: Transactions | undefined;
+  /** As Kafka's producer: with idempotence, and where only one request is in flight. */
+  readonly #keepsOrder: boolean;
   readonly #inFlightOf = new Map<number, number>();
   readonly #connecting = new Set<number>();
   #identity: ProducerIdentity | undefined;
@@ -38,6 +40,7 @@ export class Sender {
     this.#cluster = cluster;
     this.#transactions = transactions;
     this.#config = config;
+    this.#keepsOrder = config.enableIdempotence || config.maxInFlightRequestsPerConnection === 1;
     this.#accumulator = accumulator;
   }
 
@@ -106,7 +109,7 @@ export class Sender {
         this.#refreshMetadata();
         continue;
       }
-      if (!queue.mayLeaveFor(leaderId)) continue;
+      if (this.#keepsOrder && !queue.mayLeaveFor(leaderId)) continue;
       if ((this.#inFlightOf.get(leaderId) ?? 0) >= this.#config.maxInFlightRequestsPerConnection) continue;
       const connection = this.#cluster.openConnectionTo(leaderId);
       if (!connection) {
