@@ -106,6 +106,18 @@ test('what was overtaken keeps its number, also behind a gap; what was not start
   assert.deepEqual(sendAll(queue), ['1/0']);
 });
 
+test('what was overtaken starts over with the others once the leader can take none of the old numbers', () => {
+  const { queue, batches } = queueOf(1, 1, 1, 1);
+  const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];
+  queue.sent(zeroth, identity, leaderId);
+  queue.succeeded(zeroth);
+  for (const batch of [first, second, third]) queue.sent(batch, identity, leaderId);
+  queue.succeeded(second);
+  queue.postponed(third);
+  queue.outOfSequence(first);
+  assert.deepEqual(queue.retries.map(numbers), ['1/0', '1/1']);
+});
+
 test('a batch of an earlier epoch neither overtakes nor is overtaken in this one', () => {
   const { queue, batches } = queueOf(1, 1, 1, 1);
   const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];

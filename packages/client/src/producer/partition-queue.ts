@@ -15,7 +15,8 @@ export type ProducerIdentity = { readonly producerId: number; readonly producerE
  *     go on from there, and know nothing of them any more by the time they are sent again
  *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch
  *   - a batch with a sequence below one that was accepted keeps it: a leader that had the later one had this one, and in a new epoch it would be
- *     written again, behind what was sent after it
+ *     written again, behind what was sent after it. Only a leader that has lost the producer, or knows a later epoch, makes it start over too:
+ *     there the old number has no future
  *   - the first batch of an epoch goes alone, for a leader that knows nothing of a producer takes any sequence: it could refuse the first
  *     batch as it is not ready yet, and take the second a moment later
  */
@@ -117,9 +118,10 @@ export class PartitionQueue {
     this.#renumberAfterGap();
   }
 
-  /** Will be sent again under a new number, as the leader does not know the old one to be next. */
+  /** Will be sent again under a new number, as the leader does not know the old one to be next. What it took before does not count any more. */
   outOfSequence(batch: ProducerBatch): void {
     this.#hasGap = true;
+    this.#acceptedSequence = -1;
     this.postponed(batch);
   }
 

@@ -142,3 +142,18 @@ test('nothing new leaves for another leader before all came back where the order
     assert.deepEqual(to(), [2], JSON.stringify(config));
   }
 });
+
+test('of those that were overtaken one that is out of order keeps its number, and one that can never be accepted gets another', async () => {
+  const again = [
+    ['OUT_OF_ORDER_SEQUENCE_NUMBER', 'a 0/1'],
+    ['UNKNOWN_PRODUCER_ID', 'a 1/0'],
+    ['INVALID_PRODUCER_EPOCH', 'a 1/0'],
+  ] as const;
+  for (const [error, batch] of again) {
+    const { brokers, sent } = await inFlight('a', 'b');
+    await sent[1]!.answer();
+    await sent[0]!.answer(error);
+    await brokers.advance(5000);
+    assert.deepEqual(batchesOf(brokers.take()), [batch], error);
+  }
+});

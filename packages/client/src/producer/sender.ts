@@ -227,8 +227,10 @@ export class Sender {
       batch.failures++;
       batch.retryAtMs = nowMs + this.#cluster.backoff.delayMs(batch.failures);
       this.wakeAt(batch.retryAtMs);
-      const isNextInLine = !queue.isBehindAnother(batch) && !queue.isOvertaken(batch);
-      if (!this.#transactions && isSequenceError(error) && isNextInLine) queue.outOfSequence(batch);
+      // A leader that does not know the producer, or knows a later epoch, takes none of these numbers ever, also not one that was overtaken.
+      const mayBeTaken =
+        queue.isBehindAnother(batch) || (error.name === 'OUT_OF_ORDER_SEQUENCE_NUMBER' && queue.isOvertaken(batch));
+      if (!this.#transactions && isSequenceError(error) && !mayBeTaken) queue.outOfSequence(batch);
       else queue.postponed(batch);
     }
   }
