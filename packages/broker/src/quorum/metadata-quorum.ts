@@ -9,7 +9,7 @@ import type {
   ServedApi,
   SnapshotChunk,
 } from '@ottla/raft';
-import { type Address, type Runtime, sleep } from '@ottla/runtime';
+import type { Address, Runtime } from '@ottla/runtime';
 import { CorruptFileError, type Log } from '@ottla/storage';
 import { CommittedLog } from './committed-log.ts';
 import { isFull } from './disk-pause.ts';
@@ -24,6 +24,7 @@ import { QuorumReplies, type Releases } from './quorum-replies.ts';
 import { QuorumRequests } from './quorum-requests.ts';
 import { writeQuorumState } from './quorum-state-file.ts';
 import { QuorumTroubles } from './quorum-troubles.ts';
+import { RefusedSnapshot } from './refused-snapshot.ts';
 import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 import { WakeTimer } from './wake-timer.ts';
 import { requireOnlyTornTail, requireWholeMetadataLog } from './whole-metadata-log.ts';
@@ -51,8 +52,6 @@ export type ReceivedBy = {
 };
 
 const snapshotRetryMs = 60_000;
-/** Before a snapshot that was refused is fetched once more. Nothing is asked of the leader meanwhile, so it is less than a fetch timeout. */
-const refusedSnapshotPauseMs = 1_000;
 /** How long a leader that stops waits for another one to take over. */
 const handOverPatienceMs = 5_000;
 
@@ -75,6 +74,7 @@ export class MetadataQuorum {
   readonly #timer: WakeTimer;
   readonly #writer: MetadataLogWriter;
   readonly #troubles: QuorumTroubles;
+  readonly #refused: RefusedSnapshot;
   #fetchedSnapshot: FetchedSnapshot | undefined;
   #leader: LeaderAndEpoch;
   #snapshotting: Promise<unknown> = Promise.resolve();
@@ -123,6 +123,7 @@ export class MetadataQuorum {
       throw error;
     }
     this.#leader = this.#raft.leaderAndEpoch;
+    this.#refused = new RefusedSnapshot(runtime.timers);
     this.#timer = new WakeTimer(runtime, () => this.#happened({ type: 'wake' }));
     this.#replies = new QuorumReplies({ log: this.#log, snapshots: this.#snapshots, maxBytes: this.#config.maxBatchBytes });
     this.#requests = new QuorumRequests({
@@ -330,6 +331,7 @@ export class MetadataQuorum {
   #end(): void {
     this.#isClosed = true;
     this.#timer.cancel();
+    this.#refused.close();
     this.#committed.close();
     this.#requests.close();
     this.#fetchedSnapshot?.abandon();
@@ -403,6 +405,7 @@ export class MetadataQuorum {
     if (leaderId !== null) logger.info('the metadata quorum has a leader', { leaderId, leaderEpoch });
     else if (this.#leader.leaderId !== null) logger.info('the metadata quorum has no leader', { leaderEpoch });
     this.#leader = leader;
+    this.#refused.onNewLeader();
     if (this.#raft.isLeader) {
       this.#committed.lead(leader, this.#raft.epochStartOffset!);
       return;
@@ -422,7 +425,7 @@ export class MetadataQuorum {
 
   /** The snapshot takes the place of the log, and of all that the listeners know. */
   async #loadFetched(fetched: FetchedSnapshot): Promise<void> {
-    const { logger, timers } = this.#options.runtime;
+    const { logger } = this.#options.runtime;
     const { id } = fetched;
     try {
       const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
@@ -435,10 +438,10 @@ export class MetadataQuorum {
       this.#happened({ type: 'snapshotLoaded', snapshotId: id, quorum: { kRaftVersion, voters } });
     } catch (error) {
       if (!(error instanceof CorruptFileError)) throw error;
+      if (this.#isClosed || this.#failure !== undefined) return;
       this.#fetchedSnapshot = undefined;
       this.#troubles.tellRefused(id, error, this.#leader.leaderId);
-      await sleep(timers, refusedSnapshotPauseMs);
-      this.#happened({ type: 'snapshotRefused', snapshotId: id });
+      this.#refused.begin(id, () => this.#happened({ type: 'snapshotRefused', snapshotId: id }));
     }
   }
 
@@ -495,6 +498,7 @@ export class MetadataQuorum {
     // Of the disk, of a listener, or of a broken invariant: the error says which.
     logger.error('this node can take part in the metadata quorum no longer, and stops', { directory: this.#directory, error });
     this.#timer.cancel();
+    this.#refused.close();
     this.#requests.close();
     this.#committed.followLeader({ leaderId: null, leaderEpoch: this.#raft.leaderAndEpoch.leaderEpoch });
     this.#committed.close();
