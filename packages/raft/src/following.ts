@@ -63,7 +63,10 @@ export class Following {
     const isAnswering = (server: Destination): boolean =>
       !requests.isFree(server, nowMs) && !requests.isFailing(server, nowMs) && requests.slowAtMs(server) > nowMs;
     const free = servers.some(isAnswering) ? [] : servers.filter((server) => requests.isFree(server, nowMs));
-    if (free.length > 0 && core.isReadyToFetch) this.#fetch(free[Math.floor(core.options.random() * free.length)]!, null);
+    // One that has failed may be without power, and say nothing for long: it is asked while no other can be.
+    const sound = free.filter((server) => !requests.isFailing(server, nowMs));
+    const choice = sound.length > 0 ? sound : free;
+    if (choice.length > 0 && core.isReadyToFetch) this.#fetch(choice[Math.floor(core.options.random() * choice.length)]!, null);
     const times = servers.flatMap((server) => [requests.freeAtMs(server, nowMs), requests.slowAtMs(server)]);
     return times.reduce((wakeMs, atMs) => (atMs > nowMs ? Math.min(wakeMs, atMs) : wakeMs), Number.POSITIVE_INFINITY);
   }

@@ -233,6 +233,30 @@ test('a late answer to a fetch that was asked twice, at the leader and at a boot
   }
 });
 
+test('a node that looks for the leader asks no server that has failed while it can ask another', () => {
+  const voters = new VoterSet([voter(1, 9001), voter(2, 9002), voter(3, 9003)]);
+  const raft = node({ self: voter(4, 9004), voters, electionState: { leaderEpoch: 5, leaderId: null, votedFor: null } });
+  const step = (event: object, nowMs: number) => raft.step(event as RaftEvent, nowMs);
+  const partition = {
+    partitionIndex: 0,
+    errorCode: errors.NOT_LEADER_OR_FOLLOWER.code,
+    currentLeader: { leaderId: -1, leaderEpoch: 5 },
+  };
+  const topic = { topic: '__cluster_metadata', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ', partitions: [partition] };
+  const response = { errorCode: 0, responses: [topic], nodeEndpoints: [] };
+  const [first] = step({ type: 'wake' }, 1000).requests;
+  const dark = first!.destination.port;
+  let [asked] = step({ type: 'failed', requestId: first!.requestId, error: new KafkaError('NETWORK_EXCEPTION') }, 1001).requests;
+  for (let nowMs = 1100; nowMs < 2000; nowMs += 100) {
+    assert.notEqual(asked!.destination.port, dark);
+    // The other two are not asked again at once.
+    const { requestId } = asked!;
+    const other = step({ type: 'response', requestId, api: 'fetch', response }, nowMs).requests[0];
+    assert.notEqual(other?.destination.port, dark);
+    asked = other;
+  }
+});
+
 test('a node that is told that its own id leads, which it does not, says that another one has it', () => {
   const told = (raft: RaftNode, leaderEpoch: number): void => {
     const partition = { partitionIndex: 0, voterDirectoryId: directoryId, leaderId: 1, leaderEpoch };
