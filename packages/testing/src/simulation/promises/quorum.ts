@@ -1,5 +1,5 @@
 /** The controllers' quorum, its log, and the metadata that everybody makes of it. */
-import { batchesOf } from '@ottla/protocol';
+import { batchesOf, KafkaError } from '@ottla/protocol';
 import { isController } from '../plan.ts';
 import type { Image, Sight } from '../sight.ts';
 import type { SimulatedNode } from '../simulated-cluster.ts';
@@ -130,10 +130,7 @@ export const quorum: readonly ClusterPromise[] = [
             const known = ends.get(node.id) ?? 0;
             if (node.parts) ends.set(node.id, Math.max(known, node.parts.quorum.nextOffset));
             // What it wrote last, just before it ended.
-            else if (running.has(node.id)) {
-              for (const { lastOffset } of metadataBatches(node))
-                ends.set(node.id, Math.max(ends.get(node.id) ?? 0, lastOffset + 1));
-            }
+            else if (running.has(node.id)) ends.set(node.id, Math.max(known, writtenEndOffset(node)));
             if (node.parts) running.add(node.id);
             else running.delete(node.id);
           }
@@ -344,11 +341,24 @@ function durableEndOffset(node: SimulatedNode): number {
   return names[0] === undefined ? 0 : Number.parseInt(names[0], 10);
 }
 
+/** How far the log goes that a node left when it ended. The power may have failed in the midst of the last batches: they count up to the first torn one. */
+function writtenEndOffset(node: SimulatedNode): number {
+  let end = 0;
+  try {
+    for (const name of metadataFiles(node, '.log')) {
+      for (const batch of batchesOf(node.machine.files.peek(`${metadataDirectory(node)}/${name}`)!)) {
+        batch.ensureCrc();
+        end = batch.lastOffset + 1;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof KafkaError && error.name === 'CORRUPT_MESSAGE')) throw error;
+  }
+  return end;
+}
+
 /** Below the high watermark, from the files. */
-function* metadataBatches(
-  node: SimulatedNode,
-  highWatermark = Number.POSITIVE_INFINITY,
-): Generator<{ lastOffset: number; text: string }> {
+function* metadataBatches(node: SimulatedNode, highWatermark: number): Generator<{ lastOffset: number; text: string }> {
   for (const name of metadataFiles(node, '.log')) {
     const bytes = node.machine.files.peek(`${metadataDirectory(node)}/${name}`)!;
     for (const { baseOffset, lastOffset, leaderEpoch, crc } of batchesOf(bytes)) {
