@@ -86,11 +86,11 @@ export abstract class ModernGroup<Member extends ModernMember, Target> implement
 
   /**
    * Whether a target assignment may be computed now: at most one in an interval, so that many members that come and go at once cost
-   * one assignment and not one each.
+   * one assignment and not one each. Times are of the wall clock, as the log has them: one that was set back holds nothing up.
    */
   mayAssign(intervalMs: number, nowMs: number): boolean {
     const { assignmentTimestamp } = this.assignment.get();
-    return assignmentTimestamp === 0 || intervalMs === 0 || nowMs >= assignmentTimestamp + intervalMs;
+    return nowMs < assignmentTimestamp || intervalMs === 0 || nowMs >= assignmentTimestamp + intervalMs;
   }
 
   /** Whether the hash of the group's topics has to be looked at again: they changed, or what it led to was not written. */

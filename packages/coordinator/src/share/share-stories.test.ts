@@ -14,6 +14,15 @@ function settled(partitions = 2): ShareWorld {
   return world;
 }
 
+test('a wall clock that is set back does not keep a group from its partitions', () => {
+  const world = new ShareWorld();
+  world.createTopic('t', 2);
+  world.beat('one', { topics: ['t'] });
+  world.answerInitialize();
+  world.wallMs -= 500_000;
+  assert.deepEqual(world.beat('one', { memberEpoch: 2 }), { error: 'NONE', memberEpoch: 3, assigned: ['t-0', 't-1'] });
+});
+
 test('the records of a group that begins are those of Kafka, in its order', () => {
   const world = new ShareWorld();
   world.createTopic('t', 2);

@@ -32,6 +32,8 @@ export class ShareWorld {
   /** How many topics were ever created: each has another id. */
   #created = 0;
   nowMs = 0;
+  /** What the wall clock of the coordinator shows in the beginning. */
+  wallMs = 1_000_000;
 
   constructor(config: Partial<GroupConfig> = {}) {
     this.config = config;
@@ -40,7 +42,7 @@ export class ShareWorld {
   }
 
   get moment(): { wallMs: number; monotonicMs: number } {
-    return { wallMs: 1_000_000 + this.nowMs, monotonicMs: this.nowMs };
+    return { wallMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
   }
 
   createTopic(name: string, partitions = 1): Uuid {
