@@ -119,9 +119,9 @@ export class Sender {
       if (!this.#isBuilt(queue, batch)) continue;
       if (this.#transactions && !this.#transactions.admits(queue)) continue;
       const request = requests.get(leaderId);
-      if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch }], bytes: batch.estimatedBytes });
+      if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch, leaderEpoch }], bytes: batch.estimatedBytes });
       else if (request.bytes + batch.estimatedBytes <= this.#config.maxRequestSize) {
-        request.queued.push({ queue, batch });
+        request.queued.push({ queue, batch, leaderEpoch });
         request.bytes += batch.estimatedBytes;
       }
     }
@@ -141,9 +141,8 @@ export class Sender {
 
   #send(leaderId: number, connection: BrokerConnection, queued: readonly QueuedBatch[]): void {
     const identity = this.#transactions ? this.#transactions.identity : this.#identity;
-    const { metadata } = this.#cluster;
-    for (const { queue, batch } of queued) {
-      batch.leaderEpoch = metadata.partition(queue.topic, queue.partition)?.leaderEpoch ?? -1;
+    for (const { queue, batch, leaderEpoch } of queued) {
+      batch.leaderEpoch = leaderEpoch;
       queue.sent(batch, identity, leaderId);
       if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
     }
@@ -346,7 +345,12 @@ export class Sender {
   }
 }
 
-type QueuedBatch = { readonly queue: PartitionQueue; readonly batch: ProducerBatch };
+type QueuedBatch = {
+  readonly queue: PartitionQueue;
+  readonly batch: ProducerBatch;
+  /** Of the leader it goes to. */
+  readonly leaderEpoch: number;
+};
 
 function problemOf({
   errorMessage,
