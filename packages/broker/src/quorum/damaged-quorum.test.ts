@@ -1,12 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { crc32c } from '@ottla/protocol';
-import type { LogFields, Logger } from '@ottla/runtime';
+import { type LogFields, type Logger, silentLogger } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
 import { defaultMetadataLogConfig } from './metadata-log-config.ts';
 import { level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
 
 const logPath = ({ metadataDirectory }: QuorumNode): string => `${metadataDirectory}/00000000000000000000.log`;
+
+/** Silent but for what is given, and the same for each part of a node. */
+function loggerOf(heard: Partial<Logger>): Logger {
+  const logger: Logger = { ...silentLogger, ...heard, child: () => logger };
+  return logger;
+}
 
 /** Flips a bit of the value of the first record of `test`, on the disk of a node that need not notice. */
 function spoil(node: QuorumNode, needle: string): void {
@@ -22,13 +28,7 @@ function spoil(node: QuorumNode, needle: string): void {
 
 test('damaged batches of a leader are not taken, and somebody is told', async () => {
   const told: [string, LogFields | undefined][] = [];
-  const logger: Logger = {
-    debug: () => {},
-    info: () => {},
-    warn: () => {},
-    error: (message, fields) => void told.push([message, fields]),
-    child: () => logger,
-  };
+  const logger = loggerOf({ error: (message, fields) => void told.push([message, fields]) });
   const quorum = await TestQuorum.start({ seed: 1, observers: 1, machine: (id) => (id === 101 ? { logger } : {}) });
   const leader = await quorum.untilLed();
   await quorum.append(level(1, 'needle'));
@@ -73,13 +73,7 @@ test('a voter whose log is damaged where it was durable does not start', async (
 
 test('a record in the snapshot of a leader that cannot be decoded is not taken, somebody is told, and the node can start again', async () => {
   const told: [string, LogFields | undefined][] = [];
-  const logger: Logger = {
-    debug: () => {},
-    info: () => {},
-    warn: () => {},
-    error: (message, fields) => void told.push([message, fields]),
-    child: () => logger,
-  };
+  const logger = loggerOf({ error: (message, fields) => void told.push([message, fields]) });
   const config = {
     ...defaultMetadataLogConfig,
     segmentBytes: 1000,
@@ -140,13 +134,7 @@ function ofAnotherVersion(snapshot: Buffer, feature: string): Buffer {
 
 test('a quorum-state that cannot be read is refused, and one that is gone is made anew, with a warning', async () => {
   const warnings: string[] = [];
-  const logger: Logger = {
-    debug: () => {},
-    info: () => {},
-    warn: (message) => void warnings.push(message),
-    error: () => {},
-    child: () => logger,
-  };
+  const logger = loggerOf({ warn: (message) => void warnings.push(message) });
   const quorum = await TestQuorum.start({ seed: 3, machine: () => ({ logger }) });
   await quorum.untilLed();
   await quorum.append(level(1));
