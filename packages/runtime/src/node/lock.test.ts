@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { after, test } from 'node:test';
 import { IoError } from '../index.ts';
 import { lockFile } from './lock.ts';
@@ -69,12 +69,34 @@ test('what Kafka, or a process that died while writing, left there is no holder'
   }
 });
 
-test('a guard that a crash left is removed when it is old, and respected before', () => {
+test('a guard without a name is removed when it is old, and respected before', () => {
   const path = fresh();
   writeFileSync(`${path}.guard`, '');
   assert.throws(() => lockFile(path), isLocked);
   utimesSync(`${path}.guard`, 0, 0);
   lockFile(path).release();
+});
+
+test('the guard of a process that was killed while it took the lock keeps nobody out', async () => {
+  const path = fresh();
+  const killed = spawn('true');
+  await once(killed, 'exit');
+  writeFileSync(`${path}.guard`, `${killed.pid} of-this-boot/1\n`);
+  lockFile(path).release();
+  assert.deepEqual(
+    readdirSync(scratch).filter((name) => name.includes('.guard') && name.startsWith(basename(path))),
+    [],
+  );
+});
+
+test('the guard of a living process is respected, however old', async () => {
+  const path = fresh();
+  lockFile(path);
+  const name = readFileSync(path, 'utf8');
+  writeFileSync(path, '');
+  writeFileSync(`${path}.guard`, name);
+  utimesSync(`${path}.guard`, 0, 0);
+  assert.throws(() => lockFile(path), isLocked);
 });
 
 test('a file that another program has locked is refused', {

@@ -15,7 +15,7 @@ import { IoError } from '../files.ts';
 
 export type DirectoryLock = { release(): void };
 
-/** A process needs microseconds between creating and removing the guard; one this old was left by a crash right there. */
+/** A guard without a name that is this old was left by a process that was killed before it could write it. */
 const guardStaleMs = 10_000;
 
 export function lockFile(path: string): DirectoryLock {
@@ -24,7 +24,7 @@ export function lockFile(path: string): DirectoryLock {
     if (holder && isAlive(holder)) throw lockedError(path, `process ${holder.pid}`);
     const pid = pidWithSystemLock(path);
     if (pid !== undefined) throw lockedError(path, `process ${pid} (a running Kafka?)`);
-    fs.writeFileSync(path, `${process.pid} ${startOf(process.pid)}\n`);
+    fs.writeFileSync(path, nameOfOurs());
   });
   let held = true;
   return {
@@ -44,11 +44,9 @@ function lockedError(path: string, holder: string): IoError {
 /** Makes "look at the holder, then write ourselves" one step among processes. */
 function withGuard(path: string, work: () => void): void {
   const guard = `${path}.guard`;
-  const age = fs.statSync(guard, { throwIfNoEntry: false })?.mtimeMs;
-  if (age !== undefined && Date.now() - age > guardStaleMs) fs.rmSync(guard, { force: true });
-  let fd: number;
+  removeStaleGuard(guard);
   try {
-    fd = fs.openSync(guard, 'wx');
+    fs.writeFileSync(guard, nameOfOurs(), { flag: 'wx' });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw lockedError(path, 'a process that is just taking it');
     throw error;
@@ -56,12 +54,32 @@ function withGuard(path: string, work: () => void): void {
   try {
     work();
   } finally {
-    fs.closeSync(fd);
     fs.rmSync(guard, { force: true });
   }
 }
 
+/** One that a process left which was killed right there. */
+function removeStaleGuard(guard: string): void {
+  const since = fs.statSync(guard, { throwIfNoEntry: false })?.mtimeMs;
+  if (since === undefined) return;
+  const holder = readHolder(guard);
+  if (holder ? isAlive(holder) : Date.now() - since <= guardStaleMs) return;
+  // Whoever else saw the same one must not take away the guard that comes after it.
+  const aside = `${guard}.${process.pid}`;
+  try {
+    fs.renameSync(guard, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  const moved = readHolder(aside);
+  if (moved?.pid === holder?.pid && moved?.start === holder?.start) fs.rmSync(aside, { force: true });
+  else fs.renameSync(aside, guard);
+}
+
 type Holder = { pid: number; start: string };
+
+const nameOfOurs = (): string => `${process.pid} ${startOf(process.pid)}\n`;
 
 function readHolder(path: string): Holder | undefined {
   let content: string;
