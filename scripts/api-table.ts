@@ -7,7 +7,6 @@
  */
 import { readFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { parseArgs } from 'node:util';
 import { servedVersions } from '../packages/broker/src/index.ts';
 import {
   ApiVersions,
@@ -19,6 +18,7 @@ import {
   Writer,
   writeRequestHeader,
 } from '../packages/protocol/src/index.ts';
+import { readOptions } from './command-line.ts';
 
 /** By API key. */
 type Versions = Map<number, { min: number; max: number }>;
@@ -26,18 +26,10 @@ type Versions = Map<number, { min: number; max: number }>;
 const NOT_ADVERTISED = '-';
 const ANSWER_TIMEOUT_MS = 10_000;
 
-const { values: options } = parseArgs({
-  options: {
-    ottla: { type: 'string' },
-    kafka: { type: 'string' },
-    controller: { type: 'boolean' },
-    help: { type: 'boolean', short: 'h' },
-  },
-});
-if (options.help) {
-  console.log('npm run api-table [-- --ottla HOST:PORT] [--kafka HOST:PORT] [--controller]');
-  process.exit(0);
-}
+const options = readOptions(
+  { ottla: { type: 'string' }, kafka: { type: 'string' }, controller: { type: 'boolean' } },
+  'npm run api-table [-- --ottla HOST:PORT] [--kafka HOST:PORT] [--controller]',
+);
 
 const listener = options.controller ? 'controller' : 'broker';
 const kafka = options.kafka === undefined ? recordedVersions(listener) : await askedVersions(options.kafka);

@@ -5,8 +5,8 @@
 import { fork } from 'node:child_process';
 import process from 'node:process';
 import { type RaftPlant, raftPlants } from '../packages/raft/src/testing/plants.ts';
-import { readOptions, wholeNumber } from '../packages/testing/scripts/command-line.ts';
 import { chosenPlants, installPlant } from '../packages/testing/scripts/plant.ts';
+import { readOptions, wholeNumber } from './command-line.ts';
 
 const values = readOptions(
   {

@@ -5,8 +5,8 @@
 import { closeSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { anomalies } from '@ottla/testing';
+import { endWith, readOptions, wholeNumber } from '../../scripts/command-line.ts';
 import { summary } from '../histories/run.ts';
 import { installKafka } from '../interop/kafka/kafka.ts';
 import { stopLeftovers } from '../interop/processes.ts';
@@ -18,13 +18,12 @@ import { type LoadProgram, loadPrograms } from './load/load-settings.ts';
 import { whyNoNamespaces } from './network.ts';
 import { combined, hasty, ProcessCluster } from './process-cluster.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     target: { type: 'string', default: 'both' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     seconds: { type: 'string', default: '90' },
     nodes: { type: 'string', default: '3' },
-    /** Controllers apart from brokers. */
     isolated: { type: 'boolean', default: false },
     faults: { type: 'string' },
     programs: { type: 'string', default: loadPrograms.join() },
@@ -32,17 +31,38 @@ const { values } = parseArgs({
     'no-histories': { type: 'boolean', default: false },
     out: { type: 'string', default: 'histories' },
   },
-});
+  `npm run cluster -- [options]: a cluster under load and faults, and whether anything that was acknowledged is lost, twice, out of order or torn
+
+  --target NAME     ottla, kafka or both (both)
+  --seed SEED       of the faults (another one each time)
+  --seconds S       how long the load lasts (90)
+  --nodes N         (3)
+  --isolated        as many controllers apart from the brokers
+  --faults A,B      of ${allClusterFaults.join(', ')}, or none (all that the machine allows)
+  --programs A,B    of ${loadPrograms.join(', ')} (all)
+  --records-per-second N   of all programs (6500)
+  --no-histories    no random transactions beside the load
+  --out DIRECTORY   where a run with findings leaves all of it (histories)`,
+);
 
 const why = whyNoNamespaces();
 if (why !== undefined) console.log(`without faults of the network: ${why}`);
 const possible = why === undefined ? [...processFaults, ...networkFaults] : processFaults;
 const chosen = values.faults === 'none' ? [] : (values.faults?.split(',') ?? possible);
-for (const name of chosen) {
-  if (allClusterFaults.includes(name as ClusterFault)) continue;
-  console.error(`--faults are of ${allClusterFaults.join(', ')}, or none`);
-  process.exit(1);
-}
+if (!chosen.every((name) => allClusterFaults.includes(name as ClusterFault)))
+  endWith(`--faults are of ${allClusterFaults.join(', ')}, or none`);
+const programs = values.programs.split(',');
+if (!programs.every((name) => loadPrograms.includes(name as LoadProgram)))
+  endWith(`--programs are of ${loadPrograms.join(', ')}`);
+if (!['ottla', 'kafka', 'both'].includes(values.target)) endWith('--target is ottla, kafka or both');
+const number = (name: 'seed' | 'seconds' | 'nodes' | 'records-per-second', least = 1): number =>
+  wholeNumber(values[name], name, least);
+const [seed, seconds, nodes, recordsPerSecond] = [
+  number('seed', 0),
+  number('seconds'),
+  number('nodes'),
+  number('records-per-second'),
+];
 installKafka();
 stopLeftovers();
 const targets = (values.target === 'both' ? ['kafka', 'ottla'] : [values.target]) as TargetName[];
@@ -51,18 +71,15 @@ for (const target of targets) await runAndTell(target);
 process.exit(isWell ? 0 : 1);
 
 async function runAndTell(target: TargetName): Promise<void> {
-  const seed = Number(values.seed);
-  console.log(`${target}, seed ${seed}, ${values.nodes} nodes${values.isolated ? ', and as many controllers' : ''}`);
+  console.log(`${target}, seed ${seed}, ${nodes} nodes${values.isolated ? ', and as many controllers' : ''}`);
   const cluster = await ProcessCluster.create({ nodes: plan(target), properties: hasty });
   const kept = join(values.out, `cluster-${target}-${seed}`);
   let isSound = false;
   try {
     const { findings, history, figures, faults, notes } = await runUnderFaults(cluster, {
-      seed,
-      seconds: Number(values.seconds),
+      ...{ seed, seconds, recordsPerSecond },
       faults: chosen as ClusterFault[],
-      programs: values.programs.split(',') as LoadProgram[],
-      recordsPerSecond: Number(values['records-per-second']),
+      programs: programs as LoadProgram[],
       histories: !values['no-histories'],
       report: (line) => console.log(`  ${line}`),
     });
@@ -105,9 +122,8 @@ async function runAndTell(target: TargetName): Promise<void> {
 }
 
 function plan(target: TargetName): NodePlan[] {
-  const count = Number(values.nodes);
-  if (!values.isolated) return combined(target, count);
-  const ids = Array.from({ length: count }, (_, index) => index + 1);
+  if (!values.isolated) return combined(target, nodes);
+  const ids = Array.from({ length: nodes }, (_, index) => index + 1);
   return [
     ...ids.map((id): NodePlan => ({ id, target, roles: 'controller' })),
     ...ids.map((id): NodePlan => ({ id: id + 100, target, roles: 'broker' })),

@@ -3,29 +3,32 @@
  * load, and what came of it. librdkafka needs kcat; java needs what `npm run interop` installs.
  */
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { endWith, readOptions, wholeNumber } from '../../scripts/command-line.ts';
 import { isAsItShouldBe, tortureByKilling } from './kill-torture.ts';
 import { type ProducerName, producers } from './load.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     times: { type: 'string', default: '50' },
     producer: { type: 'string', default: 'ottla' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
     rate: { type: 'string', default: '20000' },
   },
-});
-if (!producers.includes(values.producer as ProducerName)) {
-  console.error(`--producer is one of ${producers.join(', ')}`);
-  process.exit(1);
-}
+  `npm run torture kill -- [options]: a node that is killed under load, on one directory
+
+  --times N         how often (50)
+  --producer NAME   ${producers.join(', ')} (ottla)
+  --seed SEED       of the moments at which it is killed (another one each time)
+  --rate N          records a second (20000)`,
+);
+if (!producers.includes(values.producer as ProducerName)) endWith(`--producer is one of ${producers.join(', ')}`);
 console.log(`seed ${values.seed}`);
 const figures = await tortureByKilling({
-  times: Number(values.times),
+  times: wholeNumber(values.times, 'times', 1),
   producer: values.producer as ProducerName,
-  seed: Number(values.seed),
+  seed: wholeNumber(values.seed, 'seed'),
   partitions: 6,
-  recordsPerSecond: Number(values.rate),
+  recordsPerSecond: wholeNumber(values.rate, 'rate', 1),
   valueBytes: 200,
   lifeMs: [200, 2500],
   report: (line) => console.log(line),

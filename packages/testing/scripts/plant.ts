@@ -3,8 +3,8 @@ import { readFileSync } from 'node:fs';
 import { registerHooks } from 'node:module';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { endWith } from '../../../scripts/command-line.ts';
 import type { Plant } from '../src/simulation/plants.ts';
-import { endWith } from './command-line.ts';
 
 const root = join(import.meta.dirname, '../../..');
 

@@ -6,10 +6,10 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { join } from 'node:path';
 import process from 'node:process';
+import { endWith, readOptions, wholeNumber } from '../../../scripts/command-line.ts';
 import { type PlanOptions, shapes } from '../src/simulation/plan.ts';
 import { plants } from '../src/simulation/plants.ts';
 import { clusterPromises } from '../src/simulation/promises/index.ts';
-import { endWith, readOptions, wholeNumber } from './command-line.ts';
 import { chosenPlants } from './plant.ts';
 import type { Order, Report } from './simulate-worker.ts';
 

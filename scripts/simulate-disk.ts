@@ -3,23 +3,29 @@
  * disk that forgets what was not synced, beside an array. A story that fails is shrunk and printed.
  */
 import process from 'node:process';
-import { parseArgs } from 'node:util';
-import { failureOf, shrink, storyOf } from './disk-simulation.ts';
-import { tellStory } from './disk-story.ts';
+import { failureOf, shrink, storyOf } from '../packages/storage/src/testing/disk-simulation.ts';
+import { tellStory } from '../packages/storage/src/testing/disk-story.ts';
+import { readOptions, wholeNumber } from './command-line.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     seeds: { type: 'string', default: '1000' },
     first: { type: 'string', default: '1' },
     failures: { type: 'string', default: '3' },
   },
-});
-const first = Number(values.first);
-const last = first + Number(values.seeds) - 1;
+  `npm run simulate-disk -- [options]: logs on a disk that loses power, in virtual time
+
+  --seeds N         how many (1000)
+  --first SEED      from that one on (1)
+  --failures N      ends after so many seeds that fail (3)`,
+);
+const first = wholeNumber(values.first, 'first');
+const last = first + wholeNumber(values.seeds, 'seeds', 1) - 1;
+const mostFailures = wholeNumber(values.failures, 'failures', 1);
 const beganMs = performance.now();
 let failures = 0;
 let done = 0;
-for (let seed = first; seed <= last && failures < Number(values.failures); seed++, done++) {
+for (let seed = first; seed <= last && failures < mostFailures; seed++, done++) {
   const story = storyOf(seed);
   const error = await failureOf(story);
   if (error === undefined) continue;

@@ -1,4 +1,4 @@
-/** What simulations are told on the command line. */
+/** What the programs of this repository are told on the command line. */
 import process from 'node:process';
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util';
 
