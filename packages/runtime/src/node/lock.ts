@@ -45,15 +45,18 @@ function lockedError(path: string, holder: string): IoError {
 function withGuard(path: string, work: () => void): void {
   const guard = `${path}.guard`;
   removeStaleGuard(guard);
+  let fd: number;
   try {
-    fs.writeFileSync(guard, nameOfOurs(), { flag: 'wx' });
+    fd = fs.openSync(guard, 'wx');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') throw lockedError(path, 'a process that is just taking it');
     throw error;
   }
   try {
+    fs.writeSync(fd, nameOfOurs());
     work();
   } finally {
+    fs.closeSync(fd);
     fs.rmSync(guard, { force: true });
   }
 }
