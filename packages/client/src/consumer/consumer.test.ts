@@ -342,3 +342,55 @@ test('a call that cannot be meant is refused, not waited for', async () => {
   assert.deepEqual(await polled, []);
   await assert.rejects(consumer.poll(), { name: 'ClientClosedError' });
 });
+
+/** Polls on and on, as an application does, until the condition holds. */
+async function pollUntil(simulation: SimulatedKafka, consumer: Consumer, condition: () => boolean): Promise<void> {
+  for (let round = 0; round < 1000 && !condition(); round++) await simulation.run(consumer.poll({ timeoutMs: 500 }));
+  assert.ok(condition(), 'it did not come to be');
+}
+
+test('who lost its group commits nothing any more, in a transaction or without', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'late' });
+  await simulation.run(producer.initTransactions());
+  await simulation.run(producer.transaction(() => void producer.send({ topic: 'log', value: 'once' })));
+  const config = { groupId: 'g', enableAutoCommit: false, maxPollIntervalMs: 10_000 };
+  const late = simulation.consumer(config);
+  late.subscribe(['log']);
+  assert.equal((await simulation.run(late.poll({ timeoutMs: 10_000 }))).length, 1);
+  const next = { ...log, offset: 1 };
+
+  // It works on its record for so long that it leaves its group, which gives the partition to another.
+  const other = simulation.consumer(config);
+  other.subscribe(['log']);
+  await pollUntil(simulation, other, () => other.assignment.length > 0);
+  await simulation.world.advance(5000);
+  const sent = producer.transaction(() => producer.sendOffsetsToTransaction([next], late.groupMetadata));
+  await assert.rejects(simulation.run(sent), { name: 'UNKNOWN_MEMBER_ID' });
+  assert.deepEqual(await simulation.run(other.committed([log])), []);
+
+  // An empty group would take what comes from nobody.
+  await simulation.run(other.close());
+  await assert.rejects(simulation.run(late.commit([next])), { name: 'UNKNOWN_MEMBER_ID' });
+  const again = producer.transaction(() => producer.sendOffsetsToTransaction([next], late.groupMetadata));
+  await assert.rejects(simulation.run(again), { name: 'UNKNOWN_MEMBER_ID' });
+  assert.deepEqual(await simulation.run(late.committed([log])), []);
+  await simulation.run(Promise.all([late.close(), producer.close(), simulation.kafka.stop()]));
+});
+
+test('who subscribes commits nothing before it has joined, who was assigned its partitions needs no group', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const member = simulation.consumer({ groupId: 'g' });
+  member.subscribe(['log']);
+  const { generationId, memberId } = member.groupMetadata;
+  assert.deepEqual([generationId, memberId], [-1, '']);
+  await assert.rejects(simulation.run(member.commit([{ ...log, offset: 1 }])), { name: 'UNKNOWN_MEMBER_ID', message: /poll/ });
+  const simple = simulation.consumer({ groupId: 'g', groupInstanceId: 'one' });
+  simple.assign([log]);
+  await simulation.run(simple.commit([{ ...log, offset: 2 }]));
+  assert.deepEqual(
+    (await simulation.run(simple.committed())).map(({ offset }) => offset),
+    [2],
+  );
+  await simulation.run(Promise.all([member.close(), simple.close(), simulation.kafka.stop()]));
+});

@@ -1,5 +1,12 @@
 import { KafkaError, type RecordHeader } from '@ottla/protocol';
-import { type CommittedOffset, fetchCommitted, type OffsetToCommit, requireOffset, sendCommit } from '../admin/group-offsets.ts';
+import {
+  type CommittedOffset,
+  fetchCommitted,
+  type Membership,
+  type OffsetToCommit,
+  requireOffset,
+  sendCommit,
+} from '../admin/group-offsets.ts';
 import { listOffsets } from '../admin/offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
@@ -415,13 +422,24 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   async #commit(offsets: readonly OffsetToCommit[], timeoutMs: number): Promise<void> {
     if (offsets.length === 0) return;
     const { groupId } = this.#config;
-    const membership = this.#membership.membership;
+    const membership = this.#committer();
     try {
       await this.#atCoordinator(timeoutMs, (connection) => sendCommit(connection, { groupId, offsets, membership }));
     } catch (error) {
       if (error instanceof KafkaError && this.#subscription) this.#membership.commitFailed(error);
       throw error;
     }
+  }
+
+  /** Who was assigned its partitions commits as nobody, which a group without members takes. */
+  #committer(): Membership | undefined {
+    if (!this.#subscription) return undefined;
+    const { membership } = this.#membership;
+    if (membership.memberId !== '') return membership;
+    throw new KafkaError(
+      'UNKNOWN_MEMBER_ID',
+      `this consumer has not joined group ${this.#config.groupId} yet: poll, then commit`,
+    );
   }
 
   #atCoordinator<T>(
@@ -465,7 +483,10 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     }
   }
 
-  /** As of now: ask again for each transaction. Throws INVALID_GROUP_ID without a `groupId`. */
+  /**
+   * As the last join left it: ask again for each transaction. Who has lost its partitions since, also without knowing, is refused by its
+   * group's coordinator. Throws INVALID_GROUP_ID without a `groupId`.
+   */
   get groupMetadata(): ConsumerGroupMetadata {
     this.#requireGroup('send its offsets to a transaction');
     return { groupId: this.#config.groupId, ...this.#membership.membership };

@@ -41,6 +41,7 @@ export class GroupMembership {
   readonly #groupInstanceId: string | null;
   #memberId = '';
   #generationId = -1;
+  #joined: Membership;
   /** What sticky assignors try to give it again. */
   #lastAssigned: readonly TopicPartition[] = [];
   #isJoining = false;
@@ -53,10 +54,18 @@ export class GroupMembership {
     this.#config = config;
     this.#events = events;
     this.#groupInstanceId = config.groupInstanceId === '' ? null : config.groupInstanceId;
+    this.#joined = this.#current;
   }
 
-  /** What commits are sent under. */
+  /**
+   * What commits are sent under: as the last completed join left it, '' and -1 before the first. Who has lost its group since keeps it, so
+   * that its coordinator refuses what was read then; as nobody, it would take it.
+   */
   get membership(): Membership {
+    return this.#joined;
+  }
+
+  get #current(): Membership {
     return { memberId: this.#memberId, generationId: this.#generationId, groupInstanceId: this.#groupInstanceId };
   }
 
@@ -154,6 +163,7 @@ export class GroupMembership {
     this.#assertHasNotLeft();
     const assigned = sync.assignment.length === 0 ? [] : flatPartitions(readAssignment(sync.assignment).assignedPartitions);
     this.#lastAssigned = assigned;
+    this.#joined = this.#current;
     return { assigned, basis: plan?.basis };
   }
 
@@ -210,7 +220,7 @@ export class GroupMembership {
       this.#events.onRejoinNeeded({ isLost: true });
       return;
     }
-    const { generationId, memberId } = this.membership;
+    const { generationId, memberId } = this.#current;
     let delayMs = heartbeatIntervalMs;
     try {
       const connection = await this.#cluster.coordinatorOf(groupId, 'group');
