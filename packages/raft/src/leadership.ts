@@ -53,8 +53,11 @@ export class Leadership {
   }
 
   /** The voters in force have changed. Who was known before stays known. */
-  takeVoters(voters: VoterSet): void {
+  takeVoters(voters: VoterSet, nowMs: number): void {
+    const neededOthers = this.#otherVotersOfMajority > 0;
     this.#voters = voters;
+    // As long as no other was needed nobody put the deadline off.
+    if (!neededOthers) this.#quorumDeadlineMs = nowMs + this.#quorumTimeoutMs;
     const before = new Map(this.#voterProgress);
     this.#voterProgress.clear();
     for (const voter of voters.voters) {

@@ -22,7 +22,7 @@ export class Leading {
     const core = this.#core;
     const leadership = core.becomeLeader(granting);
     this.#emit({ kind: 'control', records: this.#epochStartRecords(granting) });
-    leadership.takeVoters(core.voters);
+    leadership.takeVoters(core.voters, core.nowMs);
     leadership.toldVoters = core.voters.with(core.self);
   }
 
@@ -83,7 +83,7 @@ export class Leading {
       { type: 'kraftVoters', value: voters.toRecord() },
     ];
     this.#emit({ kind: 'control', records });
-    leadership.takeVoters(voters);
+    leadership.takeVoters(voters, core.nowMs);
   }
 
   /** The epoch stays and the saved state with it: the next start takes a new epoch anyway. */
@@ -125,11 +125,11 @@ export class Leading {
 
   /** In force from here on. Returns where the record lies. */
   #recordVoters(voters: VoterSet): number {
-    const { log } = this.#core;
+    const { log, nowMs } = this.#core;
     const offset = log.endOffset;
     log.quorum.addVoters(offset, voters);
     this.#emit({ kind: 'control', records: [{ type: 'kraftVoters', value: voters.toRecord() }] });
-    this.#core.in('leader')!.takeVoters(voters);
+    this.#core.in('leader')!.takeVoters(voters, nowMs);
     return offset;
   }
 

@@ -57,6 +57,22 @@ describe('voters of a dynamic quorum', () => {
     for (const { listener } of quorum.up) assert.deepEqual(listener.values, [1, 2, 3, 4, 5, 6, 7]);
   });
 
+  test('grow from one that has led for long, without a change of the leader', async () => {
+    const quorum = await TestQuorum.start({ seed: 6, voters: 1, joining: 2 });
+    const leader = await quorum.untilLed();
+    await quorum.append(level(1));
+    const { leaderEpoch } = leader.quorum.leaderAndEpoch;
+    for (const id of [2, 3]) {
+      await quorum.world.advance(30_000);
+      const added = await quorum.ask(leader.id, 'addRaftVoter', addition(quorum.node(id)));
+      assert.equal(errorName(added.errorCode), 'NONE', added.errorMessage ?? '');
+      await quorum.append(level(id));
+    }
+    await quorum.world.advance(30_000);
+    assert.deepEqual(leader.quorum.leaderAndEpoch, { leaderId: leader.id, leaderEpoch });
+    assert.deepEqual(voterIds(leader), [1, 2, 3]);
+  });
+
   test('are what the log says after a restart, and after a snapshot', async () => {
     const quorum = await TestQuorum.start({ seed: 2, joining: 1 });
     const leader = await quorum.untilLed();

@@ -169,7 +169,7 @@ export const raftPlants: readonly RaftPlant[] = [
   {
     name: 'counts-the-old-voters',
     what: 'the leader counts those who voted when its epoch began',
-    edits: [edit('leading', "this.#core.in('leader')!.takeVoters(voters);", '')],
+    edits: [edit('leading', "this.#core.in('leader')!.takeVoters(voters, nowMs);", '')],
     seeds: 40,
   },
   {
