@@ -65,6 +65,8 @@ export class TransactionCoordinator {
   #effects: TransactionEffect[] = [];
   #committedOffset = 0;
   #isActive = false;
+  /** Since when each transaction was seen to be under way, by the clock that goes on evenly, as of the last look for those that take too long. */
+  #underWay: ReadonlyMap<string, { readonly startMs: number; readonly sinceMs: number }> = new Map();
 
   constructor(config: TransactionConfig) {
     this.#config = config;
@@ -195,6 +197,14 @@ export class TransactionCoordinator {
   }
 
   #findTimedOut(moment: Moment): TransactionOutcome {
+    const underWay = new Map<string, { startMs: number; sinceMs: number }>();
+    for (const { transaction } of this.#known.values()) {
+      if (transaction.status !== 'Ongoing') continue;
+      const { transactionalId, startMs } = transaction;
+      const seen = this.#underWay.get(transactionalId);
+      underWay.set(transactionalId, seen?.startMs === startMs ? seen : { startMs, sinceMs: moment.monotonicMs });
+    }
+    this.#underWay = underWay;
     for (const known of this.#known.values()) {
       if (!this.#isTimedOut(known, moment)) continue;
       const { transactionalId, producerId, producerEpoch } = known.transaction;
@@ -203,10 +213,12 @@ export class TransactionCoordinator {
     return unchanged(undefined);
   }
 
-  #isTimedOut(known: Known, { wallMs }: Moment): boolean {
-    const { status, startMs, timeoutMs } = known.transaction;
+  /** Its start in the log is of the wall clock: one that was set back since must not let the transaction live for as long. */
+  #isTimedOut(known: Known, { wallMs, monotonicMs }: Moment): boolean {
+    const { transactionalId, status, startMs, timeoutMs } = known.transaction;
     if (status !== 'Ongoing' || timeoutMs === TWO_PHASE_COMMIT_TIMEOUT_MS || this.#isPending(known)) return false;
-    return startMs + timeoutMs < wallMs;
+    const seen = this.#underWay.get(transactionalId);
+    return startMs + timeoutMs < wallMs || (seen?.startMs === startMs && seen.sinceMs + timeoutMs < monotonicMs);
   }
 
   #forgetExpired({ wallMs }: Moment): TransactionOutcome {

@@ -45,6 +45,21 @@ class Model {
   readonly #open = new Map<string, Set<string>>();
   readonly #told = new Map<string, boolean>();
   readonly #seen = new Set<string>();
+  #uncommitted: { readonly endOffset: number; readonly happen: () => void }[] = [];
+
+  /** What is answered, or true, only when all that is written by now is committed. */
+  onceCommitted({ log }: TransactionWorld, happen: () => void): void {
+    this.#uncommitted.push({ endOffset: log.length, happen });
+  }
+
+  hear({ committedOffset }: TransactionWorld): void {
+    while (this.#uncommitted.length > 0 && this.#uncommitted[0]!.endOffset <= committedOffset)
+      this.#uncommitted.shift()!.happen();
+  }
+
+  lose({ committedOffset }: TransactionWorld): void {
+    this.#uncommitted = this.#uncommitted.filter(({ endOffset }) => endOffset <= committedOffset);
+  }
 
   speaker(transactionalId: string, as: Speaker): ProducerIdAndEpoch {
     const known = this.producers.get(transactionalId) ?? [];
@@ -99,8 +114,7 @@ function take(world: TransactionWorld, model: Model, next: Step): void {
     case 'init': {
       const expected = next.as === 'nobody' ? undefined : model.speaker(next.id, next.as);
       const answer = world.init(next.id, expected);
-      // Only what is committed was told to anybody.
-      if (typeof answer !== 'string' && world.committedOffset === world.log.length) model.become(next.id, answer);
+      if (typeof answer !== 'string') model.onceCommitted(world, () => model.become(next.id, answer));
       return;
     }
     case 'add': {
@@ -108,7 +122,7 @@ function take(world: TransactionWorld, model: Model, next: Step): void {
       const answer = world.add(next.id, producer, next.topic, next.version);
       if (answer !== 'added') return;
       assert.ok(model.isCurrent(next.id, producer), 'a fenced producer adds partitions');
-      if (world.committedOffset === world.log.length) model.added(next.id, next.topic);
+      model.onceCommitted(world, () => model.added(next.id, next.topic));
       return;
     }
     case 'end': {
@@ -118,16 +132,17 @@ function take(world: TransactionWorld, model: Model, next: Step): void {
       if (typeof answer === 'string') return;
       if (world.log.length > before) {
         assert.ok(model.isCurrent(next.id, producer), 'a fenced producer ends a transaction');
-        if (world.committedOffset === world.log.length) model.told(next.id, next.isCommit);
+        model.onceCommitted(world, () => model.told(next.id, next.isCommit));
       }
-      if (next.version === 2 && world.committedOffset === world.log.length) model.become(next.id, answer);
+      if (next.version === 2) model.onceCommitted(world, () => model.become(next.id, answer));
       return;
     }
     case 'perform': {
       const sent = world.perform();
       for (const prepared of sent) model.sent(prepared);
       for (const { transactionalId } of sent) {
-        if (world.state(transactionalId).startsWith('Complete')) model.completed(transactionalId);
+        if (world.state(transactionalId).startsWith('Complete'))
+          model.onceCommitted(world, () => model.completed(transactionalId));
       }
       return;
     }
@@ -144,6 +159,7 @@ function take(world: TransactionWorld, model: Model, next: Step): void {
       world.commit();
       return;
     case 'reload':
+      model.lose(world);
       world.reload();
   }
 }
@@ -159,6 +175,7 @@ for (const transactionVersion of [1, 2]) {
           if (world.committedOffset < world.log.length && (next.type === 'init' || next.type === 'add' || next.type === 'end'))
             continue;
           take(world, model, next);
+          model.hear(world);
           world.machine.assertInvariants();
           assert.deepEqual(stored(world.machine.transactions), stored(world.loaded().transactions));
         }

@@ -174,6 +174,23 @@ test('a transaction is aborted when its timeout is over, unless it belongs to a 
   assert.equal(world.state('external'), 'Ongoing 1001/0 [x]');
 });
 
+test('a wall clock that is set back does not let a transaction live for as long', () => {
+  const world = new TransactionWorld();
+  const untilLook = (count: number): string => {
+    for (let look = 0; look < count; look++) world.advance(10_000);
+    world.perform();
+    return world.state('a');
+  };
+  world.add('a', begun(world, 'a'), 'x');
+  world.wallAheadMs = -900_000;
+  assert.equal(untilLook(7), 'Ongoing 1000/0 [x]');
+  assert.equal(untilLook(1), 'PrepareAbort 1000/1 [x]');
+  world.perform();
+  world.add('a', world.init('a') as ProducerIdAndEpoch, 'x');
+  assert.equal(untilLook(6), 'Ongoing 1000/2 [x]');
+  assert.equal(untilLook(1), 'PrepareAbort 1000/3 [x]');
+});
+
 test('an id is forgotten when it is at rest for long enough', () => {
   const world = new TransactionWorld({ transactionalIdExpirationMs: 10_000_000 });
   begun(world, 'idle');

@@ -12,6 +12,8 @@ export class TransactionWorld {
   machine: TransactionCoordinator;
   config: TransactionConfig;
   nowMs = 1_000_000;
+  /** How much later it is by the wall clock. */
+  wallAheadMs = 0;
   /** Records are committed as soon as they are written. */
   commitsAtOnce = true;
   /** The next records cannot be written. */
@@ -28,7 +30,7 @@ export class TransactionWorld {
   }
 
   get moment() {
-    return { wallMs: this.nowMs, monotonicMs: this.nowMs };
+    return { wallMs: this.nowMs + this.wallAheadMs, monotonicMs: this.nowMs };
   }
 
   /** The response, or the name of the error. */
