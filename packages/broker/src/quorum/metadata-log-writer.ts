@@ -75,10 +75,12 @@ export class MetadataLogWriter {
     this.#flushedEndOffset = Math.min(this.#flushedEndOffset, endOffset);
   }
 
-  /** Behind a snapshot, of which all is on the disk. */
-  startAt(endOffset: number): void {
+  /** Behind a snapshot, of which all is on the disk. Those who wait for what was in the log are told `error`. */
+  startAt(endOffset: number, error: unknown): void {
+    const { appends, log } = this.#options;
     this.#cuts++;
-    this.#options.log.truncateFullyAndStartAt(endOffset);
+    appends.dropAll(error);
+    log.truncateFullyAndStartAt(endOffset);
     this.#flushedEndOffset = endOffset;
   }
 

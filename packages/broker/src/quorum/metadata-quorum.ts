@@ -431,7 +431,7 @@ export class MetadataQuorum {
       const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
       if (this.#isClosed || this.#failure !== undefined) return;
       this.#fetchedSnapshot = undefined;
-      this.#writer.startAt(id.endOffset);
+      this.#writer.startAt(id.endOffset, this.#notController('another leader took its place'));
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
       logger.info('the metadata log begins anew behind a snapshot of the leader', { ...id });
       this.#committed.restartFrom(id);
@@ -502,7 +502,7 @@ export class MetadataQuorum {
     this.#requests.close();
     this.#committed.followLeader({ leaderId: null, leaderEpoch: this.#raft.leaderAndEpoch.leaderEpoch });
     this.#committed.close();
-    this.#appends.fail(error);
+    this.#appends.dropAll(error);
     this.#replies.refuseAll(this.#leaving());
     this.#onHandedOver?.();
     this.#options.onFailure(error);

@@ -93,8 +93,8 @@ export class PendingAppends {
     }
   }
 
-  /** The log cannot be written any more. */
-  fail(error: unknown): void {
+  /** None of them is for this node to write or to tell any more. */
+  dropAll(error: unknown): void {
     const lost = [...this.#written, ...this.#unwritten];
     this.#written = [];
     this.#unwritten = [];

@@ -157,4 +157,32 @@ describe('snapshots', () => {
     await quorum.append(level(300));
     await quorum.untilCaughtUp();
   });
+
+  for (const [which, tail] of [
+    ['shorter', 3],
+    ['longer', 1000],
+  ] as const) {
+    test(`take the place of what a former leader had appended, be it ${which} than they are`, async () => {
+      const quorum = await TestQuorum.start({ seed: 7, options: { config: smallLogs } });
+      const former = await quorum.untilLed();
+      await quorum.append(level(1));
+      await quorum.untilCaughtUp();
+      for (const { id } of quorum.up) if (id !== former.id) quorum.world.wires.cut(`node${former.id}`, `node${id}`);
+      const lost = Array.from({ length: tail }, (_, index) =>
+        assert.rejects(former.quorum.append([level(10_000 + index)]), isNotController),
+      );
+      await quorum.until('another leads', () => quorum.leader !== undefined && quorum.leader !== former);
+      const next = await quorum.untilLed();
+      for (let value = 2; value <= 100; value++) await quorum.append(level(value), level(value, `name${value % 7}`));
+      await quorum.world.runUntil(Promise.all(lost));
+      quorum.world.wires.heal();
+      await quorum.untilCaughtUp();
+      assert.equal(former.listener.snapshots.length, 1);
+      // Over where the lost ones lay.
+      for (let value = 101; value <= 1200; value++) await quorum.append(level(value));
+      await quorum.untilCaughtUp();
+      assert.ok(former.listener.values.every((value) => value < 10_000));
+      assert.deepEqual(former.listener.levels, next.listener.levels);
+    });
+  }
 });
