@@ -344,8 +344,8 @@ test('a call that cannot be meant is refused, not waited for', async () => {
 });
 
 /** Polls on and on, as an application does, until the condition holds. */
-async function pollUntil(simulation: SimulatedKafka, consumer: Consumer, condition: () => boolean): Promise<void> {
-  for (let round = 0; round < 1000 && !condition(); round++) await simulation.run(consumer.poll({ timeoutMs: 500 }));
+async function pollUntil(consumer: Consumer, condition: () => boolean): Promise<void> {
+  for (let round = 0; round < 1000 && !condition(); round++) await consumer.poll({ timeoutMs: 500 });
   assert.ok(condition(), 'it did not come to be');
 }
 
@@ -363,7 +363,7 @@ test('who lost its group commits nothing any more, in a transaction or without',
   // It works on its record for so long that it leaves its group, which gives the partition to another.
   const other = simulation.consumer(config);
   other.subscribe(['log']);
-  await pollUntil(simulation, other, () => other.assignment.length > 0);
+  await simulation.run(pollUntil(other, () => other.assignment.length > 0));
   await simulation.world.advance(5000);
   const sent = producer.transaction(() => producer.sendOffsetsToTransaction([next], late.groupMetadata));
   await assert.rejects(simulation.run(sent), { name: 'UNKNOWN_MEMBER_ID' });
@@ -393,4 +393,63 @@ test('who subscribes commits nothing before it has joined, who was assigned its 
     [2],
   );
   await simulation.run(Promise.all([member.close(), simple.close(), simulation.kafka.stop()]));
+});
+
+for (const [event, isLost] of [
+  ['onRevoked', false],
+  ['onLost', true],
+] as const) {
+  test(`a listener whose ${event} fails keeps no partition that is another's`, async () => {
+    const simulation = await SimulatedKafka.start(1, { topics: [{ name: 'log', partitions: 2 }] });
+    const config = { groupId: 'g', maxPollIntervalMs: 10_000 };
+    const one = simulation.consumer(config);
+    let failures = 0;
+    one.subscribe(['log'], {
+      [event]: () => {
+        if (failures++ === 0) throw new Error('no room for this');
+      },
+    });
+    await simulation.run(pollUntil(one, () => one.assignment.length === 2));
+    const other = simulation.consumer(config);
+    other.subscribe(['log']);
+    if (isLost) await simulation.run(pollUntil(other, () => other.assignment.length === 2));
+    const shares = pollUntil(other, () => other.assignment.length === 1);
+    await assert.rejects(simulation.run(pollUntil(one, () => false)), /no room for this/);
+    await simulation.run(pollUntil(one, () => one.assignment.length > 0));
+    await simulation.run(shares);
+    assert.equal(failures, 1);
+    const all = [...one.assignment, ...other.assignment].map(({ partition }) => partition);
+    assert.deepEqual(all.sort(), [0, 1]);
+    await simulation.run(Promise.all([one.close(), other.close(), simulation.kafka.stop()]));
+  });
+}
+
+test('a listener that fails does not keep its consumer from leaving the group', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const one = simulation.consumer({ groupId: 'g' });
+  one.subscribe(['log'], {
+    onRevoked: () => {
+      throw new Error('no room for this');
+    },
+  });
+  await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  await simulation.run(one.close());
+  const other = simulation.consumer({ groupId: 'g' });
+  other.subscribe(['log']);
+  const beganMs = simulation.world.time.nowMs;
+  await simulation.run(pollUntil(other, () => other.assignment.length === 1));
+  assert.ok(simulation.world.time.nowMs - beganMs < 10_000, 'it waited for the session of the one that had closed');
+  await simulation.run(Promise.all([other.close(), simulation.kafka.stop()]));
+});
+
+test('who closes after its partitions were lost is told that they were', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const told: string[] = [];
+  const one = simulation.consumer({ groupId: 'g', maxPollIntervalMs: 10_000 });
+  one.subscribe(['log'], { onRevoked: () => void told.push('revoked'), onLost: () => void told.push('lost') });
+  await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  await simulation.world.advance(20_000);
+  await simulation.run(one.close());
+  assert.deepEqual(told, ['lost']);
+  await simulation.run(simulation.kafka.stop());
 });

@@ -334,14 +334,19 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   async #giveUpAssignment(listener: RebalanceListener): Promise<void> {
     if (!this.#isMember) return;
     this.#isMember = false;
-    const owned = this.assignment;
-    if (this.#isLost) await (listener.onLost ?? listener.onRevoked)?.(owned);
-    else {
-      if (this.#config.enableAutoCommit) await this.#autoCommit();
-      await listener.onRevoked?.(owned);
+    try {
+      if (this.#config.enableAutoCommit && !this.#isLost) await this.#autoCommit();
+      await this.#tellGivenUp(listener);
+    } finally {
+      // Also when the listener fails: others read them from now on.
+      this.#states.clear();
+      this.#basis = undefined;
     }
-    this.#states.clear();
-    this.#basis = undefined;
+  }
+
+  async #tellGivenUp(listener: RebalanceListener): Promise<void> {
+    if (this.#isLost && listener.onLost) await listener.onLost(this.assignment);
+    else await listener.onRevoked?.(this.assignment);
   }
 
   /** From the group's commits, or by `autoOffsetReset`. */
@@ -504,10 +509,13 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     try {
       await this.#committing;
       if (this.#config.enableAutoCommit && ownsPartitions) await this.#autoCommit();
-      if (this.#isMember) await this.#subscription?.listener.onRevoked?.(this.assignment);
-      if (this.#subscription) await this.#membership.leave('the consumer is closed');
+      try {
+        if (this.#isMember) await this.#tellGivenUp(this.#subscription!.listener);
+      } finally {
+        if (this.#subscription) await this.#membership.leave('the consumer is closed');
+      }
     } catch (error) {
-      this.#cluster.runtime.logger.warn('the consumer did not leave its group', { error: (error as Error).message });
+      this.#cluster.runtime.logger.warn('the consumer closes, and something fails', { error: (error as Error).message });
     } finally {
       await this.#cluster.close();
       await this.#task;
