@@ -116,7 +116,11 @@ export class Producer {
     return this.#requireTransactions('commitTransaction').commit(() => this.#flush());
   }
 
-  /** What was sent will never be seen by read_committed consumers. Sends that were not answered yet reject with TRANSACTION_ABORTABLE. */
+  /**
+   * What was sent will never be seen by read_committed consumers. Sends that were not answered yet reject with TRANSACTION_ABORTABLE. Rejects
+   * with INVALID_TXN_STATE from the call of `commitTransaction` until that has failed with something else than REQUEST_TIMED_OUT: it may have
+   * happened.
+   */
   abortTransaction(): Promise<void> {
     return this.#requireTransactions('abortTransaction').abort(() => this.#flush());
   }

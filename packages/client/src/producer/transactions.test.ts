@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { BrokerConnection } from '@ottla/network';
+import { UpdateFeatures } from '@ottla/protocol';
 import { startKafka } from '@ottla/testing';
 import type { IsolationLevel } from '../admin/offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
@@ -127,6 +129,16 @@ test('calls out of their order are refused, and say what is missing', async () =
   assert.throws(() => producer.beginTransaction(), ClientClosedError);
 });
 
+async function readCommitted(simulation: SimulatedKafka, until: string): Promise<string[]> {
+  const reader = simulation.consumer({ isolationLevel: 'read_committed', valueDeserializer: stringDeserializer } as never);
+  reader.assign([{ topic: 'log', partition: 0 }]);
+  const values: string[] = [];
+  while (values.at(-1) !== until)
+    for (const { value } of await simulation.run(reader.poll({ timeoutMs: 1000 }))) values.push(String(value));
+  await simulation.run(reader.close());
+  return values;
+}
+
 test('a commit that nobody answers may have happened: it can be asked for again, and is done once', async () => {
   const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
   const producer = simulation.producer({ transactionalId: 'writer', maxBlockMs: 3000, requestTimeoutMs: 1000 });
@@ -138,15 +150,96 @@ test('a commit that nobody answers may have happened: it can be asked for again,
   });
   await assert.rejects(simulation.run(committing), { name: /REQUEST_TIMED_OUT|NETWORK_EXCEPTION/ });
   simulation.world.wires.heal();
+  const message = 'abortTransaction: the commit has timed out and may have happened: call commitTransaction again';
+  await assert.rejects(simulation.run(producer.abortTransaction()), { name: 'INVALID_TXN_STATE', message });
   await simulation.run(producer.commitTransaction());
   await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'later' })));
-  const reader = simulation.consumer({ isolationLevel: 'read_committed' });
-  reader.assign([{ topic: 'log', partition: 0 }]);
-  const values: string[] = [];
-  while (values.at(-1) !== 'later')
-    for (const { value } of await simulation.run(reader.poll({ timeoutMs: 1000 }))) values.push(Buffer.from(value!).toString());
-  assert.deepEqual(values, ['last', 'later']);
-  await simulation.run(Promise.all([reader.close(), producer.close(), simulation.kafka.stop()]));
+  assert.deepEqual(await readCommitted(simulation, 'later'), ['last', 'later']);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+/** As in a cluster that was upgraded from Kafka 3, before the feature was. */
+async function toTransactionsV1({ world, kafka }: SimulatedKafka): Promise<void> {
+  const { network, timers, clock } = world.machine('operator').boot();
+  const [host, port] = kafka.bootstrapServers.split(':');
+  const address = { host: host!, port: Number(port) };
+  const connection = await world.runUntil(BrokerConnection.connect({ network, timers, clock, clientId: 'operator', address }));
+  const featureUpdates = [{ feature: 'transaction.version', maxVersionLevel: 1, upgradeType: 2 }];
+  const { errorCode } = await world.runUntil(connection.send(UpdateFeatures, { featureUpdates, timeoutMs: 30_000 }));
+  assert.equal(errorCode, 0);
+  await world.runUntil(connection.close());
+}
+
+/** A transaction with one record on its way and one that waits for it, at a broker whose answers take half a second. */
+async function halfSent(): Promise<{ simulation: SimulatedKafka; producer: Producer; sends: Promise<unknown>[] }> {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'writer', maxInFlightRequestsPerConnection: 1, batchSize: 0 });
+  await simulation.run(producer.initTransactions());
+  producer.beginTransaction();
+  await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+  simulation.world.wires.trouble('broker', 'client', { minLatencyMs: 500, maxLatencyMs: 500 }, { oneWay: true });
+  const sends = ['second', 'third'].map((value) => producer.send({ topic: 'log', value }));
+  for (const sent of sends) sent.catch(() => {});
+  await simulation.world.advance(100);
+  return { simulation, producer, sends };
+}
+
+test('an abort while the commit is under way is refused, and leaves nothing out of what is committed', async () => {
+  const { simulation, producer, sends } = await halfSent();
+  const committing = producer.commitTransaction();
+  await assert.rejects(simulation.run(producer.abortTransaction()), {
+    name: 'INVALID_TXN_STATE',
+    message: 'abortTransaction: the last transaction is still being committed: await commitTransaction first',
+  });
+  await simulation.run(Promise.all([committing, ...sends]));
+  await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'last' })));
+  assert.deepEqual(await readCommitted(simulation, 'last'), ['first', 'second', 'third', 'last']);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+for (const end of ['commitTransaction', 'abortTransaction'] as const) {
+  test(`${end} called again while it is under way is the same one, and does not reach into the next transaction`, async () => {
+    const { simulation, producer } = await halfSent();
+    const ends = [producer[end](), producer[end]()];
+    assert.throws(() => producer.beginTransaction(), /beginTransaction: the last transaction is still being/);
+    await assert.rejects(producer.send({ topic: 'log', value: 'late' }), /send: the last transaction is still being/);
+    const offsets = [{ topic: 'log', partition: 0, offset: 1 }];
+    const group = { groupId: 'readers', generationId: -1, memberId: '', groupInstanceId: null };
+    await assert.rejects(producer.sendOffsetsToTransaction(offsets, group), /sendOffsetsToTransaction: the last transaction is/);
+    await simulation.run(Promise.race(ends));
+    producer.beginTransaction();
+    const next = producer.send({ topic: 'log', value: 'next' });
+    await simulation.run(Promise.all(ends));
+    await simulation.world.advance(2000);
+    await simulation.run(next);
+    await simulation.run(producer.commitTransaction());
+    const kept = end === 'commitTransaction' ? ['first', 'second', 'third'] : [];
+    assert.deepEqual(await readCommitted(simulation, 'next'), [...kept, 'next']);
+    await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+  });
+}
+
+test('offsets that are on their way when the commit is called are committed with it', async () => {
+  for (const level of [1, 2]) {
+    const simulation = await SimulatedKafka.start(level, { topics: ['log'] });
+    if (level === 1) await toTransactionsV1(simulation);
+    const producer = simulation.producer({ transactionalId: 'writer' });
+    await simulation.run(producer.initTransactions());
+    const group = { groupId: 'readers', generationId: -1, memberId: '', groupInstanceId: null };
+    for (const offset of [1, 2]) {
+      producer.beginTransaction();
+      const sending = producer.sendOffsetsToTransaction([{ topic: 'log', partition: 0, offset }], group);
+      await simulation.run(Promise.all([sending, producer.commitTransaction()]));
+      await simulation.world.advance(1000);
+      const committed = await simulation.run(simulation.kafka.admin().listConsumerGroupOffsets('readers'));
+      assert.deepEqual(
+        committed.map((each) => each.offset),
+        [offset],
+        `transaction.version ${level}`,
+      );
+    }
+    await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+  }
 });
 
 for (let seed = 1; seed <= 10; seed++) {

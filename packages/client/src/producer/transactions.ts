@@ -74,6 +74,9 @@ export class Transactions {
   readonly #wanted = new Map<string, TopicPartition>();
   #adding: Promise<void> | undefined;
   #hasOffsets = false;
+  readonly #sendingOffsets = new Set<Promise<void>>();
+  /** The last commit or abort, while it is under way: of the state's own kind while the state is `committing` or `aborting`. */
+  #ending: Promise<void> | undefined;
 
   constructor(cluster: Cluster, config: CompleteProducerConfig, events: TransactionEvents) {
     this.#cluster = cluster;
@@ -109,7 +112,10 @@ export class Transactions {
   requireOpen(what: string): void {
     if (this.#state === 'open') return;
     if (this.#failure) throw this.#failure;
-    throw new KafkaError('INVALID_TXN_STATE', `${what} needs a transaction: call beginTransaction first`);
+    const why = this.#isIn('committing', 'aborting')
+      ? `: ${whyNot[this.#state]}`
+      : ' needs a transaction: call beginTransaction first';
+    throw new KafkaError('INVALID_TXN_STATE', `${what}${why}`);
   }
 
   /** Whether a batch for the partition may leave. If not, `wake` is called when it may. */
@@ -138,40 +144,77 @@ export class Transactions {
   async sendOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
     this.requireOpen('sendOffsetsToTransaction');
     if (offsets.length === 0) return;
+    const sending = this.#sendOffsets(offsets, group);
+    this.#sendingOffsets.add(sending);
     try {
-      if (!this.#isV2) await this.#addOffsets(group.groupId);
-      this.#hasOffsets = true;
-      await this.#commitOffsets(offsets, group);
+      await sending;
     } catch (error) {
       this.#fail(error as Error);
       throw error;
+    } finally {
+      this.#sendingOffsets.delete(sending);
     }
   }
 
-  /** `flush` resolves when nothing of the transaction is on its way any more. May be called again after REQUEST_TIMED_OUT. */
+  async #sendOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
+    if (!this.#isV2) await this.#addOffsets(group.groupId);
+    this.#hasOffsets = true;
+    await this.#commitOffsets(offsets, group);
+  }
+
+  /**
+   * `flush` resolves when no record of the transaction is on its way any more. May be called again after REQUEST_TIMED_OUT; called while it is
+   * under way, it is the same commit.
+   */
   async commit(flush: () => Promise<void>): Promise<void> {
+    if (this.#state === 'committing' && this.#ending) return this.#ending;
     if (this.#state !== 'committing') this.requireOpen('commitTransaction');
     this.#state = 'committing';
-    await flush();
-    // A batch that failed meanwhile has made it abortable.
-    if (this.#isIn('abortable', 'fatal')) throw this.#failure!;
-    await this.#end(true);
+    await this.#endAfter(flush, () => this.#end(true));
   }
 
   /** As `commit`. */
   async abort(flush: () => Promise<void>): Promise<void> {
     if (this.#isIn('fatal')) throw this.#failure!;
-    if (!this.#isIn('open', 'committing', 'aborting', 'abortable'))
+    if (this.#state === 'aborting' && this.#ending) return this.#ending;
+    // Only the coordinator knows how far the commit is, and Kafka's clients refuse it too.
+    if (this.#state === 'committing') {
+      const why = this.#ending
+        ? whyNot.committing
+        : 'the commit has timed out and may have happened: call commitTransaction again';
+      throw new KafkaError('INVALID_TXN_STATE', `abortTransaction: ${why}`);
+    }
+    if (!this.#isIn('open', 'aborting', 'abortable'))
       throw new KafkaError('INVALID_TXN_STATE', 'there is no transaction to abort');
     const wasFailure = this.#failure !== undefined;
     this.#state = 'aborting';
     this.#events.failUnsent(
       this.#failure ?? new KafkaError('TRANSACTION_ABORTABLE', 'the transaction was aborted before this was sent'),
     );
-    await flush();
-    await this.#end(false);
-    // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
-    if (wasFailure && !this.#isV2 && this.#identity) await this.#initProducerId(this.#identity);
+    await this.#endAfter(flush, async () => {
+      await this.#end(false);
+      // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
+      if (wasFailure && !this.#isV2 && this.#identity) await this.#initProducerId(this.#identity);
+    });
+  }
+
+  /** Nothing of the transaction is on its way when it ends, and the commit that failed before an abort, if one did, is through. */
+  #endAfter(flush: () => Promise<void>, end: () => Promise<void>): Promise<void> {
+    const before = this.#ending;
+    const state = this.#state;
+    const run = async (): Promise<void> => {
+      await before?.catch(() => {});
+      await flush();
+      await Promise.allSettled(this.#sendingOffsets);
+      // What failed meanwhile has changed it, and an abort may have begun: a part of the transaction must not be committed.
+      if (this.#state !== state) throw this.#failure!;
+      await end();
+    };
+    const ending = run().finally(() => {
+      if (this.#ending === ending) this.#ending = undefined;
+    });
+    this.#ending = ending;
+    return ending;
   }
 
   async #end(committed: boolean): Promise<void> {
@@ -263,7 +306,7 @@ export class Transactions {
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, groupId };
       const error = errorOfCode((await connection.send(AddOffsetsToTxn, request)).errorCode);
       if (error) throw error;
-    });
+    }, this.#isWorthRetrying);
   }
 
   async #commitOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
@@ -279,7 +322,7 @@ export class Transactions {
       })),
     }));
     const { maxBlockMs } = this.#config;
-    await this.#cluster.retry(maxBlockMs, async () => {
+    const attempt = async (): Promise<void> => {
       try {
         const connection = await this.#cluster.coordinatorOf(groupId);
         const version = connection.versionFor(TxnOffsetCommit, this.#isV2 ? {} : { max: newestBeforeV2.txnOffsetCommit });
@@ -299,20 +342,28 @@ export class Transactions {
         if (isRetriableError(error)) this.#cluster.forgetCoordinator(groupId);
         throw error;
       }
-    });
+    };
+    await this.#cluster.retry(maxBlockMs, attempt, this.#isWorthRetrying);
   }
 
+  /** What is going to be aborted is not tried again. */
+  readonly #isWorthRetrying = (error: unknown): boolean => isRetriableError(error) && this.#isIn('open', 'committing');
+
   /** Errors that do not pass have done to the transaction, or to the producer, what they mean. */
-  async #atCoordinator<Result>(send: (connection: BrokerConnection) => Promise<Result>): Promise<Result> {
+  async #atCoordinator<Result>(
+    send: (connection: BrokerConnection) => Promise<Result>,
+    isRetriable = isRetriableError,
+  ): Promise<Result> {
+    const attempt = async (): Promise<Result> => {
+      try {
+        return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
+      } catch (error) {
+        if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
+        throw error;
+      }
+    };
     try {
-      return await this.#cluster.retry(this.#config.maxBlockMs, async () => {
-        try {
-          return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
-        } catch (error) {
-          if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
-          throw error;
-        }
-      });
+      return await this.#cluster.retry(this.#config.maxBlockMs, attempt, isRetriable);
     } catch (error) {
       // A call that ran out of time can be made again.
       if (!isRetriableError(error)) this.#fail(error as Error);
