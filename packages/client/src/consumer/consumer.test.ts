@@ -453,3 +453,18 @@ test('who closes after its partitions were lost is told that they were', async (
   assert.deepEqual(told, ['lost']);
   await simulation.run(simulation.kafka.stop());
 });
+
+test('who leaves for not polling knows it, also when its coordinator cannot be told', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const told: string[] = [];
+  const one = simulation.consumer({ groupId: 'g', maxPollIntervalMs: 10_000 });
+  one.subscribe(['log'], { onRevoked: () => void told.push('revoked'), onLost: () => void told.push('lost') });
+  await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  await simulation.world.advance(8_000);
+  await simulation.restart(10_000);
+  const generation = one.groupMetadata.generationId;
+  await simulation.run(pollUntil(one, () => one.groupMetadata.generationId !== generation));
+  assert.deepEqual(told, ['lost']);
+  await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  await simulation.run(Promise.all([one.close(), simulation.kafka.stop()]));
+});

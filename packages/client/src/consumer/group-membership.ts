@@ -216,8 +216,9 @@ export class GroupMembership {
   async #heartbeat(): Promise<void> {
     const { groupId, maxPollIntervalMs, retryBackoffMs, heartbeatIntervalMs } = this.#config;
     if (this.#cluster.runtime.clock.monotonicMs() - this.#lastPollMs > maxPollIntervalMs) {
-      await this.leave(`the application did not poll for maxPollIntervalMs = ${maxPollIntervalMs}`);
+      // First: this is so whether or not the coordinator hears of it.
       this.#events.onRejoinNeeded({ isLost: true });
+      await this.#leaveIfPossible(`the application did not poll for maxPollIntervalMs = ${maxPollIntervalMs}`);
       return;
     }
     const { generationId, memberId } = this.#current;
@@ -246,6 +247,18 @@ export class GroupMembership {
     else if (error.name === 'UNKNOWN_MEMBER_ID' || error.name === 'ILLEGAL_GENERATION') {
       this.#forgetMember();
       this.#events.onRejoinNeeded({ isLost: true });
+    }
+  }
+
+  /** Whom the coordinator does not hear leave, it gives up when the session is over. */
+  async #leaveIfPossible(reason: string): Promise<void> {
+    const { logger } = this.#cluster.runtime;
+    const { groupId } = this.#config;
+    logger.warn('leaving the group: its partitions are lost', { groupId, reason });
+    try {
+      await this.leave(reason);
+    } catch (error) {
+      if (!this.#cluster.closed) logger.warn('the coordinator was not told', { groupId, error: (error as Error).message });
     }
   }
 
