@@ -8,7 +8,7 @@ export type DirectoryFailuresOptions = {
   readonly logManager: LogManager;
   readonly lifecycle: Pick<BrokerLifecycle, 'tellDirectories'>;
   readonly publisher: Pick<ReplicaPublisher, 'takeOffline'>;
-  readonly moves: Pick<ReplicaMoves, 'forget'>;
+  readonly moves: Pick<ReplicaMoves, 'takeOffline'>;
   readonly metadataDirectory: string;
   /** log.dir.failure.timeout.ms */
   readonly failureTimeoutMs: number;
@@ -24,19 +24,21 @@ export function onDirectoryFailures(options: DirectoryFailuresOptions): void {
   options.logManager.onDirectoryFailed = (failure) => handle(failure, options);
 }
 
-function handle({ path, error, logs, futureLogs }: DirectoryFailure, options: DirectoryFailuresOptions): void {
+function handle(failure: DirectoryFailure, options: DirectoryFailuresOptions): void {
+  const { path, error, logs } = failure;
   const { logManager, lifecycle, publisher, moves, metadataDirectory, failureTimeoutMs, logger, onFatal } = options;
   const stop = (why: string, cause: unknown): void => {
     logger.error(`${why}: the node cannot go on`, { directory: path, error: cause });
     onFatal(new Error(why, { cause }));
   };
-  moves.forget([...logs, ...futureLogs]);
+  const movesEnded = moves.takeOffline(failure);
   publisher.takeOffline(logs);
   if (path === metadataDirectory) stop(`the log directory of the metadata log, ${path}, has failed`, error);
   else if (logManager.directoryIds.length === 0) stop('all log directories have failed', error);
   else {
-    lifecycle
-      .tellDirectories(failureTimeoutMs)
+    // A replica that is well must not lose its leadership because the metadata looks for it where its copy was.
+    movesEnded
+      .then(() => lifecycle.tellDirectories(failureTimeoutMs))
       .catch((cause: unknown) => stop(`the failure of the log directory ${path} cannot be told to the controller`, cause));
   }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { directoryOf } from '@ottla/metadata';
 import { AlterReplicaLogDirs, DescribeLogDirs, errorName } from '@ottla/protocol';
 import type { FileOperation } from '@ottla/runtime';
 import { type TestClient, TestNode } from './testing-node.ts';
@@ -183,5 +184,101 @@ test('a target that is full is waited for, and one that fails ends the move alon
   assert.deepEqual(await describe(client), ['/a: KAFKA_STORAGE_ERROR', '/b: orders-0 lag 0']);
   assert.deepEqual(await move(client, '/a', 'orders'), ['KAFKA_STORAGE_ERROR']);
   assert.deepEqual(await numbersIn(client, 'orders'), upTo(110));
+  await node.stop();
+});
+
+/** Where the metadata says that the replica is; the paths by their ids are looked up while all directories work. */
+function expectedPlaces(node: TestNode): (topic: string) => string | undefined {
+  const paths = new Map(node.server.parts.logManager!.describeDirs().map(({ path, online }) => [online?.id, path]));
+  return (topic) => {
+    const partition = node.server.parts.metadata.image.topics.byName(topic)!.partition(0)!;
+    return paths.get(directoryOf(partition, 1));
+  };
+}
+
+const leaderOf = (node: TestNode, topic: string) => node.server.parts.metadata.image.topics.byName(topic)!.partition(0)!.leader;
+
+/** `orders` in /a with its copy in /b that is being flushed, and `other` in /b. */
+async function withCopyBeingFlushed() {
+  const { node, fault } = await withFaults();
+  const client = await node.client();
+  await client.createTopic('orders');
+  await move(client, '/b', 'other');
+  await client.createTopic('other');
+  const placeOf = expectedPlaces(node);
+  await fillWith(client, 'orders', 0, 5);
+  node.machine.disk.syncMs = () => 1_000;
+  await move(client, '/b', 'orders');
+  await node.advance(500);
+  assert.deepEqual(await describe(client), ['/a: orders-0 lag 0', '/b: other-0 lag 0, orders-0 lag 0 future']);
+  assert.equal(placeOf('orders'), '/a');
+  return { node, fault, client, placeOf };
+}
+
+test('a move that is given up while its copy is flushed is not announced', async () => {
+  const { node, client, placeOf } = await withCopyBeingFlushed();
+  assert.deepEqual(await move(client, '/a', 'orders'), ['NONE']);
+  await node.advance(10_000);
+  assert.equal(placeOf('orders'), '/a');
+  assert.deepEqual(placesOf(node, 'orders-0'), ['/a']);
+  await node.stop();
+});
+
+test('a target that fails while a copy is flushed takes nobody out of the place he is in', async () => {
+  const { node, fault, client, placeOf } = await withCopyBeingFlushed();
+  fault.of = ({ kind, path }) => (kind === 'write' && path.startsWith('/b/other') ? 'EIO' : undefined);
+  assert.equal((await client.produce('other', ['x'])).error, 'KAFKA_STORAGE_ERROR');
+  await node.advance(10_000);
+  assert.equal(placeOf('orders'), '/a');
+  assert.equal(leaderOf(node, 'orders'), 1);
+  assert.equal((await client.produce('orders', ['5'])).error, 'NONE');
+  await node.stop();
+});
+
+test('a move that was announced is taken back when its target fails', async () => {
+  const { node, fault, client, placeOf } = await withCopyBeingFlushed();
+  fault.of = ({ kind, path }) => (kind === 'rename' && /^.b.orders-0[^/]*$/.test(path) ? 'EIO' : undefined);
+  const told = new Set<string | undefined>();
+  node.server.parts.metadata.onChange(() => {
+    told.add(placeOf('orders'));
+    assert.equal(leaderOf(node, 'orders'), 1);
+  });
+  await node.advance(15_000);
+  assert.deepEqual(told, new Set(['/b', '/a']));
+  assert.equal(placeOf('orders'), '/a');
+  assert.equal(leaderOf(node, 'orders'), 1);
+  assert.equal((await client.produce('orders', ['5'])).error, 'NONE');
+  assert.deepEqual(await numbersIn(client, 'orders'), upTo(6));
+  await node.stop();
+});
+
+test('a replica whose directory fails before its copy takes over is led elsewhere', async () => {
+  const { node, fault, client, placeOf } = await withCopyBeingFlushed();
+  fault.of = ({ kind, path }) => (kind === 'rename' && path === '/a/orders-0' ? 'EIO' : undefined);
+  const told = new Set<string | undefined>();
+  node.server.parts.metadata.onChange(() => told.add(placeOf('orders')));
+  await node.advance(15_000);
+  assert.ok(told.has('/b'));
+  assert.equal(placeOf('orders'), '/a');
+  // There is nobody else, but there would be.
+  assert.equal(leaderOf(node, 'orders'), -1);
+  assert.equal(leaderOf(node, 'other'), 1);
+  assert.equal((await client.produce('orders', ['5'])).error, 'KAFKA_STORAGE_ERROR');
+  await node.stop();
+});
+
+test('so is one whose directory fails while the controller is told where it will be', async () => {
+  const { node, fault, client, placeOf } = await withCopyBeingFlushed();
+  let isTelling = false;
+  fault.of = ({ kind, path }) => {
+    isTelling ||= kind === 'write' && path.startsWith('/meta');
+    return path.startsWith('/a/orders') && kind === 'write' ? 'EIO' : undefined;
+  };
+  while (!isTelling) await node.advance(10);
+  assert.equal(placeOf('orders'), '/a');
+  assert.equal((await client.produce('orders', ['5'])).error, 'KAFKA_STORAGE_ERROR');
+  await node.advance(15_000);
+  assert.equal(placeOf('orders'), '/a');
+  assert.equal(leaderOf(node, 'orders'), -1);
   await node.stop();
 });

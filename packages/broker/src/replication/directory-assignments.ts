@@ -22,10 +22,14 @@ type Assignment = {
 const assignmentsPerRequest = 2_250;
 const retryMs = 1_000;
 
-/** Tells the controller in which log directory a replica is, or is about to be (KIP-858): all of one turn in one request. */
+/**
+ * Tells the controller in which log directory a replica is, or is about to be (KIP-858): all of one turn in one request, and of each replica
+ * only the last word. The controller judges all of a request by what was before it, so the second of two about one replica could be lost.
+ */
 export class DirectoryAssignments {
   readonly #options: DirectoryAssignmentsOptions;
-  #waiting: Assignment[] = [];
+  /** By `keyOf`. */
+  #waiting = new Map<string, Assignment>();
   #isSending = false;
   #isStopped = false;
 
@@ -33,10 +37,18 @@ export class DirectoryAssignments {
     this.#options = options;
   }
 
-  /** Resolves when the metadata says so. Rejects when the partition is gone; anything else is tried again. */
+  /**
+   * Resolves when the metadata says so, or when a later assignment of the replica has taken the place of this one. Rejects when the partition
+   * is gone; anything else is tried again.
+   */
   assign(topicId: Uuid, index: number, directoryId: Uuid): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ topicId, index, directoryId, resolve, reject });
+      const assignment = { topicId, index, directoryId, resolve, reject };
+      const key = keyOf(assignment);
+      const earlier = this.#waiting.get(key);
+      this.#waiting.delete(key);
+      this.#waiting.set(key, assignment);
+      earlier?.resolve();
       this.#sendSoon(0);
     });
   }
@@ -52,7 +64,8 @@ export class DirectoryAssignments {
   }
 
   async #send(): Promise<void> {
-    const batch = this.#waiting.splice(0, assignmentsPerRequest);
+    const batch = [...this.#waiting.values()].slice(0, assignmentsPerRequest);
+    for (const assignment of batch) this.#waiting.delete(keyOf(assignment));
     let delayMs = 0;
     try {
       const errors = await this.#submit(batch);
@@ -62,7 +75,7 @@ export class DirectoryAssignments {
         else assignment.resolve();
       }
     } catch (error) {
-      this.#waiting.unshift(...batch);
+      this.#putBack(batch);
       delayMs = retryMs;
       if (!this.#isStopped)
         this.#options.logger.warn('the controller could not be told where replicas are: it is told again', {
@@ -72,7 +85,18 @@ export class DirectoryAssignments {
     } finally {
       this.#isSending = false;
     }
-    if (this.#waiting.length > 0) this.#sendSoon(delayMs);
+    if (this.#waiting.size > 0) this.#sendSoon(delayMs);
+  }
+
+  /** Before all others, but for those about which there has been a later word. */
+  #putBack(batch: readonly Assignment[]): void {
+    const later = this.#waiting;
+    this.#waiting = new Map();
+    for (const assignment of batch) {
+      if (later.has(keyOf(assignment))) assignment.resolve();
+      else this.#waiting.set(keyOf(assignment), assignment);
+    }
+    for (const [key, assignment] of later) this.#waiting.set(key, assignment);
   }
 
   /** The error code of each. */
@@ -87,6 +111,8 @@ export class DirectoryAssignments {
     return batch.map(({ topicId, index, directoryId }) => codes.get(`${directoryId}/${topicId}/${index}`) ?? 0);
   }
 }
+
+const keyOf = ({ topicId, index }: { topicId: Uuid; index: number }): string => `${topicId}:${index}`;
 
 function requestOf(
   batch: readonly Assignment[],

@@ -1,7 +1,7 @@
 import { directoryOf, type MetadataImage } from '@ottla/metadata';
 import { KafkaError, type Uuid } from '@ottla/protocol';
-import { type Clock, IoError, type Logger, type Timer, type Timers } from '@ottla/runtime';
-import { copyStep, dropWhatParted, isAhead, type Log, type LogManager } from '@ottla/storage';
+import { type Clock, IoError, type Logger, sleep, type Timer, type Timers } from '@ottla/runtime';
+import { copyStep, type DirectoryFailure, dropWhatParted, isAhead, type Log, type LogManager } from '@ottla/storage';
 import type { ClusterMetadata } from '../cluster-metadata.ts';
 import type { DirectoryAssignments } from './directory-assignments.ts';
 import type { Partition } from './partition.ts';
@@ -25,9 +25,13 @@ type Move = {
   readonly partition: Partition;
   readonly future: Log;
   readonly directoryId: Uuid;
+  /** Where the log is until then. */
+  readonly sourceId: Uuid;
   /** The copy is durable up to where it was when it caught up, and the metadata names its directory: it may take over. */
   isAnnounced: boolean;
   isAnnouncing: boolean;
+  /** The metadata names the directory of the copy, or may come to. */
+  isTold: boolean;
 };
 
 const stepBytes = 1024 * 1024;
@@ -35,6 +39,8 @@ const stepBytes = 1024 * 1024;
 const pauseMs = 1;
 /** The disk may have room then. */
 const retryMs = 1_000;
+/** How long the failure of a directory is kept from a controller that does not hear where a replica is instead. */
+const takeBackMs = 1_000;
 const maxNameLength = 255;
 /** `.<32 hex>-future` */
 const futureSuffixLength = 40;
@@ -134,9 +140,26 @@ export class ReplicaMoves {
     }
   }
 
-  /** Their directories are offline, and the copies closed. */
-  forget(logs: Iterable<Log>): void {
-    for (const { name } of logs) this.#moves.delete(name);
+  /** The replica is no longer given to this broker. */
+  forget({ name }: Log): void {
+    this.#moves.delete(name);
+  }
+
+  /**
+   * A directory has failed, and the logs and copies in it are closed. Of a replica whose copy was announced the controller would think that it
+   * does well where the copy is, or that it is lost with the copy. Resolves when it has heard better, or does not listen.
+   */
+  async takeOffline({ id, logs }: DirectoryFailure): Promise<void> {
+    const { logManager, timers } = this.#options;
+    const lost = new Set(logs.map(({ name }) => name));
+    const told: Promise<void>[] = [];
+    for (const [name, move] of this.#moves) {
+      const isLogHere = logManager.directoryIdOf(move.partition.topic, move.partition.index) === move.sourceId;
+      if (!lost.has(name) && !(move.directoryId === id && isLogHere)) continue;
+      this.#moves.delete(name);
+      if (move.isTold) told.push(this.#takeBack(move));
+    }
+    if (told.length > 0) await Promise.race([Promise.all(told), sleep(timers, takeBackMs)]);
   }
 
   isMoving(log: Log): boolean {
@@ -153,7 +176,8 @@ export class ReplicaMoves {
     const { logManager, logger } = this.#options;
     const future = logManager.getFuture(topic, index)!;
     const directoryId = logManager.futureDirectoryIdOf(topic, index)!;
-    const move: Move = { partition, future, directoryId, isAnnounced: false, isAnnouncing: false };
+    const sourceId = logManager.directoryIdOf(topic, index)!;
+    const move: Move = { partition, future, directoryId, sourceId, isAnnounced: false, isAnnouncing: false, isTold: false };
     logger.info('a replica moves to another log directory', {
       topic,
       partition: index,
@@ -166,15 +190,18 @@ export class ReplicaMoves {
   }
 
   #giveUp(partition: Partition): void {
-    const { topic, index, topicId, name } = partition;
-    const { logManager, assignments, logger } = this.#options;
+    const { topic, index, name } = partition;
+    const { logManager, logger } = this.#options;
     const move = this.#moves.get(name);
     this.#moves.delete(name);
+    if (move?.isTold) void this.#takeBack(move);
     this.#onDisk(() => logManager.removeFuture(topic, index));
     logger.info('a move to another log directory is given up', { topic, partition: index });
-    const stays = logManager.directoryIdOf(topic, index);
-    if (stays !== undefined && (move?.isAnnounced || move?.isAnnouncing))
-      this.#inBackground(assignments.assign(topicId, index, stays), partition);
+  }
+
+  /** The copy will not take over: the metadata has to name the directory again in which the log is, or was when that failed. */
+  #takeBack({ partition, sourceId }: Move): Promise<void> {
+    return this.#reported(this.#options.assignments.assign(partition.topicId, partition.index, sourceId), partition);
   }
 
   #continueAfter(delayMs: number): void {
@@ -216,7 +243,7 @@ export class ReplicaMoves {
     const bytes = copyStep(partition.log, future, Math.min(stepBytes, this.#maxBytesPerSecond));
     if (future.logEndOffset < partition.log.logEndOffset) return bytes;
     if (move.isAnnounced) this.#takeOver(move);
-    else this.#inBackground(this.#announce(move), partition);
+    else void this.#reported(this.#announce(move), partition);
     return bytes;
   }
 
@@ -226,6 +253,9 @@ export class ReplicaMoves {
     move.isAnnouncing = true;
     try {
       await future.flushLater();
+      // Meanwhile it may have been given up, or a directory may have failed: the flush of a copy that is closed tells nobody.
+      if (!this.#isUnderWay(move) || future.isClosed) return;
+      move.isTold = true;
       await this.#options.assignments.assign(partition.topicId, partition.index, directoryId);
       move.isAnnounced = true;
     } catch (error) {
@@ -233,8 +263,12 @@ export class ReplicaMoves {
       throw error;
     } finally {
       move.isAnnouncing = false;
-      if (this.#moves.get(partition.name) === move) this.#continueAfter(move.isAnnounced ? pauseMs : retryMs);
+      if (this.#isUnderWay(move)) this.#continueAfter(move.isAnnounced ? pauseMs : retryMs);
     }
+  }
+
+  #isUnderWay(move: Move): boolean {
+    return this.#moves.get(move.partition.name) === move;
   }
 
   #takeOver({ partition }: Move): void {
@@ -254,14 +288,19 @@ export class ReplicaMoves {
     try {
       return action();
     } catch (error) {
-      const isWaitedFor = this.#options.logManager.onDiskError(error) && !move.future.isClosed && !move.partition.log.isClosed;
-      const replaced = this.#options.logManager.getFuture(topic, index);
+      const { logManager } = this.#options;
+      const isWaitedFor = logManager.onDiskError(error) && !move.future.isClosed && !move.partition.log.isClosed;
+      // A directory that failed has ended it.
+      if (!this.#isUnderWay(move)) return undefined;
+      const replaced = logManager.getFuture(topic, index);
       if (isWaitedFor || (replaced && replaced !== move.future)) {
         // A swap that failed has opened the copy anew.
         if (replaced && replaced !== move.future) this.#moves.set(name, { ...move, future: replaced });
         return undefined;
       }
       this.#moves.delete(name);
+      // Where a swap has lost the log only the copy is left: the metadata must go on to name it, for the next start.
+      if (move.isTold && logManager.directoryIdOf(topic, index) === move.sourceId) void this.#takeBack(move);
       this.#options.logger.error('a move between log directories failed', { topic, partition: index, error });
       return undefined;
     }
@@ -288,8 +327,9 @@ export class ReplicaMoves {
     }
   }
 
-  #inBackground(work: Promise<void>, { topic, index }: Partition): void {
-    work.catch((error: unknown) =>
+  /** Never rejects. */
+  #reported(work: Promise<void>, { topic, index }: Partition): Promise<void> {
+    return work.catch((error: unknown) =>
       this.#options.logger.warn('a move could not be announced', { topic, partition: index, error }),
     );
   }

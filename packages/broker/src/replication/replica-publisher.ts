@@ -308,7 +308,7 @@ export class ReplicaPublisher {
     if (partition.isLeader) this.#leadership.resigned(topic, index);
     this.#replication.unfollow(partition);
     partition.resign();
-    this.#moves.forget([partition.log]);
+    this.#moves.forget(partition.log);
     try {
       this.#logManager.delete(topic, index, { durably: false });
       this.#logger.debug('replica deleted', { topic, partition: index });
