@@ -4,7 +4,8 @@ import { crc32c } from '@ottla/protocol';
 import { type LogFields, type Logger, silentLogger } from '@ottla/runtime';
 import { CorruptFileError } from '@ottla/storage';
 import { defaultMetadataLogConfig } from './metadata-log-config.ts';
-import { level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
+import { snapshotName } from './snapshot-files.ts';
+import { hostOf, level, type QuorumNode, TestQuorum } from './testing-quorum.ts';
 
 const logPath = ({ metadataDirectory }: QuorumNode): string => `${metadataDirectory}/00000000000000000000.log`;
 
@@ -117,6 +118,35 @@ test('a record in the snapshot of a leader that cannot be decoded is not taken, 
   await quorum.append(level(300));
   await quorum.untilCaughtUp();
   assert.equal(broker.listener.levels.get('test'), 300);
+});
+
+test('a log that was to give way to a snapshot of the leader when the power failed does so at the next start', async () => {
+  for (const tail of [2, 25]) {
+    const quorum = await TestQuorum.start({ seed: 6 });
+    const former = await quorum.untilLed();
+    await quorum.append(level(1));
+    await quorum.untilCaughtUp();
+    for (const { id } of quorum.up) if (id !== former.id) quorum.world.wires.cut(hostOf(former.id), hostOf(id));
+    for (let value = 0; value < tail; value++) former.quorum.append([level(1000 + value)]).catch(() => {});
+    await quorum.until('another leads', () => quorum.leader !== undefined && quorum.leader !== former);
+    const next = await quorum.untilLed();
+    for (let value = 2; value <= 10; value++) await quorum.append(level(value));
+    const snapshot = snapshotName(await quorum.world.runUntil(next.quorum.writeSnapshot(next.listener.toSnapshot())));
+    for (let value = 11; value <= 50; value++) await quorum.append(level(value));
+    former.crash();
+    former.machine.files.writeFileDurably(
+      `${former.metadataDirectory}/${snapshot}`,
+      next.machine.files.readFile(`${next.metadataDirectory}/${snapshot}`),
+    );
+    quorum.world.wires.heal();
+    await former.start();
+    await quorum.untilCaughtUp();
+    assert.deepEqual(
+      former.listener.values,
+      Array.from({ length: 41 }, (_, index) => index + 10),
+    );
+    assert.deepEqual(former.failures, []);
+  }
 });
 
 /** The record of that feature has a version that nobody knows, and its batch a checksum that fits. */

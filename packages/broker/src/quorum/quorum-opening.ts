@@ -6,7 +6,7 @@ import { asLogConfig, type MetadataLogConfig } from './metadata-log-config.ts';
 import type { MetadataSnapshots } from './metadata-snapshots.ts';
 import { readQuorumState } from './quorum-state-file.ts';
 import { readRecordedQuorum } from './recorded-quorum.ts';
-import { isBootstrap } from './snapshot-files.ts';
+import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 
 export const metadataTopic = '__cluster_metadata';
 export const metadataTopicId: Uuid = 'AAAAAAAAAAAAAAAAAAAAAQ';
@@ -44,8 +44,9 @@ type Opening = {
 };
 
 /**
- * The whole log is read again at every start, as Kafka does: it is small, and nothing may be wrong with it. A log that ends before the newest
- * snapshot (it was copied alone, or its tail was lost) starts again behind it.
+ * The whole log is read again at every start, as Kafka does: it is small, and nothing may be wrong with it. A log that does not lead up to the
+ * newest snapshot starts again behind it: it ends before (it was copied alone, or its tail was lost), or it goes another way, as the log of a
+ * former leader does that was to give way to the snapshot of another when the power failed.
  */
 export function openMetadataLog({ runtime, directory, snapshots }: Opening, config: MetadataLogConfig): Log {
   const { newest } = snapshots;
@@ -63,8 +64,11 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
     logStartOffset: snapshots.all[0]?.endOffset ?? 0,
   });
   try {
-    if (newest && newest.endOffset > log.logEndOffset) {
-      runtime.logger.warn('the metadata log ends before its newest snapshot and starts again there', { directory, ...newest });
+    if (newest && !leadsUpTo(newest, log)) {
+      const end = { logEndOffset: log.logEndOffset, logEndEpoch: log.latestEpoch };
+      runtime.logger.warn('the metadata log does not lead up to its newest snapshot and starts again there', {
+        ...{ directory, ...newest, ...end },
+      });
       log.truncateFullyAndStartAt(newest.endOffset);
     }
     // A process that was killed may have left more than is on the disk, and from now on this voter counts for all of it.
@@ -74,6 +78,12 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
     throw error;
   }
   return log;
+}
+
+/** Two logs that hold a record of the same epoch at the same offset are the same up to there (KIP-101), and only what is committed is in a snapshot. */
+function leadsUpTo({ endOffset, epoch }: SnapshotId, log: Log): boolean {
+  if (log.logStartOffset >= endOffset) return true;
+  return log.logEndOffset >= endOffset && log.epochForOffset(endOffset - 1) === epoch;
 }
 
 /** Throws CorruptFileError for a quorum-state or snapshot that cannot be read. */
