@@ -8,6 +8,7 @@ import type { ProducerBatch } from './producer-batch.ts';
 import { completeProducerConfig, type ProducerConfig } from './producer-config.ts';
 import { RecordAccumulator } from './record-accumulator.ts';
 import { Sender } from './sender.ts';
+import type { Transactions } from './transactions.ts';
 
 /** A request for log-0: to whom it went, and its batch as "value epoch/sequence". */
 type Sent = { readonly to: number; readonly batch: string; answer(error?: ErrorName): Promise<void> };
@@ -20,7 +21,7 @@ class Brokers {
   readonly #world = new World({ seed: 1 });
   readonly #accumulator: RecordAccumulator;
 
-  constructor(config: Partial<ProducerConfig> = {}) {
+  constructor(config: Partial<ProducerConfig> = {}, transactions?: Partial<Transactions>) {
     const runtime = this.#world.machine('client').boot();
     const cluster = {
       runtime,
@@ -40,7 +41,10 @@ class Brokers {
     } as unknown as Cluster;
     const complete = completeProducerConfig({ bootstrapServers: 'broker:9092', runtime, lingerMs: 0, batchSize: 0, ...config });
     this.#accumulator = new RecordAccumulator(cluster, complete);
-    this.sender = new Sender(cluster, complete, { accumulator: this.#accumulator, transactions: undefined });
+    this.sender = new Sender(cluster, complete, {
+      accumulator: this.#accumulator,
+      transactions: transactions as Transactions | undefined,
+    });
   }
 
   #connection(to: number): object {
@@ -119,6 +123,33 @@ test('a batch that was given up while it was on the wire and got there says noth
   await d!.answer('OUT_OF_ORDER_SEQUENCE_NUMBER');
   await brokers.advance(5000);
   assert.deepEqual(batchesOf(brokers.take()), ['d 2/0'], 'it was not overtaken');
+});
+
+test('a batch that comes back when its transaction takes no more is given up at once, and is not sent again', async () => {
+  for (const error of [
+    'NOT_LEADER_OR_FOLLOWER',
+    'OUT_OF_ORDER_SEQUENCE_NUMBER',
+    'MESSAGE_TOO_LARGE',
+    'INVALID_RECORD',
+  ] as const) {
+    const failed: string[] = [];
+    const transactions = {
+      identity: { producerId: 5, producerEpoch: 0 },
+      newestProduceVersion: undefined,
+      refusal: undefined as Error | undefined,
+      admits: () => transactions.refusal === undefined,
+      batchFailed: (_: unknown, { message }: Error) => void failed.push(message),
+    };
+    const brokers = new Brokers({ transactionalId: 'writer', lingerMs: 5, batchSize: 1000 }, transactions);
+    await brokers.send('a', 'b');
+    const [sent] = brokers.take();
+    transactions.refusal = new Error('fenced');
+    await sent!.answer(error);
+    assert.equal(failed.length, 1, error);
+    assert.equal(failed[0] === 'fenced', error === 'NOT_LEADER_OR_FOLLOWER' || error === 'MESSAGE_TOO_LARGE', failed[0]);
+    await brokers.advance(5000);
+    assert.deepEqual(batchesOf(brokers.take()), [], error);
+  }
 });
 
 test('nothing new leaves for another leader before all came back where the order is promised, and at once where it is not', async () => {

@@ -214,12 +214,13 @@ export class Sender {
     const nowMs = this.#cluster.runtime.clock.monotonicMs();
     if (error instanceof KafkaError && error.refreshMetadata) this.#refreshMetadata();
     if (!queue.inFlight.has(batch)) return;
-    if (error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1) {
-      queue.replaced(batch, this.#accumulator.split(batch));
-      return;
-    }
+    const isSplit = error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1;
+    const refusal = this.#transactions?.refusal;
     batch.lastError = error;
-    if (!this.#mayPass(queue, batch, error)) this.#giveUp(queue, batch, error);
+    if (!isSplit && !this.#mayPass(queue, batch, error)) this.#giveUp(queue, batch, error);
+    // The broker may have it: the abort marks it as aborted, and what follows has another epoch.
+    else if (refusal) this.#giveUp(queue, batch, refusal);
+    else if (isSplit) queue.replaced(batch, this.#accumulator.split(batch));
     else if (nowMs >= batch.createdMs + this.#config.deliveryTimeoutMs) {
       this.#giveUp(queue, batch, this.#undelivered(batch, error instanceof KafkaError ? error.name : 'REQUEST_TIMED_OUT'));
     } else {
@@ -246,7 +247,7 @@ export class Sender {
     queue.gaveUp(batch);
     this.#accumulator.release(batch, queue);
     batch.fail(error);
-    this.#transactions?.batchFailed(error);
+    this.#transactions?.batchFailed(batch, error);
   }
 
   /** Batches in flight are bounded by the request's own timeout. */

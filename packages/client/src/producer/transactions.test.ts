@@ -171,8 +171,9 @@ async function toTransactionsV1({ world, kafka }: SimulatedKafka): Promise<void>
 }
 
 /** A transaction with one record on its way and one that waits for it, at a broker whose answers take half a second. */
-async function halfSent(): Promise<{ simulation: SimulatedKafka; producer: Producer; sends: Promise<unknown>[] }> {
-  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+async function halfSent(version = 2): Promise<{ simulation: SimulatedKafka; producer: Producer; sends: Promise<unknown>[] }> {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log', 'other'] });
+  if (version === 1) await toTransactionsV1(simulation);
   const producer = simulation.producer({ transactionalId: 'writer', maxInFlightRequestsPerConnection: 1, batchSize: 0 });
   await simulation.run(producer.initTransactions());
   producer.beginTransaction();
@@ -241,6 +242,42 @@ test('offsets that are on their way when the commit is called are committed with
     await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
   }
 });
+
+for (const version of [1, 2]) {
+  test(`an abort does not wait for batches that came back, and what follows is taken: transaction.version ${version}`, async () => {
+    const { simulation, producer, sends } = await halfSent(version);
+    const beganMs = simulation.world.time.nowMs;
+    const aborting = producer.abortTransaction();
+    await simulation.world.advance(50);
+    simulation.cutConnections();
+    simulation.world.wires.heal();
+    const outcomes = await simulation.run(Promise.allSettled([aborting, ...sends]));
+    const names = outcomes.map((outcome) => (outcome.status === 'rejected' ? (outcome.reason as Error).name : outcome.status));
+    assert.deepEqual(names, ['fulfilled', 'TRANSACTION_ABORTABLE', 'TRANSACTION_ABORTABLE']);
+    assert.ok(simulation.world.time.nowMs - beganMs < 2000, `${simulation.world.time.nowMs - beganMs} ms`);
+    for (const value of ['next', 'last']) {
+      const both = () => Promise.all(['other', 'log'].map((topic) => producer.send({ topic, value })));
+      await simulation.run(producer.transaction(both));
+    }
+    assert.deepEqual(await readCommitted(simulation, 'last'), ['next', 'last']);
+    await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+  });
+
+  test(`a batch that was sent again when the abort came leaves no gap behind: transaction.version ${version}`, async () => {
+    const { simulation, producer, sends } = await halfSent(version);
+    simulation.world.wires.cut('broker', 'client');
+    simulation.cutConnections();
+    await simulation.world.advance(500);
+    const aborting = producer.abortTransaction();
+    await assert.rejects(Promise.all(sends), { name: 'TRANSACTION_ABORTABLE' });
+    simulation.world.wires.heal();
+    await simulation.run(aborting);
+    const both = () => Promise.all(['other', 'log'].map((topic) => producer.send({ topic, value: 'last' })));
+    await simulation.run(producer.transaction(both));
+    assert.deepEqual(await readCommitted(simulation, 'last'), ['last']);
+    await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+  });
+}
 
 for (let seed = 1; seed <= 10; seed++) {
   test(`read, change, write is done exactly once, whatever breaks: seed ${seed}`, async () => {

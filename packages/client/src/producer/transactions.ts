@@ -74,6 +74,11 @@ export class Transactions {
   readonly #wanted = new Map<string, TopicPartition>();
   #adding: Promise<void> | undefined;
   #hasOffsets = false;
+  /**
+   * A batch that has a sequence, or a request, was given up, and may have arrived or arrive yet: what comes next needs another epoch. With V2
+   * every abort brings one.
+   */
+  #isEpochSpent = false;
   readonly #sendingOffsets = new Set<Promise<void>>();
   /** The last commit or abort, while it is under way: of the state's own kind while the state is `committing` or `aborting`. */
   #ending: Promise<void> | undefined;
@@ -135,9 +140,15 @@ export class Transactions {
     return false;
   }
 
-  /** A batch was given up: what is left of the transaction is not worth keeping. */
-  batchFailed(error: Error): void {
-    this.#fail(error);
+  /** Why no batch leaves any more, also none that came back to leave again; undefined while the transaction takes them. */
+  get refusal(): Error | undefined {
+    if (this.#isIn('open', 'committing')) return undefined;
+    return this.#failure ?? new KafkaError('TRANSACTION_ABORTABLE', 'the transaction was aborted before this was acknowledged');
+  }
+
+  /** A batch was given up: what is left of the transaction is not worth keeping. One that never left is not missed by an abort. */
+  batchFailed({ isSequenced }: { readonly isSequenced: boolean }, error: Error): void {
+    if (isSequenced || !this.refusal) this.#fail(error);
   }
 
   /** The group goes on from these offsets if, and only if, the transaction commits (KIP-447). */
@@ -186,15 +197,12 @@ export class Transactions {
     }
     if (!this.#isIn('open', 'aborting', 'abortable'))
       throw new KafkaError('INVALID_TXN_STATE', 'there is no transaction to abort');
-    const wasFailure = this.#failure !== undefined;
     this.#state = 'aborting';
-    this.#events.failUnsent(
-      this.#failure ?? new KafkaError('TRANSACTION_ABORTABLE', 'the transaction was aborted before this was sent'),
-    );
+    this.#events.failUnsent(this.refusal!);
     await this.#endAfter(flush, async () => {
       await this.#end(false);
       // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
-      if (wasFailure && !this.#isV2 && this.#identity) await this.#initProducerId(this.#identity);
+      if (this.#isEpochSpent) await this.#initProducerId(this.#identity!);
     });
   }
 
@@ -209,6 +217,8 @@ export class Transactions {
       // What failed meanwhile has changed it, and an abort may have begun: a part of the transaction must not be committed.
       if (this.#state !== state) throw this.#failure!;
       await end();
+      this.#failure = undefined;
+      this.#state = 'ready';
     };
     const ending = run().finally(() => {
       if (this.#ending === ending) this.#ending = undefined;
@@ -236,8 +246,6 @@ export class Transactions {
     this.#partitions.clear();
     this.#wanted.clear();
     this.#hasOffsets = false;
-    this.#failure = undefined;
-    this.#state = 'ready';
   }
 
   async #initProducerId(known: ProducerIdentity): Promise<void> {
@@ -258,6 +266,7 @@ export class Transactions {
 
   #become({ producerId, producerEpoch }: ProducerIdentity): void {
     this.#identity = { producerId, producerEpoch };
+    this.#isEpochSpent = false;
     this.#events.startOver();
   }
 
@@ -290,7 +299,7 @@ export class Transactions {
           results.find(({ error }) => error && error.name !== 'OPERATION_NOT_ATTEMPTED') ?? results.find(({ error }) => error);
         if (failed)
           throw new KafkaError(failed.error!.name, `adding ${failed.name} to the transaction: ${failed.error!.message}`);
-      });
+      }, this.#isWorthRetrying);
       for (const [name] of asked) {
         this.#wanted.delete(name);
         this.#partitions.add(name);
@@ -373,6 +382,7 @@ export class Transactions {
 
   #fail(error: Error): void {
     if (this.#state === 'fatal' || this.#cluster.closed) return;
+    this.#isEpochSpent = true;
     // Before transactions v2 fenced producers hear INVALID_PRODUCER_EPOCH of the coordinator too, which means the same there.
     const isFatal = error instanceof KafkaError && endsProducer.has(error.name);
     if (isFatal) {
