@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
+import { BrokerConnection } from '@ottla/network';
+import { type ErrorName, errors, Heartbeat, OffsetCommit } from '@ottla/protocol';
 import { type Kafka, startKafka } from '@ottla/testing';
 import { roundRobinAssignor } from '../assignors/round-robin-assignor.ts';
 import { Producer } from '../producer/producer.ts';
@@ -466,5 +468,99 @@ test('who leaves for not polling knows it, also when its coordinator cannot be t
   await simulation.run(pollUntil(one, () => one.groupMetadata.generationId !== generation));
   assert.deepEqual(told, ['lost']);
   await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  await simulation.run(Promise.all([one.close(), simulation.kafka.stop()]));
+});
+
+/** Lets a test answer requests in the brokers' place, before they are sent; undefined: they are sent. */
+function interceptRequests(context: TestContext, answer: (api: unknown) => unknown): void {
+  const { send } = BrokerConnection.prototype;
+  context.mock.method(BrokerConnection.prototype, 'send', function (this: BrokerConnection, ...request: Parameters<typeof send>) {
+    const answered = answer(request[0]);
+    return answered === undefined ? send.apply(this, request) : Promise.resolve(answered);
+  });
+}
+
+/** OffsetCommit's answer for the one partition. */
+function refuseCommit(name: ErrorName): unknown {
+  return { topics: [{ name: 'log', partitions: [{ partitionIndex: 0, errorCode: errors[name].code }] }] };
+}
+
+test('a commit that is tried again does not undo a later one', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const retryBackoffMs = 3_000;
+  const consumer = simulation.consumer({ groupId: 'g', retryBackoffMs, retryBackoffMaxMs: retryBackoffMs });
+  consumer.assign([log]);
+  let refusals = 0;
+  interceptRequests(context, (api) => (api === OffsetCommit && refusals++ === 0 ? refuseCommit('NOT_COORDINATOR') : undefined));
+  const first = consumer.commit([{ ...log, offset: 10 }]);
+  await simulation.world.advance(100);
+  const second = consumer.commit([{ ...log, offset: 20 }]);
+  const third = consumer.commit([{ ...log, offset: 30 }]);
+  await simulation.run(Promise.all([first, second, third]));
+  const [committed] = await simulation.run(consumer.committed());
+  assert.equal(committed?.offset, 30);
+  await simulation.run(Promise.all([consumer.close(), simulation.kafka.stop()]));
+});
+
+test('a commit waits no longer than its time for an earlier one', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { time } = simulation.world;
+  const consumer = simulation.consumer({ groupId: 'g', defaultApiTimeoutMs: 30_000 });
+  consumer.assign([log]);
+  interceptRequests(context, (api) => (api === OffsetCommit ? refuseCommit('NOT_COORDINATOR') : undefined));
+  const beganMs = time.nowMs;
+  const first = assert.rejects(consumer.commit([{ ...log, offset: 10 }]), { name: 'NOT_COORDINATOR' });
+  await simulation.world.advance(100);
+  const second = assert.rejects(consumer.commit([{ ...log, offset: 20 }]), { name: 'NOT_COORDINATOR' });
+  await simulation.run(Promise.all([first, second]));
+  assert.ok(time.nowMs - beganMs < 40_000);
+  const closing = consumer.commit([{ ...log, offset: 30 }]);
+  await Promise.all([assert.rejects(closing, { name: 'ClientClosedError' }), simulation.run(consumer.close())]);
+  assert.ok(time.nowMs - beganMs < 50_000);
+  await simulation.run(simulation.kafka.stop());
+});
+
+test('a refused commit of an old generation costs nobody the new one', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const retryBackoffMs = 10_000;
+  const config = { groupId: 'g', enableAutoCommit: false, retryBackoffMs, retryBackoffMaxMs: retryBackoffMs };
+  const one = simulation.consumer(config);
+  const told: string[] = [];
+  one.subscribe(['log'], {
+    onAssigned: () => void told.push(`assigned ${one.groupMetadata.generationId}`),
+    onRevoked: () => void told.push('revoked'),
+    onLost: () => void told.push('lost'),
+  });
+  await simulation.run(pollUntil(one, () => told.length === 1));
+  let refusals = 0;
+  interceptRequests(context, (api) => (api === OffsetCommit && refusals++ === 0 ? refuseCommit('NOT_COORDINATOR') : undefined));
+  const committed = assert.rejects(one.commit([{ ...log, offset: 0 }]), { name: 'ILLEGAL_GENERATION' });
+  const other = simulation.consumer(config);
+  other.subscribe(['log']);
+  const joined = pollUntil(other, () => other.groupMetadata.generationId === 2);
+  await simulation.run(Promise.all([joined, pollUntil(one, () => told.length === 3)]));
+  const { memberId } = one.groupMetadata;
+  await simulation.run(committed);
+  for (let round = 0; round < 20; round++)
+    await simulation.run(Promise.all([one, other].map((each) => each.poll({ timeoutMs: 500 }))));
+  assert.deepEqual(told, ['assigned 1', 'revoked', 'assigned 2']);
+  assert.equal(one.groupMetadata.memberId, memberId);
+  await simulation.run(Promise.all([one.close(), other.close(), simulation.kafka.stop()]));
+});
+
+test('who missed a generation joins again as the member that it was', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const one = simulation.consumer({ groupId: 'g' });
+  one.subscribe(['log']);
+  await simulation.run(pollUntil(one, () => one.assignment.length === 1));
+  const before = one.groupMetadata;
+  let beats = 0;
+  interceptRequests(context, (api) =>
+    api === Heartbeat && beats++ === 0 ? { errorCode: errors.ILLEGAL_GENERATION.code } : undefined,
+  );
+  const beganMs = simulation.world.time.nowMs;
+  await simulation.run(pollUntil(one, () => one.groupMetadata.generationId !== before.generationId));
+  assert.equal(one.groupMetadata.memberId, before.memberId);
+  assert.ok(simulation.world.time.nowMs - beganMs < 10_000);
   await simulation.run(Promise.all([one.close(), simulation.kafka.stop()]));
 });

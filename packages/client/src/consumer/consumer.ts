@@ -12,6 +12,7 @@ import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { Signal } from '../cluster/signal.ts';
 import { partitionName, type TopicPartition } from '../topic-partition.ts';
+import { CommitOrder } from './commit-order.ts';
 import {
   type CompleteConsumerConfig,
   type ConsumerConfig,
@@ -80,7 +81,8 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   #task: Promise<void> | undefined;
   #failure: Error | undefined;
   #nextCommitMs: number;
-  #committing: Promise<void> | undefined;
+  readonly #commits: CommitOrder;
+  #isAutoCommitting = false;
   #closing: Promise<void> | undefined;
 
   /** Throws INVALID_CONFIG. Connects when first used. */
@@ -90,6 +92,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     this.#deserializeValue = config.valueDeserializer;
     this.#cluster = new Cluster(this.#config, { client: 'consumer', createsTopics: this.#config.allowAutoCreateTopics });
     this.#signal = new Signal(this.#cluster.runtime.timers);
+    this.#commits = new CommitOrder(this.#cluster.runtime);
     this.#nextCommitMs = this.#nowMs + this.#config.autoCommitIntervalMs;
     this.#fetcher = new Fetcher(this.#cluster, this.#config, {
       assigned: () => this.#states.values(),
@@ -427,11 +430,14 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   async #commit(offsets: readonly OffsetToCommit[], timeoutMs: number): Promise<void> {
     if (offsets.length === 0) return;
     const { groupId } = this.#config;
+    // As of now: when its turn has come, the partitions may be another's, and this one the member of another generation.
     const membership = this.#committer();
     try {
-      await this.#atCoordinator(timeoutMs, (connection) => sendCommit(connection, { groupId, offsets, membership }));
+      await this.#commits.take(timeoutMs, (remainingMs) =>
+        this.#atCoordinator(remainingMs, (connection) => sendCommit(connection, { groupId, offsets, membership })),
+      );
     } catch (error) {
-      if (error instanceof KafkaError && this.#subscription) this.#membership.commitFailed(error);
+      if (error instanceof KafkaError && membership) this.#membership.commitFailed(error, membership);
       throw error;
     }
   }
@@ -470,10 +476,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
 
   #commitIfDue(): void {
     const { enableAutoCommit, groupId, autoCommitIntervalMs } = this.#config;
-    if (!enableAutoCommit || groupId === '' || this.#nowMs < this.#nextCommitMs || this.#committing || this.#needsJoin) return;
+    if (!enableAutoCommit || groupId === '' || this.#nowMs < this.#nextCommitMs || this.#isAutoCommitting || this.#needsJoin)
+      return;
     this.#nextCommitMs = this.#nowMs + autoCommitIntervalMs;
-    this.#committing = this.#autoCommit().finally(() => {
-      this.#committing = undefined;
+    this.#isAutoCommitting = true;
+    void this.#autoCommit().finally(() => {
+      this.#isAutoCommitting = false;
     });
   }
 
@@ -507,7 +515,6 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     this.#signal.notify();
     const ownsPartitions = !this.#subscription || (this.#isMember && !this.#isLost);
     try {
-      await this.#committing;
       if (this.#config.enableAutoCommit && ownsPartitions) await this.#autoCommit();
       try {
         if (this.#isMember) await this.#tellGivenUp(this.#subscription!.listener);

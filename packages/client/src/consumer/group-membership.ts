@@ -69,6 +69,10 @@ export class GroupMembership {
     return { memberId: this.#memberId, generationId: this.#generationId, groupInstanceId: this.#groupInstanceId };
   }
 
+  #isStill({ memberId, generationId }: Pick<Membership, 'memberId' | 'generationId'>): boolean {
+    return !this.#isJoining && this.#memberId === memberId && this.#generationId === generationId;
+  }
+
   /** The application is alive. */
   polled(): void {
     this.#lastPollMs = this.#cluster.runtime.clock.monotonicMs();
@@ -104,10 +108,16 @@ export class GroupMembership {
 
   /** Takes note of what the error says about this member. False: trying again is useless. */
   #mayPass(error: KafkaError): boolean {
-    if (error.name === 'UNKNOWN_MEMBER_ID' || error.name === 'ILLEGAL_GENERATION') this.#forgetMember();
+    if (endsMembership(error)) this.#forget(error);
     else if (error.retriable) this.#cluster.forgetCoordinator(this.#config.groupId);
     else return error.name === 'MEMBER_ID_REQUIRED' || error.name === 'REBALANCE_IN_PROGRESS';
     return true;
+  }
+
+  /** Who has missed a generation may be a member still: under another name it would have the group wait for this one's session to end. */
+  #forget(error: KafkaError): void {
+    if (error.name === 'ILLEGAL_GENERATION') this.#generationId = -1;
+    else this.#forgetMember();
   }
 
   #forgetMember(): void {
@@ -230,7 +240,7 @@ export class GroupMembership {
       if (error) throw error;
     } catch (error) {
       // The answer is about a generation that is over.
-      if (this.#cluster.closed || this.#isJoining || this.#generationId !== generationId || this.#memberId !== memberId) return;
+      if (this.#cluster.closed || !this.#isStill({ memberId, generationId })) return;
       if (!(error instanceof KafkaError)) return this.#events.onFailure(error as Error);
       const isMember = error.retriable || error.name === 'REBALANCE_IN_PROGRESS';
       if (!this.#mayPass(error)) return this.#events.onFailure(error);
@@ -241,11 +251,13 @@ export class GroupMembership {
     if (!this.#cluster.closed && !this.#isJoining) this.#scheduleHeartbeat(delayMs);
   }
 
-  /** What a commit's error says about this member: whether it has to join again. */
-  commitFailed(error: KafkaError): void {
+  /** What the error of a commit that was sent under this membership says about the member: whether it has to join again. */
+  commitFailed(error: KafkaError, sent: Membership): void {
+    // The answer is about a generation that is over.
+    if (!this.#isStill(sent)) return;
     if (error.name === 'REBALANCE_IN_PROGRESS') this.#events.onRejoinNeeded({ isLost: false });
-    else if (error.name === 'UNKNOWN_MEMBER_ID' || error.name === 'ILLEGAL_GENERATION') {
-      this.#forgetMember();
+    else if (endsMembership(error)) {
+      this.#forget(error);
       this.#events.onRejoinNeeded({ isLost: true });
     }
   }
@@ -279,4 +291,9 @@ export class GroupMembership {
       { timeoutMs: 5000 },
     );
   }
+}
+
+/** The group goes on without this member: others may have its partitions. */
+function endsMembership({ name }: KafkaError): boolean {
+  return name === 'UNKNOWN_MEMBER_ID' || name === 'ILLEGAL_GENERATION';
 }
