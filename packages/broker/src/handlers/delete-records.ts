@@ -1,7 +1,7 @@
 import { DeleteRecords, type DeleteRecordsRequest, type DeleteRecordsResponse, KafkaError, type Writable } from '@ottla/protocol';
 import { isInternalTopic } from '../internal-topics.ts';
 import type { Partition } from '../replication/partition.ts';
-import { failureOf, handler, orFailure, type RequestContext } from './handler.ts';
+import { handler, orFailure, type RequestContext } from './handler.ts';
 
 type Deleted = { partitionIndex: number; lowWatermark: number; errorCode: number };
 
@@ -56,12 +56,11 @@ function whenDeleted(partition: Partition, offset: number, timeoutMs: number, { 
       const lowWatermark = partition.isLeader ? partition.lowWatermark : -1;
       resolve({ partitionIndex: partition.index, lowWatermark, errorCode });
     };
-    const late = failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode;
-    const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () => settle(late));
-    partition.whenDeletedEverywhere(offset).then(
-      () => settle(0),
-      (error: unknown) => settle(failureOf(error).errorCode),
-    );
+    const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () => {
+      partition.unwatch(watcher);
+      settle(new KafkaError('REQUEST_TIMED_OUT').code);
+    });
+    const watcher = partition.awaitDeletedEverywhere(offset, (error) => settle(error?.code ?? 0));
   });
 }
 

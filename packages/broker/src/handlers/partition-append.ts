@@ -11,6 +11,7 @@ const FIRST_VERSION_WITH_TOPIC_IDS = 13;
 
 const NO_RECORDS = new Uint8Array(0);
 
+const REQUEST_TIMED_OUT = new KafkaError('REQUEST_TIMED_OUT').code;
 const NOT_ENOUGH_REPLICAS_AFTER_APPEND = new KafkaError('NOT_ENOUGH_REPLICAS_AFTER_APPEND').code;
 
 /** Tools that repair a cluster use this client id; nobody else may write to internal topics. */
@@ -132,20 +133,21 @@ export class PartitionAppend {
 
   /** Resolves when the isr has the batch, or never will, or not in time. */
   whenCommitted(timeoutMs: number, { broker }: RequestContext): Promise<void> {
+    const partition = this.#partition!;
     return new Promise((resolve) => {
       const settle = (errorCode: number): void => {
         this.errorCode = errorCode;
         timer.cancel();
         resolve();
       };
-      const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () =>
-        settle(failureOf(new KafkaError('REQUEST_TIMED_OUT')).errorCode),
-      );
-      const partition = this.#partition!;
-      partition.whenCommitted(this.#endOffset).then(
-        () => settle(partition.hasEnoughReplicas ? 0 : NOT_ENOUGH_REPLICAS_AFTER_APPEND),
-        (error: unknown) => settle(failureOf(error).errorCode),
-      );
+      const timer = broker.runtime.timers.after(Math.max(0, timeoutMs), () => {
+        partition.unwatch(watcher);
+        settle(REQUEST_TIMED_OUT);
+      });
+      const watcher = partition.awaitCommitted(this.#endOffset, (error) => {
+        if (error) settle(error.code);
+        else settle(partition.hasEnoughReplicas ? 0 : NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+      });
     });
   }
 

@@ -53,6 +53,9 @@ export interface PartitionWatcher {
   partitionChanged(partition: Partition): void;
 }
 
+/** Told that what was waited for has come true, or why it will not. */
+export type Settle = (error?: KafkaError) => void;
+
 /** A follower that asks so often for one offset cannot take what it is given, or is throttled. */
 const repeatsOfStuck = 3;
 
@@ -371,31 +374,44 @@ export class Partition {
     this.#watchers?.delete(watcher);
   }
 
+  /** How many wait for a change. */
+  get watcherCount(): number {
+    return this.#watchers?.size ?? 0;
+  }
+
   /** Resolves once the highWatermark is at `endOffset` or above; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
   whenCommitted(endOffset: number): Promise<void> {
-    return this.#whileLeading(() => this.#highWatermark >= endOffset);
-  }
-
-  /** Resolves once all replicas have deleted what is below `offset`; rejects NOT_LEADER_OR_FOLLOWER when leadership goes before. */
-  whenDeletedEverywhere(offset: number): Promise<void> {
-    return this.#whileLeading(() => this.lowWatermark >= offset);
-  }
-
-  #whileLeading(isReached: () => boolean): Promise<void> {
-    const { leaderEpoch } = this.#state;
-    if (this.isLeader && isReached()) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      const watcher: PartitionWatcher = {
-        partitionChanged: () => {
-          if (this.isLeader && this.leaderEpoch === leaderEpoch && isReached()) resolve();
-          else if (!this.isLeader || this.leaderEpoch !== leaderEpoch)
-            reject(new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
-          else return;
-          this.unwatch(watcher);
-        },
-      };
-      this.watch(watcher);
+      this.awaitCommitted(endOffset, (error) => (error ? reject(error) : resolve()));
     });
+  }
+
+  /**
+   * Calls back once: when the highWatermark is at `endOffset` or above, or with NOT_LEADER_OR_FOLLOWER when leadership goes before. Whoever
+   * waits no longer gives `unwatch` what it returns.
+   */
+  awaitCommitted(endOffset: number, settle: Settle): PartitionWatcher {
+    return this.#whileLeading(() => this.#highWatermark >= endOffset, settle);
+  }
+
+  /** As `awaitCommitted`, until all replicas have deleted what is below `offset`. */
+  awaitDeletedEverywhere(offset: number, settle: Settle): PartitionWatcher {
+    return this.#whileLeading(() => this.lowWatermark >= offset, settle);
+  }
+
+  #whileLeading(isReached: () => boolean, settle: Settle): PartitionWatcher {
+    const { leaderEpoch } = this.#state;
+    const watcher: PartitionWatcher = {
+      partitionChanged: () => {
+        const leads = this.isLeader && this.leaderEpoch === leaderEpoch;
+        if (leads && !isReached()) return;
+        this.unwatch(watcher);
+        settle(leads ? undefined : new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));
+      },
+    };
+    if (this.isLeader && isReached()) settle();
+    else this.watch(watcher);
+    return watcher;
   }
 
   /** The topic is being deleted, or the broker stops: whoever waits looks again and finds no leader here. */

@@ -120,6 +120,27 @@ test('deleted records are gone on every replica before DeleteRecords is answered
   assert.deepEqual(rest.topics[0]!.partitions[0], { partitionIndex: 0, lowWatermark: 3, errorCode: 0 });
 });
 
+test('requests that came too late wait no longer, however long the isr stays as it is', async () => {
+  const cluster = await TestReplicas.start();
+  await cluster.createTopic('t', [1, 2, 3]);
+  const client = await cluster.client(1);
+  for (let at = 0; at < 4; at++) await client.produce('t', [`${at}`]);
+  const partition = cluster.broker(1).partition('t');
+  // A follower hangs, and nobody can take it out of the isr.
+  cluster.world.wires.cut('broker1', 'broker3');
+  cluster.broker(1).isDeaf = true;
+  const deletion = { topics: [{ name: 't', partitions: [{ partitionIndex: 0, offset: 2 }] }], timeoutMs: 5_000 };
+  const answers = Promise.all([
+    ...Array.from({ length: 5 }, () => client.produceLater('t', ['x'], { timeoutMs: 5_000 })),
+    client.later(DeleteRecords, deletion).then(({ topics }) => errorName(topics[0]!.partitions[0]!.errorCode)),
+  ]);
+  await cluster.advance(2_000);
+  assert.ok(partition.watcherCount >= 6);
+  assert.deepEqual(await cluster.run(answers), new Array(6).fill('REQUEST_TIMED_OUT'));
+  // The fetch of the other follower.
+  assert.ok(partition.watcherCount <= 1, `${partition.watcherCount} wait`);
+});
+
 test('a follower whose leader has deleted all that it lacks starts over where the leader begins', async () => {
   const cluster = await TestReplicas.start({ brokers: 2 });
   await cluster.createTopic('t', [1, 2]);
