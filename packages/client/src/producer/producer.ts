@@ -104,16 +104,16 @@ export class Producer {
    * The consumer's group goes on from these offsets if the transaction commits: give it the `consumer.groupMetadata` of who read. Rejects
    * with ILLEGAL_GENERATION, UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID when that one is no member any more: then abort (KIP-447).
    */
-  sendOffsetsToTransaction(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
-    return this.#requireTransactions('sendOffsetsToTransaction').sendOffsets(offsets, group);
+  async sendOffsetsToTransaction(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
+    await this.#requireTransactions('sendOffsetsToTransaction').sendOffsets(offsets, group);
   }
 
   /**
    * Delivers what was sent and commits it. Rejects with what a record failed with: then abort; with PRODUCER_FENCED when another producer has
    * the transactional id: then close; with REQUEST_TIMED_OUT after `maxBlockMs`: then commit again.
    */
-  commitTransaction(): Promise<void> {
-    return this.#requireTransactions('commitTransaction').commit(() => this.#flush());
+  async commitTransaction(): Promise<void> {
+    await this.#requireTransactions('commitTransaction').commit(() => this.#flush());
   }
 
   /**
@@ -121,8 +121,8 @@ export class Producer {
    * with INVALID_TXN_STATE from the call of `commitTransaction` until that has failed with something else than REQUEST_TIMED_OUT: it may have
    * happened.
    */
-  abortTransaction(): Promise<void> {
-    return this.#requireTransactions('abortTransaction').abort(() => this.#flush());
+  async abortTransaction(): Promise<void> {
+    await this.#requireTransactions('abortTransaction').abort(() => this.#flush());
   }
 
   /**
@@ -233,20 +233,44 @@ export class Producer {
     await this.#accumulator.flush(() => this.#sender.wake());
   }
 
-  /** Delivers what was sent for up to `timeoutMs`, and gives up the rest. */
+  /**
+   * Delivers what was sent for up to `timeoutMs`, and gives up the rest. A transaction that is open is aborted at once, what it has sent is not
+   * worth waiting for; one that is being committed is committed. If there is no time for that, and with `timeoutMs` 0, it is left to the
+   * coordinator, which aborts it after `transactionTimeoutMs`: the log tells of it.
+   */
   close({ timeoutMs = 30_000 }: { timeoutMs?: number } = {}): Promise<void> {
     this.#closing ??= this.#close(timeoutMs);
     return this.#closing;
   }
 
   async #close(timeoutMs: number): Promise<void> {
-    const patience = Promise.withResolvers<void>();
-    const timer = this.#cluster.runtime.timers.after(timeoutMs, () => patience.resolve());
+    const patience = Promise.withResolvers<undefined>();
+    const timer = this.#cluster.runtime.timers.after(timeoutMs, () => patience.resolve(undefined));
+    const ended = timeoutMs > 0 ? this.#endTransaction() : Promise.resolve(undefined);
+    const reason = await Promise.race([ended, patience.promise]);
     await Promise.race([this.#flush(), patience.promise]);
     timer.cancel();
+    if (this.#transactions?.isUnfinished) {
+      const { transactionalId, transactionTimeoutMs } = this.#config;
+      const why = reason ? `: ${reason.message}` : ` within ${timeoutMs} ms`;
+      const until = `until transactionTimeoutMs = ${transactionTimeoutMs} is over, or a producer with its id calls initTransactions`;
+      this.#cluster.runtime.logger.warn(
+        `the transaction of "${transactionalId}" was not ended when its producer closed${why}; read_committed consumers wait for it ${until}`,
+      );
+    }
     this.#sender.stop();
     this.#sender.failAll(new ClientClosedError('producer'));
     await this.#cluster.close(1000);
+  }
+
+  /** What kept it from ending. */
+  async #endTransaction(): Promise<Error | undefined> {
+    try {
+      await this.#transactions?.close(() => this.#flush());
+      return undefined;
+    } catch (error) {
+      return error as Error;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

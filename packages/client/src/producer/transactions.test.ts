@@ -279,6 +279,93 @@ for (const version of [1, 2]) {
   });
 }
 
+/** What has to be read before the coordinator would abort anything by itself. */
+async function assertReadSoon(simulation: SimulatedKafka, expected: string[]): Promise<void> {
+  const beganMs = simulation.world.time.nowMs;
+  assert.deepEqual(await readCommitted(simulation, expected.at(-1)!), expected);
+  assert.ok(simulation.world.time.nowMs - beganMs < 5000, `${simulation.world.time.nowMs - beganMs} ms`);
+}
+
+async function sendLast(simulation: SimulatedKafka): Promise<void> {
+  const producer = simulation.producer();
+  await simulation.run(producer.send({ topic: 'log', value: 'last' }));
+  await simulation.run(producer.close());
+}
+
+for (const version of [1, 2]) {
+  test(`a producer that closes aborts its transaction: transaction.version ${version}`, async () => {
+    const { simulation, producer, sends } = await halfSent(version);
+    const rejected = assert.rejects(Promise.all(sends), { name: 'TRANSACTION_ABORTABLE' });
+    await simulation.run(producer.close());
+    await rejected;
+    await sendLast(simulation);
+    await assertReadSoon(simulation, ['last']);
+    await simulation.run(simulation.kafka.stop());
+  });
+}
+
+test('a producer that closes aborts a transaction that has failed too', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'writer', maxBlockMs: 1000 });
+  await simulation.run(producer.initTransactions());
+  const work = async () => {
+    producer.beginTransaction();
+    await producer.send({ topic: 'log', value: 'dropped' });
+    await producer.send({ topic: 'log', value: 'x'.repeat(1_048_570) });
+  };
+  await assert.rejects(simulation.run(work()), { name: 'MESSAGE_TOO_LARGE' });
+  await simulation.run(producer.close());
+  await sendLast(simulation);
+  await assertReadSoon(simulation, ['last']);
+  await simulation.run(simulation.kafka.stop());
+});
+
+test('a producer that closes while it commits has committed', async () => {
+  const { simulation, producer, sends } = await halfSent();
+  const committing = producer.commitTransaction();
+  await simulation.run(Promise.all([producer.close(), committing, ...sends]));
+  await sendLast(simulation);
+  await assertReadSoon(simulation, ['first', 'second', 'third', 'last']);
+  await simulation.run(simulation.kafka.stop());
+});
+
+test('a producer that closes takes no longer than it may, and tells of a transaction that it leaves open', async () => {
+  for (const timeoutMs of [0, 3000]) {
+    const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+    const logged: string[] = [];
+    const logger = { ...simulation.runtime.logger, warn: (text: string) => void logged.push(text) };
+    const runtime = { ...simulation.runtime, logger };
+    const producer = simulation.producer({ transactionalId: 'writer', runtime });
+    await simulation.run(producer.initTransactions());
+    producer.beginTransaction();
+    await simulation.run(producer.send({ topic: 'log', value: 'dropped' }));
+    simulation.world.wires.cut('broker', 'client');
+    const beganMs = simulation.world.time.nowMs;
+    await simulation.run(producer.close({ timeoutMs }));
+    const tookMs = simulation.world.time.nowMs - beganMs;
+    assert.ok(tookMs <= timeoutMs + 1100, `${tookMs} ms`);
+    assert.match(
+      logged.join(),
+      /^the transaction of "writer" was not ended when its producer closed within \d+ ms; read_committed/,
+    );
+    simulation.world.wires.heal();
+    await simulation.run(simulation.kafka.stop());
+  }
+});
+
+test('work whose producer closes meanwhile rejects with its own reason', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'writer' });
+  await simulation.run(producer.initTransactions());
+  const working = producer.transaction(async () => {
+    await producer.close();
+    throw new Error('changed my mind');
+  });
+  await assert.rejects(simulation.run(working), /changed my mind/);
+  await assert.rejects(producer.commitTransaction(), ClientClosedError);
+  await simulation.run(simulation.kafka.stop());
+});
+
 for (let seed = 1; seed <= 10; seed++) {
   test(`read, change, write is done exactly once, whatever breaks: seed ${seed}`, async () => {
     const settings = { 'transaction.state.log.num.partitions': '2' };

@@ -206,6 +206,21 @@ export class Transactions {
     });
   }
 
+  /** Whether the coordinator may wait for an end of the last transaction. */
+  get isUnfinished(): boolean {
+    return this.#isIn('open', 'committing', 'aborting', 'abortable');
+  }
+
+  /** As Kafka's producer when it closes: a commit that was asked for goes on, also one that has timed out, and all else is aborted. */
+  async close(flush: () => Promise<void>): Promise<void> {
+    if (this.#state === 'committing') {
+      await this.commit(flush).catch((error: unknown) => {
+        if (this.#state !== 'abortable') throw error;
+      });
+    }
+    if (this.isUnfinished) await this.abort(flush);
+  }
+
   /** Nothing of the transaction is on its way when it ends, and the commit that failed before an abort, if one did, is through. */
   #endAfter(flush: () => Promise<void>, end: () => Promise<void>): Promise<void> {
     const before = this.#ending;

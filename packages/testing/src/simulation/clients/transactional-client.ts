@@ -30,7 +30,8 @@ export class TransactionalClient extends SimulatedClient {
         await producer.abortTransaction();
         await this.aborted();
       } else if (this.random.chance(0.05)) {
-        // It is left open: whoever takes the transactional id over ends it.
+        // It is left open, as by a program that is killed: whoever takes the transactional id over ends it.
+        await closeSoon(this.runtime, producer.close({ timeoutMs: 0 }));
         await this.beginAnew();
       } else {
         work.commitBeganMs = this.nowMs;
