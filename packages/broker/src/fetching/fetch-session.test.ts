@@ -211,6 +211,11 @@ const event = fc.oneof(
 );
 type Event = typeof event extends fc.Arbitrary<infer Value> ? Value : never;
 
+/** Also before a broker's epoch changes: how soon a request that waits is refused then is left open. */
+function endWaits(broker: Broker): void {
+  for (const end of [...broker.timers]) end();
+}
+
 function happens(broker: Broker, event: Event): void {
   switch (event.what) {
     case 'append': {
@@ -237,7 +242,7 @@ function happens(broker: Broker, event: Event): void {
       return;
     }
     case 'wait ends':
-      for (const end of [...broker.timers]) end();
+      endWaits(broker);
       return;
     case 'time':
       broker.nowMs += event.ms;
@@ -266,9 +271,11 @@ function happens(broker: Broker, event: Event): void {
       });
       return;
     case 'restart':
+      endWaits(broker);
       broker.epochs.set(event.broker, (broker.epochs.get(event.broker) ?? event.broker * 10) + 1);
       return;
     case 'fence':
+      endWaits(broker);
       if (event.isFenced) broker.epochs.delete(event.broker);
       else broker.epochs.set(event.broker, event.broker * 10 + 5);
       return;
