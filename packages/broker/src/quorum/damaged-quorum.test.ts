@@ -121,8 +121,13 @@ test('a record in the snapshot of a leader that cannot be decoded is not taken, 
 });
 
 test('a log that was to give way to a snapshot of the leader when the power failed does so at the next start', async () => {
-  for (const tail of [2, 25]) {
-    const quorum = await TestQuorum.start({ seed: 6 });
+  for (const [tail, isStatic] of [
+    [2, false],
+    [25, false],
+    [2, true],
+    [25, true],
+  ] as const) {
+    const quorum = await TestQuorum.start({ seed: 6, isStatic });
     const former = await quorum.untilLed();
     await quorum.append(level(1));
     await quorum.untilCaughtUp();

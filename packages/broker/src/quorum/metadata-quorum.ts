@@ -120,6 +120,7 @@ export class MetadataQuorum {
       this.#raft = createRaftNode(opening, this.#log, options);
     } catch (error) {
       this.#log.abandon();
+      this.#snapshots.close();
       throw error;
     }
     this.#leader = this.#raft.leaderAndEpoch;
@@ -268,7 +269,7 @@ export class MetadataQuorum {
 
   /**
    * Writes a snapshot: `records` must be the whole state as of everything heard so far, and is read little by little. Resolves when the file is in
-   * place and what it makes superfluous is gone, or when this node stops before.
+   * place and what it makes superfluous is gone, or when it is given up, because this node stops or was given a later one by the leader.
    */
   async writeSnapshot(records: Iterable<MetadataRecord>): Promise<SnapshotId> {
     this.#ensureWritable();
@@ -428,10 +429,12 @@ export class MetadataQuorum {
     const { logger } = this.#options.runtime;
     const { id } = fetched;
     try {
-      const { kRaftVersion = 0, voters = null } = await this.#snapshots.adopt(fetched);
+      const { kRaftVersion = 0, voters = null } = await this.#snapshots.prove(fetched);
       if (this.#isClosed || this.#failure !== undefined) return;
       this.#fetchedSnapshot = undefined;
+      this.#snapshots.adopt(fetched);
       this.#writer.startAt(id.endOffset, this.#notController('another leader took its place'));
+      this.#snapshots.retireBefore(id.endOffset);
       this.#snapshotAtMs = this.#options.runtime.clock.nowMs();
       logger.info('the metadata log begins anew behind a snapshot of the leader', { ...id });
       this.#committed.restartFrom(id);

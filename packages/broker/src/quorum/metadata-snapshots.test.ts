@@ -5,6 +5,7 @@ import { type Files, IoError, type Logger, memoryRuntime } from '@ottla/runtime'
 import { CorruptFileError } from '@ottla/storage';
 import { MetadataQuorum } from './metadata-quorum.ts';
 import { MetadataSnapshots } from './metadata-snapshots.ts';
+import { snapshotBatches } from './snapshot-content.ts';
 import { snapshotName } from './snapshot-files.ts';
 import { loneVoter } from './testing-quorum.ts';
 
@@ -28,6 +29,26 @@ test('a snapshot that cannot be removed is said so, and waits for the next start
   await runtime.advance(2000);
   assert.deepEqual(warnings, ['a superfluous snapshot could not be removed']);
   assert.deepEqual(snapshots.all, [{ endOffset: 20, epoch: 1 }]);
+});
+
+test('a snapshot is given up when the leader has given a newer one before it was whole, and leaves nothing', async () => {
+  const runtime = memoryRuntime({ seed: 1 });
+  runtime.files.makeDirectory('/data');
+  const snapshots = new MetadataSnapshots({
+    runtime,
+    directory: '/data',
+    deleteDelayMs: 1000,
+    retentionMs: -1,
+    retentionBytes: -1,
+  });
+  const written = snapshots.write({ endOffset: 10, epoch: 1 }, { lastContainedLogTimestampMs: 0 }, []);
+  const ofLeader = snapshots.beginFetched({ endOffset: 20, epoch: 2 });
+  const bytes = Buffer.concat([...snapshotBatches([], { lastContainedLogTimestampMs: 5, epoch: 2, nowMs: 0 })]);
+  ofLeader.add({ snapshotId: ofLeader.id, position: 0, bytes, isLast: true });
+  await runtime.runUntil(snapshots.prove(ofLeader).then(() => snapshots.adopt(ofLeader)));
+  assert.equal(await runtime.runUntil(written), false);
+  assert.deepEqual(runtime.files.list('/data'), [snapshotName(ofLeader.id)]);
+  assert.deepEqual(snapshots.all, [ofLeader.id]);
 });
 
 test('a file that only looks like a snapshot does not cost the metadata log, and is named', async () => {

@@ -112,7 +112,7 @@ export class MetadataSnapshots {
 
   /**
    * The file is in use once the promise resolves. Others have their turn while it is written, so `records` must not change by what they do. False:
-   * it was given up, as it was not wanted any more.
+   * it was given up, as it was not wanted any more, or one that came meanwhile is newer.
    */
   async write(
     id: SnapshotId,
@@ -136,6 +136,11 @@ export class MetadataSnapshots {
     } finally {
       file.close();
     }
+    // Then the newer one is of the leader, and the log begins behind it: none leads on from this one.
+    if (this.#ids.some(({ endOffset }) => endOffset > id.endOffset)) {
+      files.remove(partPath);
+      return false;
+    }
     this.#putInPlace(id, partPath);
     this.#headers.set(snapshotName(id), header);
     return true;
@@ -147,11 +152,11 @@ export class MetadataSnapshots {
   }
 
   /**
-   * The fetched file, which is whole by its size, is in use when this resolves. Rejects with CorruptFileError when it is no snapshot, or holds a
-   * record that cannot be decoded: nothing is left of it then, as with it in its place this node could never start again. All of it is read, a
-   * piece in a turn.
+   * The fetched file, which is whole by its size, is on the disk and can be adopted when this resolves. Rejects with CorruptFileError when it is
+   * no snapshot, or holds a record that cannot be decoded: nothing is left of it then, as with it in its place this node could never start
+   * again. All of it is read, a piece in a turn.
    */
-  async adopt(fetched: FetchedSnapshot): Promise<SnapshotHeader> {
+  async prove(fetched: FetchedSnapshot): Promise<SnapshotHeader> {
     await fetched.sync();
     const { files, timers } = this.#options.runtime;
     const file = files.open(fetched.path, 'read');
@@ -159,15 +164,18 @@ export class MetadataSnapshots {
       const reader = readerOf(file);
       let records = 0;
       for (const _ of reader.records()) if (++records % recordsOfOneTurn === 0) await nextTurn(timers);
-      this.#headers.set(snapshotName(fetched.id), reader.header);
+      return reader.header;
     } catch (error) {
       fetched.abandon();
       throw asCorruptFile(error, fetched.path, 'look at the disk of the leader, and whether this node is of an older release');
     } finally {
       file.close();
     }
-    this.#putInPlace(fetched.id, fetched.path);
-    return this.header(fetched.id);
+  }
+
+  /** From now on the fetched file, which has been proven, is in use. */
+  adopt({ id, path }: FetchedSnapshot): void {
+    this.#putInPlace(id, path);
   }
 
   /** A part of the file as it lies there, and the size of the whole. Throws SNAPSHOT_NOT_FOUND and POSITION_OUT_OF_RANGE. */
@@ -192,19 +200,31 @@ export class MetadataSnapshots {
    * the log. The log before the oldest one left is of no use any more.
    */
   clean(log: { readonly sizeBytes: number; readonly deleteBefore: (offset: number) => void }): void {
-    const { runtime, directory, retentionMs, retentionBytes, deleteDelayMs } = this.#options;
+    const { runtime, retentionMs, retentionBytes } = this.#options;
     const nowMs = runtime.clock.nowMs();
     while (this.#ids.length > 1) {
       const [oldest, next] = this.#ids as [SnapshotId, SnapshotId];
       const isTooOld = retentionMs >= 0 && nowMs - this.lastContainedLogTimestampMs(oldest) > retentionMs;
       const isTooLarge = retentionBytes >= 0 && log.sizeBytes + this.#sizeBytes() > retentionBytes;
       if (!isTooOld && !isTooLarge) break;
-      this.#headers.delete(snapshotName(oldest));
-      const retired = retireSnapshot(runtime.files, directory, oldest);
-      this.#removeLater(retired, deleteDelayMs);
-      this.#ids = this.#ids.slice(1);
+      this.#retire(oldest);
       log.deleteBefore(next.endOffset);
     }
+  }
+
+  /**
+   * Takes those out of use from which no log leads on, as it begins later. To a leader each of them would be one from which its log can be
+   * followed, and the oldest the one that the log begins with.
+   */
+  retireBefore(logStartOffset: number): void {
+    for (const id of this.#ids) if (id.endOffset < logStartOffset) this.#retire(id);
+  }
+
+  #retire(id: SnapshotId): void {
+    const { runtime, directory, deleteDelayMs } = this.#options;
+    this.#headers.delete(snapshotName(id));
+    this.#removeLater(retireSnapshot(runtime.files, directory, id), deleteDelayMs);
+    this.#ids = this.#ids.filter((each) => each !== id);
   }
 
   /** Retired files stay for the next start to remove. */

@@ -61,7 +61,8 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
     config: asLogConfig(config),
     cleanShutdown: false,
     recoveryPoint: 0,
-    logStartOffset: snapshots.all[0]?.endOffset ?? 0,
+    // What comes before the oldest snapshot may still show which way the log went.
+    logStartOffset: 0,
   });
   try {
     if (newest && !leadsUpTo(newest, log)) {
@@ -71,6 +72,8 @@ export function openMetadataLog({ runtime, directory, snapshots }: Opening, conf
       });
       log.truncateFullyAndStartAt(newest.endOffset);
     }
+    log.advanceLogStartOffset(snapshots.all[0]?.endOffset ?? 0);
+    snapshots.retireBefore(log.logStartOffset);
     // A process that was killed may have left more than is on the disk, and from now on this voter counts for all of it.
     if (log.recoveryPoint < log.logEndOffset) log.flush();
   } catch (error) {
