@@ -205,7 +205,9 @@ export class QuorumController {
     if (!this.#isAhead) return;
     const { controller, metadata } = this.#options;
     this.#isAhead = false;
-    controller.restore(metadata.image.copy());
+    controller.restore(metadata.image.copy(), this.isActive ? this.#clock.nowMs : undefined);
+    // Brokers that are not fenced after all have a session again, which ends.
+    if (this.isActive && controller.nextWakeMs() < this.#wakeAtMs) this.#wakeBy(controller.nextWakeMs());
   }
 
   #tell(records: readonly MetadataRecord[], lastOffset: number): void {

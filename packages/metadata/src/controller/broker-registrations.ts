@@ -123,7 +123,8 @@ function checkFeatures({ image }: ControllerState, features: readonly SupportedF
 type BrokerStatus = 'fenced' | 'unfenced' | 'shutting down' | 'shut down';
 
 /**
- * Also remembers, at once, that the broker was heard of: sessions are not metadata.
+ * Also remembers, at once, that the broker was heard of, and behind what its shutdown is: sessions are not metadata. Neither may need to be
+ * taken back where the records are refused.
  * @throws STALE_BROKER_EPOCH
  */
 export function brokerHeartbeat(
@@ -135,14 +136,14 @@ export function brokerHeartbeat(
   const broker = registeredBroker(state, request.brokerId, request.brokerEpoch);
   sessions.touch(broker.id, broker.epoch, context.nowMs, request.currentMetadataOffset);
   const registrationOffset = sessions.registrationOffset(broker.id);
+  const status = statusOf(state, broker);
   const next = nextStatus(state, broker, request, registrationOffset);
   const records: MetadataRecord[] = [];
-  if (next !== statusOf(state, broker)) {
+  if (next !== status) {
     if (next === 'fenced' || next === 'shut down') records.push(...fencingRecords(state, broker));
     else if (next === 'unfenced') records.push(...unfencingRecords(state, broker));
     else records.push(...controlledShutdownRecords(state, broker));
   }
-  if (next === 'shut down') sessions.end(broker.id);
   const { level } = image.features.metadataVersion;
   if (level >= directoryAssignmentSince)
     records.push(...offlineDirectoriesRecords(state, broker, request.offlineLogDirs, records));
@@ -151,7 +152,7 @@ export function brokerHeartbeat(
     records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
   }
   // Behind all that this heartbeat has moved, also away from directories that failed.
-  if (next === 'shutting down') sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
+  if (next === 'shutting down' && status !== next) sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
   return {
     records,
     response: {
@@ -164,9 +165,12 @@ export function brokerHeartbeat(
   };
 }
 
-/** What the registration says of a shutdown may be another controller's doing: to this one the broker has to ask for it again. */
+/**
+ * What the registration says of a shutdown may be another controller's doing: to this one the broker has to ask for it again. Also where the
+ * registration does not say it: then the records of the shutdown were refused.
+ */
 function statusOf({ sessions }: ControllerState, broker: BrokerRegistration): BrokerStatus {
-  if (sessions.isShuttingDown(broker.id)) return 'shutting down';
+  if (broker.inControlledShutdown && sessions.isShuttingDown(broker.id)) return 'shutting down';
   return broker.fenced ? 'fenced' : 'unfenced';
 }
 
@@ -189,9 +193,7 @@ function nextStatus(
     default: {
       if (leads()) return 'shutting down';
       // Everybody who stays must have heard that others lead now, or they would still send clients here.
-      const alive = [...image.brokers.values()]
-        .filter(({ id, fenced }) => !fenced && !sessions.isShuttingDown(id))
-        .map(({ id }) => id);
+      const alive = [...image.brokers.values()].filter((each) => statusOf(state, each) === 'unfenced').map(({ id }) => id);
       return sessions.shutdownOffset(broker.id) <= sessions.lowestMetadataOffset(alive) + 1 ? 'shut down' : 'shutting down';
     }
   }
@@ -205,9 +207,11 @@ function sameMembers(a: readonly Uuid[], b: readonly Uuid[] | null): boolean {
 export function fenceSilentBroker(state: ControllerState, nowMs: number): MetadataRecord[] {
   const id = state.sessions.expired(nowMs);
   if (id === undefined) return [];
-  state.sessions.end(id);
   const broker = state.image.brokers.get(id);
-  return broker && !broker.fenced ? fencingRecords(state, broker) : [];
+  // Its session ends as the records are replayed: they may be refused.
+  if (broker && !broker.fenced) return fencingRecords(state, broker);
+  state.sessions.end(id);
+  return [];
 }
 
 /** @throws BROKER_ID_NOT_REGISTERED */

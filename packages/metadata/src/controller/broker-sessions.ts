@@ -90,7 +90,7 @@ export class BrokerSessions {
   }
 
   enteredShutdown(brokerId: number, endOffset: number): void {
-    if (!this.#shutdownOffsets.has(brokerId)) this.#shutdownOffsets.set(brokerId, endOffset);
+    this.#shutdownOffsets.set(brokerId, endOffset);
   }
 
   isShuttingDown(brokerId: number): boolean {

@@ -61,6 +61,70 @@ test('nobody is fenced for a silence in which the controller could not hear', ()
   );
 });
 
+/** What the brokers that are left think of one that goes. */
+const shutDown = (test: TestController, id: number, { isRefused = false } = {}) => {
+  const request = {
+    brokerId: id,
+    brokerEpoch: test.image.brokers.get(id)!.epoch,
+    currentMetadataOffset: test.nextOffset - 1,
+    wantFence: false,
+    wantShutDown: true,
+    offlineLogDirs: [],
+    cordonedLogDirs: [],
+  };
+  const { records, response } = test.controller.brokerHeartbeat(request, test.context());
+  if (!isRefused) test.commit(records);
+  return response.shouldShutDown;
+};
+
+test('a broker whose shutdown could not be written hands its partitions over when it asks again', () => {
+  const test = TestController.withBrokers(2);
+  test.createTopicOn('t', [[1, 2]]);
+  assert.equal(shutDown(test, 1, { isRefused: true }), false);
+  assert.equal(test.partition('t').leader, 1);
+  assert.equal(shutDown(test, 1), false);
+  assert.equal(test.partition('t').leader, 2);
+  test.heartbeat(2);
+  // It may go, and asks once more when that cannot be written either.
+  assert.equal(shutDown(test, 1, { isRefused: true }), true);
+  assert.equal(shutDown(test, 1), true);
+  assert.equal(test.image.brokers.get(1)!.fenced, true);
+});
+
+test('so does one whose shutdown was written and lost', () => {
+  const test = TestController.withBrokers(2);
+  test.createTopicOn('t', [[1, 2]]);
+  const committed = test.image.copy();
+  assert.equal(shutDown(test, 1), false);
+  test.controller.restore(committed, test.nowMs);
+  assert.equal(test.partition('t').leader, 1);
+  assert.equal(shutDown(test, 1), false);
+  assert.equal(test.partition('t').leader, 2);
+  test.heartbeat(2);
+  assert.equal(shutDown(test, 1), true);
+});
+
+test('a silent broker is fenced after all when the records of its fencing are lost', () => {
+  const test = TestController.withBrokers(2);
+  test.createTopicOn('t', [[1, 2]]);
+  test.tick();
+  test.nowMs += 9_001;
+  test.heartbeat(2);
+  // Never written.
+  assert.notDeepEqual(test.controller.tick(test.context()).records, []);
+  const committed = test.image.copy();
+  assert.notDeepEqual(test.tick(), []);
+  assert.equal(test.partition('t').leader, 2);
+  // Written, and withdrawn.
+  test.controller.restore(committed, test.nowMs);
+  assert.equal(test.partition('t').leader, 1);
+  assert.ok(test.controller.nextWakeMs() <= test.nowMs + 9_001);
+  test.nowMs += 9_001;
+  test.heartbeat(2);
+  assert.notDeepEqual(test.tick(), []);
+  assert.deepEqual([test.partition('t').leader, test.image.brokers.get(1)!.fenced], [2, true]);
+});
+
 test('below the minimum isr those who leave stay eligible, in the order they may lead', () => {
   const test = TestController.withBrokers(3);
   test.createTopicOn('t', [[1, 2, 3]], { 'min.insync.replicas': '2' });

@@ -64,25 +64,31 @@ export class Controller {
     return this.#state.image;
   }
 
-  /** The only way state changes, save for broker sessions. `offset` as in `MetadataImage.replay`. */
+  /** The only way state changes, save for who was heard of when. `offset` as in `MetadataImage.replay`. */
   replay(record: MetadataRecord, offset: number): void {
     const { image, sessions } = this.#state;
     image.replay(record, offset);
     if (record.type === 'RegisterBrokerRecord') sessions.registered(record.value.brokerId, offset);
     if (record.type === 'UnregisterBrokerRecord') sessions.unregistered(record.value.brokerId);
+    // Whoever is fenced was silent, or goes.
+    if (record.type === 'BrokerRegistrationChangeRecord' && record.value.fenced > 0) sessions.end(record.value.brokerId);
   }
 
   /**
    * Starts again from an image, which is the controller's own from now on: what is committed, where what was replayed since could not be, or a
-   * snapshot. Where each broker registered is known from then on, but for those that have done so since.
+   * snapshot. Where each broker registered is known from then on, but for those that have done so since. `nowMs` of an active controller: a
+   * broker that is not fenced any more, since the records were lost, has a whole session's time to be heard of.
    */
-  restore(image: MetadataImage): void {
+  restore(image: MetadataImage, nowMs?: number): void {
     const before = this.#state.image;
     this.#state = { ...this.#state, image };
     const { sessions } = this.#state;
     for (const id of before.brokers.keys()) if (!image.brokers.has(id)) sessions.unregistered(id);
-    for (const { id, epoch } of image.brokers.values())
-      if (before.brokers.get(id)?.epoch !== epoch) sessions.registered(id, Math.max(epoch, 0));
+    for (const { id, epoch, fenced } of image.brokers.values()) {
+      const known = before.brokers.get(id);
+      if (known?.epoch !== epoch) sessions.registered(id, Math.max(epoch, 0));
+      if (nowMs !== undefined && !fenced && known?.fenced !== false && !sessions.has(id)) sessions.touch(id, epoch, nowMs);
+    }
   }
 
   /** The first thing an active controller does. `bootstrapRecords` are for an empty log. */

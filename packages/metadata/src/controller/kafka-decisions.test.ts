@@ -69,6 +69,7 @@ function replay({ image, sessions }: ControllerState, record: MetadataRecord, of
   image.replay(record, offset);
   if (record.type === 'RegisterBrokerRecord') sessions.registered(record.value.brokerId, offset);
   if (record.type === 'UnregisterBrokerRecord') sessions.unregistered(record.value.brokerId);
+  if (record.type === 'BrokerRegistrationChangeRecord' && record.value.fenced > 0) sessions.end(record.value.brokerId);
 }
 
 const noAnswer = { response: {} };
