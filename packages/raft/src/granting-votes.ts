@@ -41,7 +41,7 @@ export function answerVote(core: RaftCore, request: VoteRequest, listenerName: s
   return answer('NONE', isGranted);
 }
 
-function grants({ state, election, self }: RaftCore, { candidate, preVote, isUpToDate, isLevel }: Asked): boolean {
+function grants({ state, election, self, nowMs }: RaftCore, { candidate, preVote, isUpToDate, isLevel }: Asked): boolean {
   switch (state.name) {
     case 'leader':
       return false;
@@ -49,8 +49,9 @@ function grants({ state, election, self }: RaftCore, { candidate, preVote, isUpT
     case 'resigned':
       return preVote && isUpToDate;
     case 'follower':
-      // As long as the leader has not answered it, this node cannot say that there is no need for another.
-      return preVote && isUpToDate && !state.hasFetched;
+      // As long as the leader has not answered it, this node cannot say that there is no need for another; nor when it has not lately, if this
+      // node may not stand itself: it loads a snapshot, or does not know yet that it is a voter.
+      return preVote && isUpToDate && (!state.hasFetched || nowMs >= state.fetchDeadlineMs);
     default: {
       // Two that miss their leader at the same time would split the votes: the one with the smaller id goes first.
       if (preVote && state.name === 'prospective' && isLevel && candidate.id > self.id) return false;

@@ -170,28 +170,34 @@ test('a follower that is told of another leader of its epoch goes on following',
   }
 });
 
-test('a late answer to a fetch that was asked twice, at the leader and at a bootstrap server, is left alone', () => {
-  const clusterTopic = { topic: '__cluster_metadata', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' };
-  const answer = (content: object): object => ({
-    errorCode: 0,
-    responses: [
-      {
-        ...clusterTopic,
-        partitions: [
-          {
-            ...{ partitionIndex: 0, errorCode: 0, highWatermark: 10, currentLeader: { leaderId: 3, leaderEpoch: 5 } },
-            ...{ divergingEpoch: { epoch: -1, endOffset: -1 }, snapshotId: { epoch: -1, endOffset: -1 }, records: null },
-            ...content,
-          },
-        ],
-      },
-    ],
-    nodeEndpoints: [],
-  });
+/** Of the leader of epoch 5. */
+const fetchAnswer = (leaderId: number, content: object): object => ({
+  errorCode: 0,
+  responses: [
+    {
+      ...{ topic: '__cluster_metadata', topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' },
+      partitions: [
+        {
+          ...{ partitionIndex: 0, errorCode: 0, highWatermark: 10, currentLeader: { leaderId, leaderEpoch: 5 } },
+          ...{ divergingEpoch: { epoch: -1, endOffset: -1 }, snapshotId: { epoch: -1, endOffset: -1 }, records: null },
+          ...content,
+        },
+      ],
+    },
+  ],
+  nodeEndpoints: [],
+});
+
+/** Of offset 10 and epoch 4, in one piece. */
+const wholeSnapshot = (leaderId: number): object => {
   const chunk = {
-    ...{ index: 0, errorCode: 0, snapshotId: { endOffset: 10, epoch: 4 }, currentLeader: { leaderId: 3, leaderEpoch: 5 } },
+    ...{ index: 0, errorCode: 0, snapshotId: { endOffset: 10, epoch: 4 }, currentLeader: { leaderId, leaderEpoch: 5 } },
     ...{ size: 4, position: 0, unalignedRecords: Uint8Array.of(1, 2, 3, 4) },
   };
+  return { errorCode: 0, topics: [{ partitions: [chunk] }], nodeEndpoints: [] };
+};
+
+test('a late answer to a fetch that was asked twice, at the leader and at a bootstrap server, is left alone', () => {
   const records = new BatchBuilder({ baseOffset: 10, leaderEpoch: 5 });
   for (const value of values(2)) records.append(0, null, value);
   const lateAnswers = [
@@ -215,20 +221,20 @@ test('a late answer to a fetch that was asked twice, at the leader and at a boot
     assert.equal(bootstrap.requests[0]!.destination.host, 'controllers');
     nowMs += 100;
     const again = step({ type: 'wake' }).requests.at(-1)!;
-    const fetchesSnapshot = hear(again.requestId, answer({ snapshotId: { endOffset: 10, epoch: 4 } })).requests[0]!;
-    const whole = { errorCode: 0, topics: [{ partitions: [chunk] }], nodeEndpoints: [] };
+    const fetchesSnapshot = hear(again.requestId, fetchAnswer(3, { snapshotId: { endOffset: 10, epoch: 4 } })).requests[0]!;
     const { requestId } = fetchesSnapshot;
-    assert.ok(step({ type: 'response', requestId, api: 'fetchSnapshot', response: whole }).snapshotChunk?.isLast);
+    const whole = { type: 'response', requestId, api: 'fetchSnapshot', response: wholeSnapshot(3) };
+    assert.ok(step(whole).snapshotChunk?.isLast);
     const quorum = { kRaftVersion: 1, voters };
     const behind = step({ type: 'snapshotLoaded', snapshotId: { endOffset: 10, epoch: 4 }, quorum }).requests[0]!;
-    const taken = hear(behind.requestId, answer({ records: records.build(), highWatermark: 12 }));
+    const taken = hear(behind.requestId, fetchAnswer(3, { records: records.build(), highWatermark: 12 }));
     assert.equal(taken.fetched?.endOffset, 12);
     step({ type: 'written', endOffset: 12 });
     const next = step({ type: 'flushed', endOffset: 12 });
     assert.equal(follows.highWatermark, 12);
-    const after = hear(bootstrap.requests[0]!.requestId, answer(late));
+    const after = hear(bootstrap.requests[0]!.requestId, fetchAnswer(3, late));
     assert.deepEqual([after.truncateTo, after.fetched], [null, null]);
-    const [goesOn] = hear(next.requests[0]!.requestId, answer({ highWatermark: 12 })).requests;
+    const [goesOn] = hear(next.requests[0]!.requestId, fetchAnswer(3, { highWatermark: 12 })).requests;
     assert.equal(goesOn?.api, 'fetch');
   }
 });
@@ -328,6 +334,38 @@ test('a vote in an epoch that cannot be is refused, and leaves epochs for others
   assert.equal(electionState, null);
   assert.match(JSON.stringify(replies), /"errorCode":42/);
   assert.equal(follows.leaderAndEpoch.leaderEpoch, 5);
+});
+
+test('who has not heard its leader for long refuses nobody who wants to lead, be it that it cannot stand itself', () => {
+  const voters = new VoterSet([voter(1, 9001), voter(2, 9002), voter(3, 9003)]);
+  const electionState = { leaderEpoch: 5, leaderId: 2, votedFor: null };
+  const partition = {
+    ...{ partitionIndex: 0, replicaEpoch: 5, replicaId: 3, replicaDirectoryId: directoryId, voterDirectoryId: directoryId },
+    ...{ lastOffsetEpoch: 5, lastOffset: 100, preVote: true },
+  };
+  const topics = [{ topicName: '__cluster_metadata', partitions: [partition] }];
+  const isGranted = (raft: RaftNode, nowMs: number): boolean => {
+    const request = { clusterId: null, voterId: raft === observer ? 4 : 1, topics };
+    const event = { type: 'request', requestId: 1, api: 'vote', version: 2, request, listenerName: 'CONTROLLER' };
+    const [reply] = raft.step(event as RaftEvent, nowMs).replies;
+    return /"voteGranted":true/.test(JSON.stringify(reply));
+  };
+  const hear = (raft: RaftNode, api: string, requestId: number, response: object) =>
+    raft.step({ type: 'response', requestId, api, response } as RaftEvent, 1010).requests[0]!;
+  const fetchOf = (raft: RaftNode): number => raft.step({ type: 'wake' }, 1000).requests[0]!.requestId;
+
+  const loading = node({ voters, electionState });
+  const { requestId } = hear(loading, 'fetch', fetchOf(loading), fetchAnswer(2, { snapshotId: { endOffset: 10, epoch: 4 } }));
+  hear(loading, 'fetchSnapshot', requestId, wholeSnapshot(2));
+
+  const observer = node({ self: voter(4, 9004), voters, electionState });
+  hear(observer, 'fetch', fetchOf(observer), fetchAnswer(2, {}));
+
+  for (const raft of [loading, observer]) {
+    assert.equal(isGranted(raft, 2900), false);
+    assert.equal(isGranted(raft, 3010), true);
+    assert.deepEqual(raft.leaderAndEpoch, { leaderId: 2, leaderEpoch: 5 });
+  }
 });
 
 test('batches are gapless and the high watermark never retreats, whatever the order of appends and flushes', () => {

@@ -66,9 +66,7 @@ export const raftPlants: readonly RaftPlant[] = [
   {
     name: 'follower-votes',
     what: 'a voter that follows a leader votes for another one in the same epoch',
-    edits: [
-      edit('granting-votes', 'return preVote && isUpToDate && !state.hasFetched;', 'return isUpToDate && !state.hasFetched;'),
-    ],
+    edits: [edit('granting-votes', 'return preVote && isUpToDate && (!state', 'return isUpToDate && (!state')],
     seeds: 40,
   },
   {
