@@ -81,6 +81,8 @@ export class Partition {
   /** Of the replicas on other brokers, while this one leads. Absent where there are none: then all that is written is committed. */
   #leading: LeaderReplicas | undefined;
   #highWatermark: number;
+  /** Counts the times that this broker began to lead when it may have followed since it led before. */
+  #reign = 0;
   /** The topic is gone, the disk failed, or the broker stops. */
   #hasResigned = false;
   #hasStaged = false;
@@ -160,6 +162,9 @@ export class Partition {
     const { leaderEpoch, partitionEpoch, replicas, isr } = state;
     // An answer to AlterPartition was faster than the metadata log.
     if (leaderEpoch === this.leaderEpoch && this.#leading && partitionEpoch < this.#leading.isr.partitionEpoch) return;
+    // Between two epochs of which it hears at once there may be one of another leader, by whom its log would have been cut.
+    const leadsOn = this.isLeader && state.leader === this.leader && leaderEpoch <= this.leaderEpoch + 1;
+    if (!leadsOn) this.#reign++;
     this.#state = state;
     this.#hasResigned = false;
     if (this.isLeader) {
@@ -399,11 +404,12 @@ export class Partition {
     return this.#whileLeading(() => this.lowWatermark >= offset, settle);
   }
 
+  /** Also through epochs in which this broker leads on: a reassignment that ends begins a new one. */
   #whileLeading(isReached: () => boolean, settle: Settle): PartitionWatcher {
-    const { leaderEpoch } = this.#state;
+    const reign = this.#reign;
     const watcher: PartitionWatcher = {
       partitionChanged: () => {
-        const leads = this.isLeader && this.leaderEpoch === leaderEpoch;
+        const leads = this.isLeader && this.#reign === reign;
         if (leads && !isReached()) return;
         this.unwatch(watcher);
         settle(leads ? undefined : new KafkaError('NOT_LEADER_OR_FOLLOWER', `${this.name} moved to another leader`));

@@ -141,6 +141,39 @@ test('requests that came too late wait no longer, however long the isr stays as 
   assert.ok(partition.watcherCount <= 1, `${partition.watcherCount} wait`);
 });
 
+test('a leader that leads on in a new epoch acknowledges what it took in the one before', async () => {
+  const cluster = await TestReplicas.start();
+  await cluster.createTopic('t', [1, 2, 3]);
+  const client = await cluster.client(1);
+  await client.produce('t', ['a']);
+  const { leaderEpoch } = cluster.state('t');
+  cluster.world.wires.cut('broker1', 'broker2');
+  const waiting = client.produceLater('t', ['b'], { timeoutMs: 60_000 });
+  await cluster.advance(100);
+  cluster.reassign('t', [1, 2]);
+  await cluster.advance(100);
+  const partition = cluster.broker(1).partition('t');
+  assert.deepEqual([partition.leaderEpoch, partition.isLeader, partition.highWatermark], [leaderEpoch + 1, true, 1]);
+  cluster.world.wires.heal();
+  assert.equal(await cluster.run(waiting), 1);
+  assert.deepEqual(cluster.broker(2).values('t'), ['a', 'b']);
+});
+
+test('a leader that may have followed another since acknowledges nothing that it took before', async () => {
+  const cluster = await TestReplicas.start();
+  await cluster.createTopic('t', [1, 2]);
+  const client = await cluster.client(1);
+  await client.produce('t', ['a']);
+  cluster.world.wires.cut('broker1', 'broker2');
+  const waiting = client.produceLater('t', ['b'], { timeoutMs: 60_000 });
+  await cluster.advance(100);
+  // It hears only of the last of two epochs.
+  const { leaderEpoch, partitionEpoch, replicas, isr } = cluster.state('t');
+  const state = { leader: 1, leaderEpoch: leaderEpoch + 2, partitionEpoch: partitionEpoch + 2, replicas, isr };
+  cluster.broker(1).partition('t').updateState(state);
+  assert.equal(await cluster.run(waiting), 'NOT_LEADER_OR_FOLLOWER');
+});
+
 test('a follower whose leader has deleted all that it lacks starts over where the leader begins', async () => {
   const cluster = await TestReplicas.start({ brokers: 2 });
   await cluster.createTopic('t', [1, 2]);
