@@ -55,6 +55,7 @@ export async function eachItem<Item, Result>(
     const delayMs = cluster.backoff.delayMs(failures);
     if (remaining.length === 0 || clock.monotonicMs() + delayMs > deadlineMs) break;
     for (const index of remaining) recover?.(outcomes[index] as KafkaError, items[index]!);
+    cluster.askAnother();
     await cluster.pause(delayMs);
   }
   const failed = new Map<string, KafkaError>();

@@ -5,6 +5,7 @@ import type { CompleteClientConfig } from '../client-config.ts';
 import { Backoff } from './backoff.ts';
 import { parseBootstrapServers } from './bootstrap-servers.ts';
 import { BrokerConnections, type Purpose } from './broker-connections.ts';
+import { Informant } from './informant.ts';
 import { MetadataCache, type Node, type TopicMetadata } from './metadata-cache.ts';
 import { Pauses } from './pauses.ts';
 
@@ -14,6 +15,9 @@ export type ClusterOptions = {
   /** Whether asking for the metadata of a topic may create it, where brokers do that. */
   readonly createsTopics: boolean;
 };
+
+/** While fewer brokers than this are connected, another one is when an answer did not serve: with three, most likely two are not cut off. */
+const enoughConnections = 3;
 
 /** How producer, consumer and admin see the brokers: who leads what, who coordinates whom, and a connection to each. */
 export class Cluster {
@@ -25,6 +29,7 @@ export class Cluster {
   readonly #pauses: Pauses;
   readonly #connections: BrokerConnections;
   readonly #bootstrapServers: readonly Address[];
+  readonly #informant: Informant<BrokerConnection>;
   /** The topics that a refresh asks for. */
   readonly #interest = new Set<string>();
   readonly #coordinators = new Map<string, Node>();
@@ -38,6 +43,7 @@ export class Cluster {
     this.#bootstrapServers = parseBootstrapServers(config.bootstrapServers);
     this.#pauses = new Pauses(this.runtime.timers, options.client);
     this.#connections = new BrokerConnections(config, this.#pauses);
+    this.#informant = new Informant(this.runtime.random);
     this.backoff = new Backoff(this.runtime.random, { initialMs: config.retryBackoffMs, maxMs: config.retryBackoffMaxMs });
   }
 
@@ -50,15 +56,35 @@ export class Cluster {
     await this.#firstOf(this.#bootstrapServers);
   }
 
-  /** A connection to some broker: one that is open if possible. All known brokers are tried, then the bootstrap servers. */
+  /**
+   * A connection to some broker: one that is open if possible, and the same as the last time unless `askAnother` was called since. All known
+   * brokers are tried, then the bootstrap servers.
+   */
   async anyConnection(): Promise<BrokerConnection> {
     const nodes = [...this.metadata.nodes.values()];
-    for (const address of [...nodes, ...this.#bootstrapServers]) {
-      const connection = this.#connections.open(address, 'default');
-      if (connection) return connection;
-    }
-    const first = nodes.length === 0 ? 0 : this.runtime.random.below(nodes.length);
-    return this.#firstOf([...nodes.slice(first), ...nodes.slice(0, first), ...this.#bootstrapServers]);
+    const openOf = (address: Address): BrokerConnection | undefined => this.#connections.open(address, 'default');
+    const open = new Set([...nodes, ...this.#bootstrapServers].flatMap((address) => openOf(address) ?? []));
+    // Nobody waits for it: that one may be the broker that is down.
+    if (this.#informant.isDoubted && open.size < enoughConnections) this.#connectToOneOf(nodes.filter((node) => !openOf(node)));
+    const connection = this.#informant.choose([...open]);
+    if (connection) return connection;
+    const opened = await this.#firstOf([...this.#fromAnywhere(nodes), ...this.#fromAnywhere(this.#bootstrapServers)]);
+    return this.#informant.choose([opened])!;
+  }
+
+  /** After a failure that another look at the cluster may mend: who answered last may be behind, so the next question goes to another. */
+  askAnother(): void {
+    this.#informant.doubt();
+  }
+
+  #fromAnywhere<Where>(addresses: readonly Where[]): Where[] {
+    const first = addresses.length < 2 ? 0 : this.runtime.random.below(addresses.length);
+    return [...addresses.slice(first), ...addresses.slice(0, first)];
+  }
+
+  #connectToOneOf(addresses: readonly Address[]): void {
+    const [address] = this.#fromAnywhere(addresses);
+    if (address) this.#connections.get(address, 'default').catch(() => {});
   }
 
   async #firstOf(addresses: readonly Address[]): Promise<BrokerConnection> {
@@ -172,10 +198,12 @@ export class Cluster {
   }
 
   forgetCoordinator(groupId: string): void {
+    this.askAnother();
     this.#coordinators.delete(groupId);
   }
 
   forgetTransactionCoordinator(transactionalId: string): void {
+    this.askAnother();
     this.#transactionCoordinators.delete(transactionalId);
   }
 
@@ -201,6 +229,7 @@ export class Cluster {
         this.#pauses.assertOpen();
         const delayMs = this.backoff.delayMs(failures);
         if (!isRetriable(error) || this.runtime.clock.monotonicMs() + delayMs > deadlineMs) throw error;
+        this.askAnother();
         await this.#pauses.pause(delayMs);
       }
     }

@@ -302,6 +302,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     const { metadata, isMetadataOld } = this.#cluster;
     const isMissing = this.#subscription?.topics.some((topic) => !metadata.topic(topic));
     if (isMetadataOld || (isMissing && this.#nowMs - metadata.updatedAtMs > longestWaitMs)) {
+      if (isMissing) this.#cluster.askAnother();
       // Whoever needs the answer asks again.
       this.#cluster.refreshMetadata().catch(() => {});
     }

@@ -224,6 +224,7 @@ export class Fetcher {
 
   #refreshMetadata(): void {
     if (this.#cluster.closed) return;
+    this.#cluster.askAnother();
     // The next look at the partitions is soon, and asks again if there is need.
     this.#cluster.refreshMetadata().then(this.#events.onProgress, () => {});
   }

@@ -374,6 +374,7 @@ export class Producer {
     }
     if (lacksPartition) {
       await this.#cluster.pause(Math.min(remainingMs, this.#config.retryBackoffMaxMs));
+      this.#cluster.askAnother();
       await this.#cluster.refreshMetadata();
     } else {
       this.#sender.wake();

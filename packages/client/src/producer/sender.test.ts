@@ -37,6 +37,7 @@ class Brokers {
       openConnectionTo: (id: number) => this.#connection(id),
       anyConnection: async () => this.#connection(1),
       refreshMetadata: async () => {},
+      askAnother: () => {},
       pause: async () => {},
     } as unknown as Cluster;
     const complete = completeProducerConfig({ bootstrapServers: 'broker:9092', runtime, lingerMs: 0, batchSize: 0, ...config });

@@ -86,7 +86,7 @@ export class Sender {
       this.#prepareIdentity(nowMs);
       return;
     }
-    if (this.#cluster.isMetadataOld) this.#refreshMetadata();
+    if (this.#cluster.isMetadataOld) this.#prepare(() => this.#cluster.refreshMetadata());
     for (;;) {
       const requests = this.#collect(nowMs);
       if (requests.size === 0) return;
@@ -302,7 +302,9 @@ export class Sender {
       });
   }
 
+  /** What is known has failed. */
   #refreshMetadata(): void {
+    if (!this.#isPreparing) this.#cluster.askAnother();
     this.#prepare(() => this.#cluster.refreshMetadata());
   }
 
