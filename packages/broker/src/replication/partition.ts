@@ -162,7 +162,7 @@ export class Partition {
     const { leaderEpoch, partitionEpoch, replicas, isr } = state;
     // An answer to AlterPartition was faster than the metadata log.
     if (leaderEpoch === this.leaderEpoch && this.#leading && partitionEpoch < this.#leading.isr.partitionEpoch) return;
-    // Between two epochs of which it hears at once there may be one of another leader, by whom its log would have been cut.
+    // Between two epochs of which it hears at once there may be one of another leader, by whom logs would have been cut.
     const leadsOn = this.isLeader && state.leader === this.leader && leaderEpoch <= this.leaderEpoch + 1;
     if (!leadsOn) this.#reign++;
     this.#state = state;
@@ -173,7 +173,7 @@ export class Partition {
       if (replicas.length > 1 || isr.length > 1) {
         const nowMs = this.#cluster.monotonicMs();
         const begins = { brokerId: this.#brokerId, leaderEpoch, partitionEpoch, replicas, isr, logEndOffset, nowMs };
-        if (this.#leading) this.#leading.update(begins);
+        if (this.#leading && leadsOn) this.#leading.update(begins);
         else this.#leading = new LeaderReplicas(this.#cluster, begins);
       } else this.#leading = undefined;
       this.#advanceHighWatermark();

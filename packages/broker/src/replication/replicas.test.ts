@@ -170,8 +170,11 @@ test('a leader that may have followed another since acknowledges nothing that it
   // It hears only of the last of two epochs.
   const { leaderEpoch, partitionEpoch, replicas, isr } = cluster.state('t');
   const state = { leader: 1, leaderEpoch: leaderEpoch + 2, partitionEpoch: partitionEpoch + 2, replicas, isr };
-  cluster.broker(1).partition('t').updateState(state);
+  const partition = cluster.broker(1).partition('t');
+  partition.updateState(state);
   assert.equal(await cluster.run(waiting), 'NOT_LEADER_OR_FOLLOWER');
+  // Nor does it count on what the others had: the one in between may have cut their logs, too.
+  assert.equal(partition.leading!.replica(2)!.logEndOffset, -1);
 });
 
 test('a follower whose leader has deleted all that it lacks starts over where the leader begins', async () => {
