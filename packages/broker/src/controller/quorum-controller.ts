@@ -17,8 +17,8 @@ export type MetadataLog = {
   /** Throws where an append would be refused: a record that cannot be written, a batch that is too large, KAFKA_STORAGE_ERROR on a full disk. */
   requireWritable(records: readonly MetadataRecord[]): void;
   /**
-   * One atomic batch. Resolves once it is committed. Rejects with KAFKA_STORAGE_ERROR when the disk is full: nothing was appended then. With
-   * NOT_CONTROLLER when this node does not lead, or no longer: nobody knows what becomes of it.
+   * One atomic batch. Resolves once it is committed. Rejects with KAFKA_STORAGE_ERROR when the disk is full: nothing was appended then, and what
+   * was before has been heard. With NOT_CONTROLLER when this node does not lead, or no longer: nobody knows what becomes of it.
    */
   append(records: readonly MetadataRecord[]): Promise<{ baseOffset: number; lastOffset: number }>;
 };

@@ -154,9 +154,9 @@ export class CommittedLog {
     this.#tellNext();
   }
 
-  /** Resolves when the listeners have heard everything before `endOffset`. */
+  /** Resolves when the listeners have heard everything before `endOffset`, or will hear nothing more. */
   hasHeard(endOffset: number): Promise<void> {
-    if (this.#readEndOffset >= endOffset) return Promise.resolve();
+    if (this.#readEndOffset >= endOffset || this.#isClosed) return Promise.resolve();
     return new Promise((resolve) => void this.#waiting.push({ endOffset, resolve }));
   }
 
@@ -190,6 +190,7 @@ export class CommittedLog {
   close(): void {
     this.#isClosed = true;
     this.#ownLead = undefined;
+    for (const { resolve } of this.#waiting.splice(0)) resolve();
   }
 
   #startAt({ endOffset, epoch }: SnapshotId): void {

@@ -20,6 +20,8 @@ type Options = {
   readonly hasFailed: () => boolean;
   /** What has been written, and what has reached the disk. */
   readonly onEvent: (event: RaftEvent) => void;
+  /** Resolves when the listeners have heard everything before it, or will hear nothing more. */
+  readonly hasHeard: (endOffset: number) => Promise<void>;
   readonly onFailure: (error: unknown) => void;
 };
 
@@ -102,7 +104,7 @@ export class MetadataLogWriter {
   }
 
   async #writeUnwritten(): Promise<void> {
-    const { appends, log, hasFailed, onEvent, onFailure } = this.#options;
+    const { appends, log, hasFailed, hasHeard, onEvent, onFailure } = this.#options;
     try {
       while (!hasFailed() && (appends.hasUnwritten || this.#flushedEndOffset < log.logEndOffset)) {
         const isWhole = this.#writeToLog();
@@ -114,7 +116,10 @@ export class MetadataLogWriter {
           this.#flushedEndOffset = endOffset;
           onEvent({ type: 'flushed', endOffset });
         }
-        if (!isWhole) this.#withdrawUnwritten();
+        if (isWhole) continue;
+        // Who is refused goes back to what the listeners know, and nobody tells it anew what it had decided itself.
+        await hasHeard(endOffset);
+        if (this.#canWithdraw) this.#withdrawUnwritten();
       }
     } catch (error) {
       onFailure(error);
@@ -149,7 +154,7 @@ export class MetadataLogWriter {
     return isOnlyVoter && appends.unwritten.every(({ isControl }) => !isControl);
   }
 
-  /** Whoever decided it takes it back. Those that came while the others were flushed build on it, so they go too. */
+  /** Whoever decided it takes it back. Those that came while the others were flushed and told build on it, so they go too. */
   #withdrawUnwritten(): void {
     this.#options.onEvent({ type: 'withdraw', endOffset: this.#options.log.logEndOffset });
     this.#options.appends.withdrawUnwritten(this.#pause.refusal);

@@ -209,6 +209,37 @@ test('a disk that fails ends the leadership: pending appends fail, and none is t
   await world.runUntil(quorum.close());
 });
 
+test('what a full disk does not take is refused when all that it has taken was heard', async () => {
+  const world = new World({ seed: 1 });
+  let writes = Number.POSITIVE_INFINITY;
+  const machine = world.machine('node1', {
+    fault: ({ kind, path }) => (kind === 'write' && path.endsWith('.log') && writes-- <= 0 ? 'ENOSPC' : undefined),
+  });
+  format(machine.boot());
+  const { quorum, failures } = await open(world, machine.boot());
+  const listener = new LevelListener();
+  await quorum.subscribe(listener);
+  writes = 4;
+  // More than is told in one turn.
+  const padding = Array.from({ length: 20 }, (_, index) => level(1, `${index}`.padEnd(30_000)));
+  const taken = [1, 2, 3, 4].map((value) => quorum.append([level(value), ...padding]));
+  const refused = quorum.append([level(5)]).then(
+    () => assert.fail('there was no room'),
+    (error: KafkaError) => {
+      assert.equal(error.name, 'KAFKA_STORAGE_ERROR');
+      return [...listener.values];
+    },
+  );
+  assert.deepEqual(await world.runUntil(refused), [1, 2, 3, 4]);
+  await world.runUntil(Promise.all(taken));
+  writes = Number.POSITIVE_INFINITY;
+  await world.advance(1000);
+  await world.runUntil(quorum.append([level(6)]));
+  assert.deepEqual(listener.values, [1, 2, 3, 4, 6]);
+  listener.check();
+  assert.deepEqual(failures, []);
+});
+
 test('an operation larger than a batch may be is refused, and nothing is appended', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot(), { config: { ...defaultMetadataLogConfig, maxBatchBytes: 1000 } });

@@ -147,6 +147,7 @@ export class MetadataQuorum {
       appendLingerMs: options.appendLingerMs ?? 0,
       hasFailed: () => this.#failure !== undefined,
       onEvent: (event) => this.#happened(event),
+      hasHeard: (endOffset) => this.#committed.hasHeard(endOffset),
       onFailure: (error) => this.#fail(error),
     });
     this.#committed = new CommittedLog({
@@ -218,7 +219,8 @@ export class MetadataQuorum {
   /**
    * One atomic batch. Resolves once it is committed and every listener has heard it. Rejects with NOT_CONTROLLER when this node does not lead,
    * RECORD_LIST_TOO_LARGE beyond internal.metadata.max.batch.size.in.bytes, KAFKA_STORAGE_ERROR when the disk is full; nothing was appended
-   * then. NOT_CONTROLLER also comes when the lead is lost while the batch is under way: then it may yet be committed, or not.
+   * then, and every listener has heard what was appended before. NOT_CONTROLLER also comes when the lead is lost while the batch is under way:
+   * then it may yet be committed, or not.
    */
   append(records: readonly MetadataRecord[]): Promise<AppendedRecords> {
     return new Promise((resolve, reject) => {
