@@ -109,8 +109,8 @@ export class Producer {
   }
 
   /**
-   * Delivers what was sent and commits it. Rejects with what a record failed with: then abort; with PRODUCER_FENCED when another producer has
-   * the transactional id: then close; with REQUEST_TIMED_OUT after `maxBlockMs`: then commit again.
+   * Delivers what was sent and commits it. Rejects with what a record failed with, as TRANSACTION_ABORTABLE if it might pass: then abort; with
+   * PRODUCER_FENCED when another producer has the transactional id: then close; with REQUEST_TIMED_OUT after `maxBlockMs`: then commit again.
    */
   async commitTransaction(): Promise<void> {
     await this.#requireTransactions('commitTransaction').commit(() => this.#flush());

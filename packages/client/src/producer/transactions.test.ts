@@ -78,6 +78,44 @@ test('a record that fails makes its transaction fail, and only that one', async 
   assert.deepEqual(await valuesOf(kafka.bootstrapServers, 'log', 'read_committed'), ['last']);
 });
 
+test('a record that was not delivered in time makes its transaction fail: nobody is told to commit again', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const config = { transactionalId: 'writer', deliveryTimeoutMs: 2000, requestTimeoutMs: 1000, lingerMs: 0 };
+  const producer = simulation.producer(config);
+  await simulation.run(producer.initTransactions());
+  const sendIntoTheCut = async (): Promise<void> => {
+    await producer.send({ topic: 'log', value: 'dropped' });
+    simulation.world.wires.cut('broker', 'client');
+    const sent = producer.send({ topic: 'log', value: 'late' });
+    await assert.rejects(sent, { name: /^(REQUEST_TIMED_OUT|NETWORK_EXCEPTION)$/, message: /not delivered within/ });
+    simulation.world.wires.heal();
+  };
+  producer.beginTransaction();
+  await simulation.run(sendIntoTheCut());
+  const failed = {
+    name: 'TRANSACTION_ABORTABLE',
+    message: /^the transaction has failed, abort it: 1 record for log-0 not delivered/,
+  };
+  await assert.rejects(simulation.run(producer.commitTransaction()), failed);
+  await assert.rejects(simulation.run(producer.send({ topic: 'log', value: 'later' })), failed);
+  await simulation.run(producer.abortTransaction());
+  await assert.rejects(simulation.run(producer.transaction(sendIntoTheCut)), failed);
+  await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'last' })));
+  assert.deepEqual(await readCommitted(simulation, 'last'), ['last']);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+test('initTransactions called again while it is under way is the same one', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ transactionalId: 'writer' });
+  const inits = [producer.initTransactions(), producer.initTransactions()];
+  await simulation.run(Promise.race(inits));
+  const working = producer.transaction(() => producer.send({ topic: 'log', value: 'last' }));
+  await simulation.run(Promise.all([...inits, working]));
+  assert.deepEqual(await readCommitted(simulation, 'last'), ['last']);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
 test('a producer whose id another one took over is told so, and its transaction is aborted', async () => {
   await using kafka = await startKafka({ topics: ['log'] });
   await using zombie = new Producer({ ...kafka, transactionalId: 'writer' });
@@ -148,7 +186,10 @@ test('a commit that nobody answers may have happened: it can be asked for again,
     // The request arrives, its answer does not.
     simulation.world.wires.cut('broker', 'client', { oneWay: true });
   });
-  await assert.rejects(simulation.run(committing), { name: /REQUEST_TIMED_OUT|NETWORK_EXCEPTION/ });
+  await assert.rejects(simulation.run(committing), {
+    name: 'REQUEST_TIMED_OUT',
+    message: /^the transaction coordinator did not do it within maxBlockMs = 3000: /,
+  });
   simulation.world.wires.heal();
   const message = 'abortTransaction: the commit has timed out and may have happened: call commitTransaction again';
   await assert.rejects(simulation.run(producer.abortTransaction()), { name: 'INVALID_TXN_STATE', message });

@@ -72,6 +72,7 @@ export class Transactions {
   readonly #partitions = new Set<string>();
   /** Batches wait until these are in it. */
   readonly #wanted = new Map<string, TopicPartition>();
+  #initializing: Promise<void> | undefined;
   #adding: Promise<void> | undefined;
   #hasOffsets = false;
   /**
@@ -102,8 +103,14 @@ export class Transactions {
   /** Takes the transactional id over from whoever had it: their transaction is aborted, and they are fenced. */
   async init(): Promise<void> {
     this.#require('initTransactions', 'uninitialized');
-    await this.#initProducerId({ producerId: -1, producerEpoch: -1 });
-    this.#state = 'ready';
+    this.#initializing ??= this.#initProducerId({ producerId: -1, producerEpoch: -1 })
+      .then(() => {
+        this.#state = 'ready';
+      })
+      .finally(() => {
+        this.#initializing = undefined;
+      });
+    await this.#initializing;
   }
 
   begin(): void {
@@ -389,9 +396,16 @@ export class Transactions {
     try {
       return await this.#cluster.retry(this.#config.maxBlockMs, attempt, isRetriable);
     } catch (error) {
-      // A call that ran out of time can be made again.
-      if (!isRetriableError(error)) this.#fail(error as Error);
-      throw error;
+      if (!isRetriableError(error)) {
+        this.#fail(error as Error);
+        throw error;
+      }
+      // Whatever kept it from happening, it can be called again.
+      const within = `maxBlockMs = ${this.#config.maxBlockMs}`;
+      const { message } = error as Error;
+      throw new KafkaError('REQUEST_TIMED_OUT', `the transaction coordinator did not do it within ${within}: ${message}`, {
+        cause: error,
+      });
     }
   }
 
@@ -405,9 +419,12 @@ export class Transactions {
       this.#failure = error;
     } else if (this.#state === 'open' || this.#state === 'committing') {
       this.#state = 'abortable';
-      this.#failure = error;
+      // Who is told of an error that passes calls again, and that would never help.
+      this.#failure = isRetriableError(error)
+        ? new KafkaError('TRANSACTION_ABORTABLE', `the transaction has failed, abort it: ${error.message}`, { cause: error })
+        : error;
     } else return;
-    this.#events.failUnsent(error);
+    this.#events.failUnsent(this.#failure);
   }
 
   #isIn(...states: readonly State[]): boolean {
