@@ -21,7 +21,7 @@ export function isolationLevelCode(level: IsolationLevel): number {
   return level === 'read_committed' ? 1 : 0;
 }
 
-/** Used by admin and consumer. Rejects with ItemsError. */
+/** Rejects with ItemsError. */
 export function listOffsets(
   cluster: Cluster,
   partitions: readonly (TopicPartition & { readonly at: OffsetSpec })[],
@@ -31,33 +31,45 @@ export function listOffsets(
     timeoutMs,
     nameOf: partitionName,
     attempt: (asked) =>
-      atLeaders(cluster, asked, async (connection, ofLeader) => {
-        const response = await connection.send(
-          ListOffsets,
-          {
-            replicaId: -1,
-            isolationLevel: isolationLevelCode(isolationLevel),
-            timeoutMs: Math.min(timeoutMs, 30_000),
-            topics: [...groupByTopic(ofLeader)].map(([name, all]) => ({
-              name,
-              partitions: all.map(({ topic, partition, at }) => ({
-                partitionIndex: partition,
-                currentLeaderEpoch: cluster.metadata.partition(topic, partition)?.leaderEpoch ?? -1,
-                timestamp: timestampOf(at),
-              })),
-            })),
-          },
-          { version: connection.versionFor(ListOffsets, ofLeader.some(({ at }) => at === 'maxTimestamp') ? { min: 7 } : {}) },
-        );
-        return ofLeader.map(({ topic, partition }): Outcome<ListedOffset> => {
-          const result = response.topics
-            .find(({ name }) => name === topic)
-            ?.partitions.find(({ partitionIndex }) => partitionIndex === partition);
-          if (!result) return missingAnswer(`partition ${topic}-${partition}`);
-          const { offset, timestamp, leaderEpoch } = result;
-          return errorOfCode(result.errorCode) ?? { topic, partition, offset, timestamp, leaderEpoch };
-        });
+      atLeaders(cluster, asked, (connection, ofLeader) => {
+        const epochOf = ({ topic, partition }: TopicPartition) => cluster.metadata.partition(topic, partition)?.leaderEpoch ?? -1;
+        const ofEpochs = ofLeader.map((one) => ({ ...one, leaderEpoch: epochOf(one) }));
+        return listOffsetsAt(connection, ofEpochs, { timeoutMs, isolationLevel });
       }),
+  });
+}
+
+/** One ListOffsets to the leader of all these partitions, in these epochs. Outcomes come in the order of the partitions. */
+export async function listOffsetsAt(
+  connection: BrokerConnection,
+  partitions: readonly (TopicPartition & { readonly at: OffsetSpec; readonly leaderEpoch: number })[],
+  { timeoutMs, isolationLevel }: { readonly timeoutMs: number; readonly isolationLevel: IsolationLevel },
+): Promise<Outcome<ListedOffset>[]> {
+  const isNewSpec = partitions.some(({ at }) => at === 'maxTimestamp');
+  const response = await connection.send(
+    ListOffsets,
+    {
+      replicaId: -1,
+      isolationLevel: isolationLevelCode(isolationLevel),
+      timeoutMs: Math.min(timeoutMs, 30_000),
+      topics: [...groupByTopic(partitions)].map(([name, all]) => ({
+        name,
+        partitions: all.map(({ partition, at, leaderEpoch }) => ({
+          partitionIndex: partition,
+          currentLeaderEpoch: leaderEpoch,
+          timestamp: timestampOf(at),
+        })),
+      })),
+    },
+    { version: connection.versionFor(ListOffsets, isNewSpec ? { min: 7 } : {}) },
+  );
+  return partitions.map(({ topic, partition }): Outcome<ListedOffset> => {
+    const result = response.topics
+      .find(({ name }) => name === topic)
+      ?.partitions.find(({ partitionIndex }) => partitionIndex === partition);
+    if (!result) return missingAnswer(`partition ${topic}-${partition}`);
+    const { offset, timestamp, leaderEpoch } = result;
+    return errorOfCode(result.errorCode) ?? { topic, partition, offset, timestamp, leaderEpoch };
   });
 }
 
@@ -107,7 +119,8 @@ export async function atLeaders<Item extends TopicPartition, Result>(
   });
 }
 
-async function knowTopics(cluster: Cluster, items: readonly TopicPartition[]): Promise<void> {
+/** Asks for the metadata of those that are not known. */
+export async function knowTopics(cluster: Cluster, items: readonly TopicPartition[]): Promise<void> {
   const topics = [...new Set(items.map(({ topic }) => topic))];
   cluster.watch(topics);
   if (topics.every((topic) => cluster.metadata.topic(topic))) return;

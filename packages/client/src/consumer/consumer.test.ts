@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { type TestContext, test } from 'node:test';
-import { BrokerConnection } from '@ottla/network';
+import { test } from 'node:test';
 import { type ErrorName, errors, Heartbeat, OffsetCommit } from '@ottla/protocol';
 import { type Kafka, startKafka } from '@ottla/testing';
 import { roundRobinAssignor } from '../assignors/round-robin-assignor.ts';
 import { Producer } from '../producer/producer.ts';
+import { interceptRequests } from '../testing/intercept-requests.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 import { Consumer, type ConsumerRecord } from './consumer.ts';
@@ -470,15 +470,6 @@ test('who leaves for not polling knows it, also when its coordinator cannot be t
   await simulation.run(pollUntil(one, () => one.assignment.length === 1));
   await simulation.run(Promise.all([one.close(), simulation.kafka.stop()]));
 });
-
-/** Lets a test answer requests in the brokers' place, before they are sent; undefined: they are sent. */
-function interceptRequests(context: TestContext, answer: (api: unknown) => unknown): void {
-  const { send } = BrokerConnection.prototype;
-  context.mock.method(BrokerConnection.prototype, 'send', function (this: BrokerConnection, ...request: Parameters<typeof send>) {
-    const answered = answer(request[0]);
-    return answered === undefined ? send.apply(this, request) : Promise.resolve(answered);
-  });
-}
 
 /** OffsetCommit's answer for the one partition. */
 function refuseCommit(name: ErrorName): unknown {

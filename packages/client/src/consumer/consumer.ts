@@ -7,7 +7,6 @@ import {
   requireOffset,
   sendCommit,
 } from '../admin/group-offsets.ts';
-import { listOffsets } from '../admin/offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster } from '../cluster/cluster.ts';
 import { Signal } from '../cluster/signal.ts';
@@ -21,8 +20,8 @@ import {
 } from './consumer-config.ts';
 import { Fetcher } from './fetcher.ts';
 import { GroupMembership } from './group-membership.ts';
-import { parseOffsetReset } from './offset-reset.ts';
 import { PartitionState } from './partition-state.ts';
+import { PositionFinder } from './position-finder.ts';
 import type { CurrentRecord } from './record-reader.ts';
 
 export type ConsumerRecord<Key = Uint8Array, Value = Uint8Array> = {
@@ -67,6 +66,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   readonly #cluster: Cluster;
   readonly #signal: Signal;
   readonly #fetcher: Fetcher;
+  readonly #finder: PositionFinder;
   readonly #membership: GroupMembership;
   readonly #states = new Map<string, PartitionState>();
   /** Undefined after `assign`, and before either. */
@@ -77,8 +77,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   #isMember = false;
   /** For a group's leader: the partitions its assignment was based on. */
   #basis: ReadonlyMap<string, number> | undefined;
-  /** Joining, or finding positions: one at a time. */
-  #task: Promise<void> | undefined;
+  #joining: Promise<void> | undefined;
   #failure: Error | undefined;
   #nextCommitMs: number;
   readonly #commits: CommitOrder;
@@ -98,6 +97,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       assigned: () => this.#states.values(),
       onProgress: () => this.#signal.notify(),
       onOutOfRange: (state) => this.#resetPosition(state),
+    });
+    this.#finder = new PositionFinder(this.#cluster, this.#config, {
+      assigned: () => this.#states.values(),
+      committed: (partitions) => this.#fetchCommitted(partitions, 0),
+      onProgress: () => this.#signal.notify(),
+      onFailure: (error) => this.#fail(error),
     });
     this.#membership = new GroupMembership(this.#cluster, this.#config, {
       onRejoinNeeded: ({ isLost }) => {
@@ -274,25 +279,18 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   /** Whether records may be given out; if not, sets going what is missing. */
   #isReady(): boolean {
     this.#noticeNewMetadata();
-    if (this.#subscription && this.#needsJoin) {
-      this.#run(() => this.#join());
-      return false;
-    }
-    for (const state of this.#states.values()) {
-      if (state.position === undefined && state.retryAtMs <= this.#nowMs) {
-        this.#run(() => this.#findPositions());
-        break;
-      }
-    }
+    if (this.#subscription && this.#needsJoin) this.#beginToJoin();
+    // Nothing is given out before its listener knows.
+    if (this.#joining) return false;
+    this.#finder.send();
     return true;
   }
 
-  #run(task: () => Promise<void>): void {
-    if (this.#task) return;
-    this.#task = task()
+  #beginToJoin(): void {
+    this.#joining ??= this.#join()
       .catch((error: unknown) => this.#fail(error as Error))
       .finally(() => {
-        this.#task = undefined;
+        this.#joining = undefined;
         this.#signal.notify();
       });
   }
@@ -353,57 +351,11 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     else await listener.onRevoked?.(this.assignment);
   }
 
-  /** From the group's commits, or by `autoOffsetReset`. */
-  async #findPositions(): Promise<void> {
-    const lacking = [...this.#states.values()].filter(({ position }) => position === undefined);
-    const seeks = new Map(lacking.map((state) => [state, state.seeks]));
-    const isStillLacking = (state: PartitionState): boolean =>
-      this.#states.get(partitionName(state)) === state && state.position === undefined && state.seeks === seeks.get(state);
-    try {
-      const uncommitted = lacking.filter(({ reset }) => reset === undefined);
-      if (this.#config.groupId !== '' && uncommitted.length > 0) {
-        for (const { offset, leaderEpoch, ...partition } of await this.committed(uncommitted)) {
-          const state = this.#states.get(partitionName(partition));
-          if (state && isStillLacking(state)) state.advance(offset, leaderEpoch);
-        }
-      }
-      const toReset = lacking.filter(isStillLacking);
-      for (const state of toReset) state.reset ??= this.#resetSpec(state);
-      const { defaultApiTimeoutMs: timeoutMs, isolationLevel } = this.#config;
-      const asked = toReset.map(({ topic, partition, reset }) => ({ topic, partition, at: reset! }));
-      const found = asked.length === 0 ? [] : await listOffsets(this.#cluster, asked, { timeoutMs, isolationLevel });
-      const beyond = found
-        .filter(({ offset }) => offset < 0)
-        .map(({ topic, partition }) => ({ topic, partition, at: 'latest' as const }));
-      // No record is younger than the time asked for: only what is yet to come is.
-      if (beyond.length > 0) found.push(...(await listOffsets(this.#cluster, beyond, { timeoutMs, isolationLevel })));
-      for (const { topic, partition, offset, leaderEpoch } of found) {
-        const state = this.#states.get(partitionName({ topic, partition }));
-        if (state && offset >= 0 && isStillLacking(state)) state.seek(offset, leaderEpoch);
-      }
-    } catch (error) {
-      for (const state of lacking) {
-        state.failures++;
-        state.retryAtMs = this.#nowMs + this.#cluster.backoff.delayMs(state.failures);
-      }
-      if (!(error instanceof KafkaError && error.retriable)) throw error;
-    }
-  }
-
-  #resetSpec(partition: TopicPartition) {
-    const policy = parseOffsetReset(this.#config.autoOffsetReset);
-    if (policy) return policy(this.#cluster.runtime.clock.nowMs());
-    throw new KafkaError(
-      'OFFSET_OUT_OF_RANGE',
-      `${partitionName(partition)} has no committed offset within its log, and autoOffsetReset is none: seek to where reading shall begin`,
-    );
-  }
-
   #resetPosition(state: PartitionState): void {
     try {
       const { topic, partition, position } = state;
       const fields = { topic, partition, offset: position, autoOffsetReset: this.#config.autoOffsetReset };
-      state.seekTo(this.#resetSpec(state));
+      this.#finder.startOver(state);
       this.#cluster.runtime.logger.warn('the position is outside the log: starting over by autoOffsetReset', fields);
     } catch (error) {
       this.#fail(error as Error);
@@ -412,9 +364,13 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
 
   /** What the group has committed for these partitions, or the assigned ones. */
   committed(partitions: readonly TopicPartition[] = this.assignment): Promise<CommittedOffset[]> {
-    const { groupId, defaultApiTimeoutMs } = this.#config;
     this.#requireGroup('read committed offsets');
-    return this.#atCoordinator(defaultApiTimeoutMs, (connection) =>
+    return this.#fetchCommitted(partitions, this.#config.defaultApiTimeoutMs);
+  }
+
+  #fetchCommitted(partitions: readonly TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {
+    const { groupId } = this.#config;
+    return this.#atCoordinator(timeoutMs, (connection) =>
       fetchCommitted(connection, { groupId, partitions, requireStable: true }),
     );
   }
@@ -526,7 +482,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       this.#cluster.runtime.logger.warn('the consumer closes, and something fails', { error: (error as Error).message });
     } finally {
       await this.#cluster.close();
-      await this.#task;
+      await Promise.all([this.#joining, this.#finder.ended()]);
     }
   }
 

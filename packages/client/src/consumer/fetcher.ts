@@ -104,8 +104,7 @@ export class Fetcher {
     let isLeaderMissing = false;
     for (const state of this.#events.assigned()) {
       const { leaderId, leaderEpoch } = this.#cluster.metadata.partition(state.topic, state.partition) ?? noLeader;
-      const isTooSoon = state.retryAtMs > nowMs && leaderEpoch <= state.refusedEpoch;
-      if (state.position === undefined || state.isPaused || held.has(state) || isTooSoon) continue;
+      if (state.position === undefined || state.isPaused || held.has(state) || !state.mayAsk(nowMs, leaderEpoch)) continue;
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
         isLeaderMissing = true;
         this.#postpone(state, leaderEpoch);
@@ -217,9 +216,8 @@ export class Fetcher {
   }
 
   #postpone(state: PartitionState, leaderEpoch: number): void {
-    state.failures++;
-    state.refusedEpoch = leaderEpoch;
-    state.retryAtMs = this.#cluster.runtime.clock.monotonicMs() + this.#cluster.backoff.delayMs(state.failures);
+    const nowMs = this.#cluster.runtime.clock.monotonicMs();
+    state.postpone((failures) => nowMs + this.#cluster.backoff.delayMs(failures), leaderEpoch);
   }
 
   #refreshMetadata(): void {

@@ -6,15 +6,15 @@ export class PartitionState implements TopicPartition {
   readonly topic: string;
   readonly partition: number;
   isPaused = false;
-  /** Nothing is fetched before: after an error. Unless another leader was elected, after `refusedEpoch`. */
-  retryAtMs = 0;
-  refusedEpoch = -1;
+  /** In a row, since something was fetched. */
   failures = 0;
   /** Where to look for the position when the committed offset shall not count. */
   reset: OffsetSpec | undefined;
   #position: number | undefined;
   #leaderEpoch = -1;
   #seeks = 0;
+  #retryAtMs = 0;
+  #refusedEpoch = -1;
 
   constructor({ topic, partition }: TopicPartition) {
     this.topic = topic;
@@ -34,6 +34,23 @@ export class PartitionState implements TopicPartition {
   /** Changes with every jump: what was fetched before one is not wanted after it. */
   get seeks(): number {
     return this.#seeks;
+  }
+
+  /** Nobody is asked about it before: after an error. */
+  get retryAtMs(): number {
+    return this.#retryAtMs;
+  }
+
+  /** Whether it is time to ask, or another leader was elected since one refused. */
+  mayAsk(nowMs: number, leaderEpoch: number): boolean {
+    return this.#retryAtMs <= nowMs || leaderEpoch > this.#refusedEpoch;
+  }
+
+  /** Whoever leads in this epoch, if anybody, does not help: `retryAtMs` says when to ask again, by how often it was in vain. */
+  postpone(retryAtMs: (failures: number) => number, leaderEpoch: number): void {
+    this.failures++;
+    this.#refusedEpoch = leaderEpoch;
+    this.#retryAtMs = retryAtMs(this.failures);
   }
 
   /** Records up to here were given out. */
