@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorName, errors, Heartbeat, OffsetCommit } from '@ottla/protocol';
+import { type ErrorName, errors, Heartbeat, JoinGroup, OffsetCommit } from '@ottla/protocol';
 import { type Kafka, startKafka } from '@ottla/testing';
 import { roundRobinAssignor } from '../assignors/round-robin-assignor.ts';
 import { Producer } from '../producer/producer.ts';
@@ -554,4 +554,39 @@ test('who missed a generation joins again as the member that it was', async (con
   assert.equal(one.groupMetadata.memberId, before.memberId);
   assert.ok(simulation.world.time.nowMs - beganMs < 10_000);
   await simulation.run(Promise.all([one.close(), simulation.kafka.stop()]));
+});
+
+test('topics that are subscribed to while partitions are given up count', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log', 'other'] });
+  const consumer = simulation.consumer({ groupId: 'g' });
+  consumer.subscribe(['log'], { onRevoked: () => consumer.subscribe(['other']) });
+  await simulation.run(pollUntil(consumer, () => consumer.assignment.length === 1));
+  consumer.subscribe(['log'], { onRevoked: () => consumer.subscribe(['other']) });
+  await simulation.run(pollUntil(consumer, () => consumer.assignment[0]?.topic === 'other'));
+  await simulation.run(Promise.all([consumer.close(), simulation.kafka.stop()]));
+});
+
+test('who closes while it gives up its partitions commits as a member, and joins no more', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const consumer = simulation.consumer({ groupId: 'g', enableAutoCommit: false });
+  let closing: Promise<void> | undefined;
+  let committed: unknown;
+  const onRevoked = async (): Promise<void> => {
+    closing ??= consumer.close();
+    await new Promise<void>((resolve) => void simulation.runtime.timers.after(100, resolve));
+    committed = await consumer.commit([{ ...log, offset: 7 }]).then(
+      () => 'committed',
+      (error: unknown) => error,
+    );
+  };
+  consumer.subscribe(['log'], { onRevoked });
+  await simulation.run(pollUntil(consumer, () => consumer.assignment.length === 1));
+  let joins = 0;
+  interceptRequests(context, (api) => void (api === JoinGroup && joins++));
+  consumer.subscribe(['log'], { onRevoked });
+  await simulation.run(consumer.poll({ timeoutMs: 5_000 }));
+  await simulation.run(closing!);
+  assert.equal(committed, 'committed');
+  assert.equal(joins, 0);
+  await simulation.run(simulation.kafka.stop());
 });

@@ -54,6 +54,8 @@ export type ConsumerGroupMetadata = {
 
 /** A wait looks around at least this often: for commits that are due, and metadata that has changed. */
 const longestWaitMs = 1000;
+/** Rebalances and closing wait for last commits so long. */
+const commitPatienceMs = 5000;
 
 /**
  * Reads records: of the topics it subscribes to, shared with the other members of its group, or of partitions it is assigned.
@@ -78,6 +80,8 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   /** For a group's leader: the partitions its assignment was based on. */
   #basis: ReadonlyMap<string, number> | undefined;
   #joining: Promise<void> | undefined;
+  /** What a join begins with. */
+  #givingUp: Promise<void> | undefined;
   #failure: Error | undefined;
   #nextCommitMs: number;
   readonly #commits: CommitOrder;
@@ -312,8 +316,13 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   }
 
   async #join(): Promise<void> {
+    this.#givingUp = this.#giveUpAssignment(this.#subscription!.listener).finally(() => {
+      this.#givingUp = undefined;
+    });
+    await this.#givingUp;
+    if (this.#closing) return;
+    // The application may have subscribed to others meanwhile.
     const { topics, listener } = this.#subscription!;
-    await this.#giveUpAssignment(listener);
     this.#needsJoin = false;
     this.#isLost = false;
     try {
@@ -336,6 +345,8 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   async #giveUpAssignment(listener: RebalanceListener): Promise<void> {
     if (!this.#isMember) return;
     this.#isMember = false;
+    // The listener may close the consumer, which is to find that this is under way.
+    await Promise.resolve();
     try {
       if (this.#config.enableAutoCommit && !this.#isLost) await this.#autoCommit();
       await this.#tellGivenUp(listener);
@@ -446,7 +457,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   async #autoCommit(): Promise<void> {
     if (this.#config.groupId === '') return;
     try {
-      await this.#commit(this.#positions(), 5000);
+      await this.#commit(this.#positions(), commitPatienceMs);
     } catch (error) {
       if (error instanceof ClientClosedError) return;
       this.#cluster.runtime.logger.warn('auto-commit failed', { groupId: this.#config.groupId, error: (error as Error).message });
@@ -470,8 +481,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
 
   async #close(): Promise<void> {
     this.#signal.notify();
+    const tell = (error: unknown): void =>
+      this.#cluster.runtime.logger.warn('the consumer closes, and something fails', { error: (error as Error).message });
     const ownsPartitions = !this.#subscription || (this.#isMember && !this.#isLost);
     try {
+      // A listener that commits does so as a member still, unless it takes long or waits for this itself.
+      if (this.#givingUp) await Promise.race([this.#givingUp, this.#cluster.pause(commitPatienceMs)]).catch(tell);
       if (this.#config.enableAutoCommit && ownsPartitions) await this.#autoCommit();
       try {
         if (this.#isMember) await this.#tellGivenUp(this.#subscription!.listener);
@@ -479,7 +494,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
         if (this.#subscription) await this.#membership.leave('the consumer is closed');
       }
     } catch (error) {
-      this.#cluster.runtime.logger.warn('the consumer closes, and something fails', { error: (error as Error).message });
+      tell(error);
     } finally {
       await this.#cluster.close();
       await Promise.all([this.#joining, this.#finder.ended()]);
