@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type ErrorName, errors, Heartbeat, JoinGroup, OffsetCommit } from '@ottla/protocol';
+import { type ErrorName, errors, Heartbeat, JoinGroup, OffsetCommit, SyncGroup } from '@ottla/protocol';
 import { type Kafka, startKafka } from '@ottla/testing';
 import { roundRobinAssignor } from '../assignors/round-robin-assignor.ts';
 import { Producer } from '../producer/producer.ts';
@@ -589,4 +589,25 @@ test('who closes while it gives up its partitions commits as a member, and joins
   assert.equal(committed, 'committed');
   assert.equal(joins, 0);
   await simulation.run(simulation.kafka.stop());
+});
+
+test('a coordinator that vanishes before it assigns is waited for as for any answer, not as for members that join', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { wires, time } = simulation.world;
+  let gaveUpAtMs = 0;
+  interceptRequests(context, (api, send) => {
+    if (api !== SyncGroup || gaveUpAtMs > 0) return undefined;
+    wires.setDown('broker', true);
+    return send().finally(() => {
+      gaveUpAtMs = time.nowMs;
+    });
+  });
+  const consumer = simulation.consumer({ groupId: 'g' });
+  consumer.subscribe(['log']);
+  const polled = pollUntil(consumer, () => consumer.assignment.length === 1);
+  await simulation.world.advance(40_000);
+  assert.ok(gaveUpAtMs > 30_000, `it gave up after ${gaveUpAtMs} ms`);
+  wires.setDown('broker', false);
+  await simulation.run(polled);
+  await simulation.run(Promise.all([consumer.close(), simulation.kafka.stop()]));
 });

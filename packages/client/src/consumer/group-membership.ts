@@ -156,18 +156,14 @@ export class GroupMembership {
 
     const isLeader = answer.leader === answer.memberId && !answer.skipAssignment;
     const plan = isLeader ? await this.#assign(answer) : undefined;
-    const sync = await connection.send(
-      SyncGroup,
-      {
-        groupId,
-        generationId: answer.generationId,
-        memberId: answer.memberId,
-        ...this.#instance,
-        ...(connection.versionFor(SyncGroup) >= 5 ? { protocolType, protocolName: answer.protocolName } : {}),
-        assignments: plan?.assignments ?? [],
-      },
-      { timeoutMs: Math.max(requestTimeoutMs, maxPollIntervalMs + 5000) },
-    );
+    const sync = await connection.send(SyncGroup, {
+      groupId,
+      generationId: answer.generationId,
+      memberId: answer.memberId,
+      ...this.#instance,
+      ...(connection.versionFor(SyncGroup) >= 5 ? { protocolType, protocolName: answer.protocolName } : {}),
+      assignments: plan?.assignments ?? [],
+    });
     const error = errorOfCode(sync.errorCode);
     if (error) throw error;
     this.#assertHasNotLeft();
