@@ -320,6 +320,26 @@ for (const version of [1, 2]) {
   });
 }
 
+test('an abort finds out whether the coordinator knows a partition that was being added, and ends the transaction if it does', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  await toTransactionsV1(simulation);
+  const producer = simulation.producer({ transactionalId: 'writer' });
+  await simulation.run(producer.initTransactions());
+  await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'first' })));
+  simulation.world.wires.trouble('broker', 'client', { minLatencyMs: 500, maxLatencyMs: 500 }, { oneWay: true });
+  producer.beginTransaction();
+  const rejected = assert.rejects(producer.send({ topic: 'log', value: 'dropped' }), { name: 'TRANSACTION_ABORTABLE' });
+  await simulation.world.advance(100);
+  const aborting = producer.abortTransaction();
+  simulation.cutConnections();
+  simulation.world.wires.heal();
+  await simulation.run(aborting);
+  await rejected;
+  await simulation.run(producer.transaction(() => producer.send({ topic: 'log', value: 'last' })));
+  await assertReadSoon(simulation, ['first', 'last']);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
 /** What has to be read before the coordinator would abort anything by itself. */
 async function assertReadSoon(simulation: SimulatedKafka, expected: string[]): Promise<void> {
   const beganMs = simulation.world.time.nowMs;

@@ -321,7 +321,7 @@ export class Transactions {
           results.find(({ error }) => error && error.name !== 'OPERATION_NOT_ATTEMPTED') ?? results.find(({ error }) => error);
         if (failed)
           throw new KafkaError(failed.error!.name, `adding ${failed.name} to the transaction: ${failed.error!.message}`);
-      }, this.#isWorthRetrying);
+      });
       for (const [name] of asked) {
         this.#wanted.delete(name);
         this.#partitions.add(name);
@@ -337,7 +337,7 @@ export class Transactions {
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, groupId };
       const error = errorOfCode((await connection.send(AddOffsetsToTxn, request)).errorCode);
       if (error) throw error;
-    }, this.#isWorthRetrying);
+    });
   }
 
   async #commitOffsets(offsets: readonly OffsetToCommit[], group: ConsumerGroupMetadata): Promise<void> {
@@ -381,20 +381,16 @@ export class Transactions {
   readonly #isWorthRetrying = (error: unknown): boolean => isRetriableError(error) && this.#isIn('open', 'committing');
 
   /** Errors that do not pass have done to the transaction, or to the producer, what they mean. */
-  async #atCoordinator<Result>(
-    send: (connection: BrokerConnection) => Promise<Result>,
-    isRetriable = isRetriableError,
-  ): Promise<Result> {
-    const attempt = async (): Promise<Result> => {
-      try {
-        return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
-      } catch (error) {
-        if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
-        throw error;
-      }
-    };
+  async #atCoordinator<Result>(send: (connection: BrokerConnection) => Promise<Result>): Promise<Result> {
     try {
-      return await this.#cluster.retry(this.#config.maxBlockMs, attempt, isRetriable);
+      return await this.#cluster.retry(this.#config.maxBlockMs, async () => {
+        try {
+          return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
+        } catch (error) {
+          if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
+          throw error;
+        }
+      });
     } catch (error) {
       if (!isRetriableError(error)) {
         this.#fail(error as Error);
