@@ -117,8 +117,9 @@ export class MetadataLogWriter {
           onEvent({ type: 'flushed', endOffset });
         }
         if (isWhole) continue;
-        // Who is refused goes back to what the listeners know, and nobody tells it anew what it had decided itself.
-        await hasHeard(endOffset);
+        // Who is refused goes back to what the listeners know, and nobody tells it anew what it had decided itself. Without the lead nothing
+        // more is committed, and nobody would hear of it.
+        if (this.#canWithdraw) await hasHeard(endOffset);
         if (this.#canWithdraw) this.#withdrawUnwritten();
       }
     } catch (error) {

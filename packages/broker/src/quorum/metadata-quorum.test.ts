@@ -240,6 +240,24 @@ test('what a full disk does not take is refused when all that it has taken was h
   assert.deepEqual(failures, []);
 });
 
+test('who closes at any moment while the disk is full comes to an end', async () => {
+  for (let turns = 0; turns < 12; turns++) {
+    const world = new World({ seed: 1 });
+    let writes = Number.POSITIVE_INFINITY;
+    const machine = world.machine('node1', {
+      fault: ({ kind, path }) => (kind === 'write' && path.endsWith('.log') && writes-- <= 0 ? 'ENOSPC' : undefined),
+    });
+    format(machine.boot());
+    const { quorum } = await open(world, machine.boot());
+    writes = 1;
+    const padding = Array.from({ length: 20 }, (_, index) => level(1, `${index}`.padEnd(30_000)));
+    const appends = Promise.allSettled([1, 2, 3].map((value) => quorum.append([level(value), ...padding])));
+    for (let turn = 0; turn < turns; turn++) await world.runUntil(Promise.resolve());
+    await world.runUntil(quorum.close());
+    await world.runUntil(appends);
+  }
+});
+
 test('an operation larger than a batch may be is refused, and nothing is appended', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot(), { config: { ...defaultMetadataLogConfig, maxBatchBytes: 1000 } });
