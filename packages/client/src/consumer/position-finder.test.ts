@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errors, type KafkaError, ListOffsets, Metadata, type MetadataResponse, OffsetFetch } from '@ottla/protocol';
+import { Cluster } from '../cluster/cluster.ts';
 import { interceptRequests } from '../testing/intercept-requests.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import type { Consumer } from './consumer.ts';
@@ -157,4 +158,23 @@ test('a jump during the search for a position counts, not what the search finds'
     await simulation.run(consumer.close());
   }
   await simulation.run(simulation.kafka.stop());
+});
+
+test('where nobody leads, another broker is asked who does', async (context) => {
+  const simulation = await twoPartitions();
+  interceptRequests(context, async (api, send) => {
+    const answer = await send();
+    if (api === ListOffsets)
+      for (const { partitions } of answer.topics)
+        for (const partition of partitions)
+          Object.assign(partition, { errorCode: errors.NOT_LEADER_OR_FOLLOWER.code, offset: -1 });
+    return answer;
+  });
+  const consumer = simulation.consumer({ groupId: 'g' });
+  consumer.assign([first]);
+  assert.deepEqual(await readFor(simulation, consumer, 1_000), []);
+  const askAnother = context.mock.method(Cluster.prototype, 'askAnother');
+  assert.deepEqual(await readFor(simulation, consumer, 5_000), []);
+  assert.ok(askAnother.mock.callCount() > 0);
+  await simulation.run(Promise.all([consumer.close(), simulation.kafka.stop()]));
 });

@@ -192,6 +192,8 @@ export class PositionFinder {
   }
 
   #refreshMetadata(): void {
+    if (this.#cluster.closed) return;
+    this.#cluster.askAnother();
     // The next look at the partitions is soon, and asks again if there is need.
     this.#cluster.refreshMetadata().then(this.#events.onProgress, () => {});
   }

@@ -18,6 +18,10 @@ class Brokers {
   readonly sent: Sent[] = [];
   readonly sender: Sender;
   leaderId = 1;
+  /** Who is asked for an id, until another is asked for. */
+  #informant = 1;
+  /** These give no ids. */
+  readonly withoutIds = new Set<number>();
   readonly #world = new World({ seed: 1 });
   readonly #accumulator: RecordAccumulator;
 
@@ -35,9 +39,11 @@ class Brokers {
         learnLeader: () => {},
       },
       openConnectionTo: (id: number) => this.#connection(id),
-      anyConnection: async () => this.#connection(1),
+      anyConnection: async () => this.#connection(this.#informant),
       refreshMetadata: async () => {},
-      askAnother: () => {},
+      askAnother: () => {
+        this.#informant = 2;
+      },
       pause: async () => {},
     } as unknown as Cluster;
     const complete = completeProducerConfig({ bootstrapServers: 'broker:9092', runtime, lingerMs: 0, batchSize: 0, ...config });
@@ -52,7 +58,10 @@ class Brokers {
     return {
       versionFor: () => 12,
       send: (api: object, request: { topicData: [{ partitionData: [{ records: Uint8Array }] }] }) => {
-        if (api === InitProducerId) return Promise.resolve({ errorCode: 0, producerId: 5, producerEpoch: 0 });
+        if (api === InitProducerId) {
+          const errorCode = this.withoutIds.has(to) ? errorCodeOf(new KafkaError('COORDINATOR_LOAD_IN_PROGRESS')) : 0;
+          return Promise.resolve({ errorCode, producerId: 5, producerEpoch: 0 });
+        }
         const view = new BatchView(request.topicData[0].partitionData[0].records);
         const [record] = [...view.records({ maxBytes: 1000 })];
         const { promise, resolve } = Promise.withResolvers<object>();
@@ -101,6 +110,14 @@ async function inFlight(...values: string[]): Promise<{ brokers: Brokers; sent: 
   await brokers.send(...values);
   return { brokers, sent: brokers.take() };
 }
+
+test('who gets no producer id from one broker asks another', async () => {
+  const brokers = new Brokers();
+  brokers.withoutIds.add(1);
+  await brokers.send('first');
+  await brokers.advance(2000);
+  assert.deepEqual(batchesOf(brokers.take()), ['first 0/0']);
+});
 
 test('a batch that was given up while it was on the wire is not sent again, whatever its answer says', async () => {
   for (const error of ['NOT_LEADER_OR_FOLLOWER', 'OUT_OF_ORDER_SEQUENCE_NUMBER', 'MESSAGE_TOO_LARGE'] as const) {

@@ -86,7 +86,7 @@ export class Sender {
       this.#prepareIdentity(nowMs);
       return;
     }
-    if (this.#cluster.isMetadataOld) this.#prepare(() => this.#cluster.refreshMetadata());
+    if (this.#cluster.isMetadataOld) this.#refreshMetadata();
     for (;;) {
       const requests = this.#collect(nowMs);
       if (requests.size === 0) return;
@@ -302,7 +302,7 @@ export class Sender {
       });
   }
 
-  /** What is known has failed. */
+  /** What is known has failed, or is old: who has been asked all the time may be cut off from the controllers. */
   #refreshMetadata(): void {
     if (!this.#isPreparing) this.#cluster.askAnother();
     this.#prepare(() => this.#cluster.refreshMetadata());
@@ -341,6 +341,7 @@ export class Sender {
     } catch (error) {
       this.#preparationFailures++;
       this.#trouble = error as Error;
+      this.#cluster.askAnother();
       if (!isRetriableError(error) && !this.#cluster.closed) this.failAll(error as Error);
     }
     this.wake();
