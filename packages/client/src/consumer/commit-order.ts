@@ -1,47 +1,111 @@
 import { KafkaError } from '@ottla/protocol';
 import type { Clock, Timers } from '@ottla/runtime';
+import { ItemsError } from '../admin/each-item.ts';
+import type { Membership, OffsetToCommit } from '../admin/group-offsets.ts';
 import { Signal } from '../cluster/signal.ts';
+import { partitionName } from '../topic-partition.ts';
+
+/** What is sent together: of each partition what was asked for last. */
+type Batch = {
+  /** Undefined: as nobody. */
+  readonly membership: Membership | undefined;
+  readonly offsets: Map<string, OffsetToCommit>;
+  deadlineMs: number;
+  readonly outcome: PromiseWithResolvers<void>;
+};
+
+/** Tries until it is done, or for so long. */
+type Send = (offsets: readonly OffsetToCommit[], membership: Membership | undefined, timeoutMs: number) => Promise<void>;
 
 /**
  * The commits of one consumer, in the order it asked for them and one at a time: an earlier one that is tried again would undo a later one
- * that went well meanwhile.
+ * that went well meanwhile. Those that are asked for while one is under way go together, so that however many there are, one waits.
  */
 export class CommitOrder {
   readonly #clock: Clock;
   readonly #timers: Timers;
-  /** Settles after all that were asked for; undefined when they have. */
-  #last: Promise<unknown> | undefined;
+  readonly #send: Send;
+  /** More than one only where the membership has changed. */
+  readonly #waiting: Batch[] = [];
+  #isSending = false;
+  readonly #ended: Signal;
 
-  constructor({ clock, timers }: { readonly clock: Clock; readonly timers: Timers }) {
+  constructor({ clock, timers }: { readonly clock: Clock; readonly timers: Timers }, send: Send) {
     this.#clock = clock;
     this.#timers = timers;
+    this.#send = send;
+    this.#ended = new Signal(timers);
   }
 
-  /** Commits at once or when the earlier ones have ended, in what is left of the time. REQUEST_TIMED_OUT when they take all of it. */
-  async take(timeoutMs: number, commit: (remainingMs: number) => Promise<void>): Promise<void> {
+  /** Resolves when these offsets are committed, or later ones of the same partitions. REQUEST_TIMED_OUT when nobody knows in time. */
+  async commit(offsets: readonly OffsetToCommit[], membership: Membership | undefined, timeoutMs: number): Promise<void> {
+    const batch = this.#batchFor(membership);
+    for (const offset of offsets) batch.offsets.set(partitionName(offset), offset);
+    batch.deadlineMs = Math.max(batch.deadlineMs, this.#clock.monotonicMs() + timeoutMs);
+    if (!this.#isSending) void this.#sendAll();
+    try {
+      await this.#within(timeoutMs, batch.outcome.promise);
+    } catch (error) {
+      const own = error instanceof ItemsError ? failuresOf(error, offsets) : error;
+      if (own !== undefined) throw own;
+    }
+  }
+
+  /** Until nothing is under way, or the time is over. */
+  async end(timeoutMs: number): Promise<void> {
     const deadlineMs = this.#clock.monotonicMs() + timeoutMs;
-    const before = this.#last;
-    const committing = (async () => {
-      if (before) await this.#waitFor(before, timeoutMs);
-      await commit(deadlineMs - this.#clock.monotonicMs());
-    })();
-    // Whoever comes next waits for those before too, should this one have lost its patience.
-    const last = Promise.allSettled([before, committing]);
-    this.#last = last;
-    void last.then(() => {
-      if (this.#last === last) this.#last = undefined;
-    });
-    await committing;
+    for (let leftMs = timeoutMs; this.#isSending && leftMs > 0; leftMs = deadlineMs - this.#clock.monotonicMs())
+      await this.#ended.wait(leftMs);
   }
 
-  async #waitFor(before: Promise<unknown>, timeoutMs: number): Promise<void> {
-    const turn = new Signal(this.#timers);
-    let hasCome = false;
-    void before.then(() => {
-      hasCome = true;
-      turn.notify();
-    });
-    await turn.wait(timeoutMs);
-    if (!hasCome) throw new KafkaError('REQUEST_TIMED_OUT', 'an earlier commit of this consumer has not been answered yet');
+  #batchFor(membership: Membership | undefined): Batch {
+    const last = this.#waiting.at(-1);
+    if (last && last.membership === membership) return last;
+    const batch = { membership, offsets: new Map(), deadlineMs: 0, outcome: Promise.withResolvers<void>() };
+    // Who has lost patience does not look any more.
+    batch.outcome.promise.catch(() => {});
+    this.#waiting.push(batch);
+    return batch;
   }
+
+  async #sendAll(): Promise<void> {
+    this.#isSending = true;
+    for (let batch = this.#waiting.shift(); batch; batch = this.#waiting.shift()) {
+      const { offsets, membership, deadlineMs, outcome } = batch;
+      const leftMs = deadlineMs - this.#clock.monotonicMs();
+      if (leftMs <= 0) outcome.reject(lateCommit());
+      else await this.#send([...offsets.values()], membership, leftMs).then(outcome.resolve, outcome.reject);
+    }
+    this.#isSending = false;
+    this.#ended.notify();
+  }
+
+  async #within(timeoutMs: number, outcome: Promise<void>): Promise<void> {
+    const settled = new Signal(this.#timers);
+    let isSettled = false;
+    const settle = (): void => {
+      isSettled = true;
+      settled.notify();
+    };
+    outcome.then(settle, settle);
+    await settled.wait(timeoutMs);
+    if (!isSettled) throw lateCommit();
+    await outcome;
+  }
+}
+
+const lateCommit = (): KafkaError =>
+  new KafkaError(
+    'REQUEST_TIMED_OUT',
+    'the commit, or an earlier one of this consumer, was not answered in time: it may yet happen',
+  );
+
+/** What went wrong with these; undefined: nothing. */
+function failuresOf({ failures }: ItemsError, offsets: readonly OffsetToCommit[]): ItemsError | undefined {
+  const own = offsets.flatMap((offset) => {
+    const name = partitionName(offset);
+    const failure = failures.get(name);
+    return failure ? [[name, failure] as const] : [];
+  });
+  return own.length > 0 ? new ItemsError(new Map(own)) : undefined;
 }

@@ -591,6 +591,47 @@ test('who closes while it gives up its partitions commits as a member, and joins
   await simulation.run(simulation.kafka.stop());
 });
 
+for (const when of ['onAssigned', 'onRevoked', 'onRevoked of the close itself'] as const) {
+  test(`a listener may wait for the close of its consumer: ${when}`, async () => {
+    const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+    const { time } = simulation.world;
+    const consumer = simulation.consumer({ groupId: 'g' });
+    const close = () => consumer.close();
+    const listener = when === 'onAssigned' ? { onAssigned: close } : { onRevoked: close };
+    consumer.subscribe(['log'], listener);
+    const beganMs = time.nowMs;
+    await simulation.run(pollUntil(consumer, () => consumer.assignment.length === 1));
+    if (when === 'onRevoked') {
+      consumer.subscribe(['log'], listener);
+      await simulation.run(consumer.poll({ timeoutMs: 1000 }));
+    }
+    await simulation.run(consumer.close());
+    assert.ok(time.nowMs - beganMs < 20_000, `after ${time.nowMs - beganMs} ms`);
+    await simulation.run(simulation.kafka.stop());
+  });
+}
+
+test('commits that nobody has waited for are taken before the member joins again', async (context) => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const consumer = simulation.consumer({ groupId: 'g', enableAutoCommit: false });
+  consumer.subscribe(['log']);
+  await simulation.run(pollUntil(consumer, () => consumer.assignment.length === 1));
+  const requests: string[] = [];
+  interceptRequests(context, (api) => {
+    if (api === OffsetCommit) requests.push('commit');
+    if (api === JoinGroup) requests.push('join');
+  });
+  const commits = [1, 2, 3].map((offset) => consumer.commit([{ ...log, offset }]));
+  consumer.subscribe(['log']);
+  await simulation.run(Promise.all([...commits, pollUntil(consumer, () => consumer.groupMetadata.generationId === 2)]));
+  assert.deepEqual(requests, ['commit', 'commit', 'join']);
+  assert.equal((await simulation.run(consumer.committed()))[0]?.offset, 3);
+  void consumer.commit([{ ...log, offset: 4 }]).catch(() => {});
+  const last = consumer.commit([{ ...log, offset: 5 }]);
+  await simulation.run(Promise.all([last, consumer.close()]));
+  await simulation.run(simulation.kafka.stop());
+});
+
 test('a coordinator that vanishes before it assigns is waited for as for any answer, not as for members that join', async (context) => {
   const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
   const { wires, time } = simulation.world;

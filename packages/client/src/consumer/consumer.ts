@@ -86,6 +86,9 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   #nextCommitMs: number;
   readonly #commits: CommitOrder;
   #isAutoCommitting = false;
+  #listenersCalled = 0;
+  /** Resolves as soon as a listener is being called. */
+  #listenerCalled = Promise.withResolvers<void>();
   #closing: Promise<void> | undefined;
 
   /** Throws INVALID_CONFIG. Connects when first used. */
@@ -95,7 +98,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     this.#deserializeValue = config.valueDeserializer;
     this.#cluster = new Cluster(this.#config, { client: 'consumer', createsTopics: this.#config.allowAutoCreateTopics });
     this.#signal = new Signal(this.#cluster.runtime.timers);
-    this.#commits = new CommitOrder(this.#cluster.runtime);
+    this.#commits = new CommitOrder(this.#cluster.runtime, (offsets, membership, timeoutMs) => {
+      const { groupId } = this.#config;
+      return this.#atCoordinator(timeoutMs, (connection) =>
+        sendCommit(connection, { groupId, offsets, ...(membership ? { membership } : {}) }),
+      );
+    });
     this.#nextCommitMs = this.#nowMs + this.#config.autoCommitIntervalMs;
     this.#fetcher = new Fetcher(this.#cluster, this.#config, {
       assigned: () => this.#states.values(),
@@ -304,7 +312,8 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     const { metadata, isMetadataOld } = this.#cluster;
     const isMissing = this.#subscription?.topics.some((topic) => !metadata.topic(topic));
     if (isMetadataOld || (isMissing && this.#nowMs - metadata.updatedAtMs > longestWaitMs)) {
-      if (isMissing) this.#cluster.askAnother();
+      // Who has been asked all the time may be cut off from the controllers, and say so of nothing.
+      this.#cluster.askAnother();
       // Whoever needs the answer asks again.
       this.#cluster.refreshMetadata().catch(() => {});
     }
@@ -335,7 +344,7 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       this.#basis = basis;
       for (const partition of assigned) this.#states.set(partitionName(partition), new PartitionState(partition));
       this.#isMember = true;
-      await listener.onAssigned?.(assigned);
+      await this.#listening(() => listener.onAssigned?.(assigned));
     } catch (error) {
       this.#needsJoin = true;
       if (!(error instanceof KafkaError && error.retriable)) throw error;
@@ -350,6 +359,8 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     try {
       if (this.#config.enableAutoCommit && !this.#isLost) await this.#autoCommit();
       await this.#tellGivenUp(listener);
+      // The coordinator takes them before the member joins again, not after.
+      if (!this.#isLost) await this.#commits.end(commitPatienceMs);
     } finally {
       // Also when the listener fails: others read them from now on.
       this.#states.clear();
@@ -358,8 +369,19 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
   }
 
   async #tellGivenUp(listener: RebalanceListener): Promise<void> {
-    if (this.#isLost && listener.onLost) await listener.onLost(this.assignment);
-    else await listener.onRevoked?.(this.assignment);
+    if (this.#isLost && listener.onLost) await this.#listening(() => listener.onLost!(this.assignment));
+    else await this.#listening(() => listener.onRevoked?.(this.assignment));
+  }
+
+  /** Calls the application, which may wait for the close of this consumer. */
+  async #listening(tell: () => void | Promise<void>): Promise<void> {
+    this.#listenersCalled++;
+    this.#listenerCalled.resolve();
+    try {
+      await tell();
+    } finally {
+      if (--this.#listenersCalled === 0) this.#listenerCalled = Promise.withResolvers();
+    }
   }
 
   #resetPosition(state: PartitionState): void {
@@ -397,13 +419,10 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
 
   async #commit(offsets: readonly OffsetToCommit[], timeoutMs: number): Promise<void> {
     if (offsets.length === 0) return;
-    const { groupId } = this.#config;
     // As of now: when its turn has come, the partitions may be another's, and this one the member of another generation.
     const membership = this.#committer();
     try {
-      await this.#commits.take(timeoutMs, (remainingMs) =>
-        this.#atCoordinator(remainingMs, (connection) => sendCommit(connection, { groupId, offsets, membership })),
-      );
+      await this.#commits.commit(offsets, membership, timeoutMs);
     } catch (error) {
       if (error instanceof KafkaError && membership) this.#membership.commitFailed(error, membership);
       throw error;
@@ -486,10 +505,11 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
     const ownsPartitions = !this.#subscription || (this.#isMember && !this.#isLost);
     try {
       // A listener that commits does so as a member still, unless it takes long or waits for this itself.
-      if (this.#givingUp) await Promise.race([this.#givingUp, this.#cluster.pause(commitPatienceMs)]).catch(tell);
+      if (this.#givingUp) await this.#withPatience(this.#givingUp).catch(tell);
       if (this.#config.enableAutoCommit && ownsPartitions) await this.#autoCommit();
       try {
-        if (this.#isMember) await this.#tellGivenUp(this.#subscription!.listener);
+        if (this.#isMember) await this.#withPatience(this.#tellGivenUp(this.#subscription!.listener));
+        await this.#commits.end(commitPatienceMs);
       } finally {
         if (this.#subscription) await this.#membership.leave('the consumer is closed');
       }
@@ -497,8 +517,12 @@ export class Consumer<Key = Uint8Array, Value = Uint8Array> {
       tell(error);
     } finally {
       await this.#cluster.close();
-      await Promise.all([this.#joining, this.#finder.ended()]);
+      await Promise.all([Promise.race([this.#joining, this.#listenerCalled.promise]), this.#finder.ended()]);
     }
+  }
+
+  #withPatience(task: Promise<void>): Promise<void> {
+    return Promise.race([task, this.#cluster.pause(commitPatienceMs)]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
