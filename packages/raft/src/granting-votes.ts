@@ -41,7 +41,8 @@ export function answerVote(core: RaftCore, request: VoteRequest, listenerName: s
   return answer('NONE', isGranted);
 }
 
-function grants({ state, election, self, nowMs }: RaftCore, { candidate, preVote, isUpToDate, isLevel }: Asked): boolean {
+function grants(core: RaftCore, { candidate, preVote, isUpToDate, isLevel }: Asked): boolean {
+  const { state, election, self } = core;
   switch (state.name) {
     case 'leader':
       return false;
@@ -50,8 +51,9 @@ function grants({ state, election, self, nowMs }: RaftCore, { candidate, preVote
       return preVote && isUpToDate;
     case 'follower':
       // As long as the leader has not answered it, this node cannot say that there is no need for another; nor when it has not lately, if this
-      // node may not stand itself: it loads a snapshot, or does not know yet that it is a voter.
-      return preVote && isUpToDate && (!state.hasFetched || nowMs >= state.fetchDeadlineMs);
+      // node may not stand itself: it loads a snapshot, or does not know yet that it is a voter. One that may stands in a moment, and then the
+      // smaller id goes first.
+      return preVote && isUpToDate && (!state.hasFetched || (!core.mayStand && core.nowMs >= state.fetchDeadlineMs));
     default: {
       // Two that miss their leader at the same time would split the votes: the one with the smaller id goes first.
       if (preVote && state.name === 'prospective' && isLevel && candidate.id > self.id) return false;
