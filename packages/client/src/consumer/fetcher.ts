@@ -5,6 +5,7 @@ import { groupByTopic, partitionName } from '../topic-partition.ts';
 import type { CompleteConsumerConfig } from './consumer-config.ts';
 import type { PartitionState } from './partition-state.ts';
 import { type CurrentRecord, RecordReader } from './record-reader.ts';
+import { refreshFromAnother } from './refresh-from-another.ts';
 
 /** From here on topics travel by id. */
 const firstVersionWithIds = 13;
@@ -216,15 +217,11 @@ export class Fetcher {
   }
 
   #postpone(state: PartitionState, leaderEpoch: number): void {
-    const nowMs = this.#cluster.runtime.clock.monotonicMs();
-    state.postpone((failures) => nowMs + this.#cluster.backoff.delayMs(failures), leaderEpoch);
+    state.postpone(this.#cluster, leaderEpoch);
   }
 
   #refreshMetadata(): void {
-    if (this.#cluster.closed) return;
-    this.#cluster.askAnother();
-    // The next look at the partitions is soon, and asks again if there is need.
-    this.#cluster.refreshMetadata().then(this.#events.onProgress, () => {});
+    refreshFromAnother(this.#cluster, this.#events.onProgress);
   }
 }
 

@@ -1,4 +1,5 @@
 import type { OffsetSpec } from '../admin/offsets.ts';
+import type { Cluster } from '../cluster/cluster.ts';
 import type { TopicPartition } from '../topic-partition.ts';
 
 /** An assigned partition: how far its consumer is. A new assignment makes new ones, so late answers find nobody. */
@@ -46,11 +47,11 @@ export class PartitionState implements TopicPartition {
     return this.#retryAtMs <= nowMs || leaderEpoch > this.#refusedEpoch;
   }
 
-  /** Whoever leads in this epoch, if anybody, does not help: `retryAtMs` says when to ask again, by how often it was in vain. */
-  postpone(retryAtMs: (failures: number) => number, leaderEpoch: number): void {
+  /** Whoever leads in this epoch, if anybody, does not help: it is asked again later, by how often it was in vain. */
+  postpone({ backoff, runtime }: Pick<Cluster, 'backoff' | 'runtime'>, leaderEpoch: number): void {
     this.failures++;
     this.#refusedEpoch = leaderEpoch;
-    this.#retryAtMs = retryAtMs(this.failures);
+    this.#retryAtMs = runtime.clock.monotonicMs() + backoff.delayMs(this.failures);
   }
 
   /** Records up to here were given out. */

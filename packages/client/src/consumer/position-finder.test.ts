@@ -28,6 +28,19 @@ async function readFor(simulation: SimulatedKafka, consumer: Consumer, ms: numbe
   return partitions;
 }
 
+/** A second member, which the first one does not keep waiting. */
+async function joinedBeside(simulation: SimulatedKafka, consumer: Consumer): Promise<Consumer> {
+  const other = simulation.consumer({ groupId: 'g' });
+  other.subscribe(['log']);
+  const others = [consumer, other].map(async (each) => {
+    while (other.assignment.length === 0) await each.poll({ timeoutMs: 100 });
+  });
+  const beganMs = simulation.world.time.nowMs;
+  await simulation.run(Promise.all(others));
+  assert.ok(simulation.world.time.nowMs - beganMs < 10_000, 'the group waited for a position');
+  return other;
+}
+
 for (const who of ['a member of a group', 'who was assigned its partitions'] as const) {
   test(`a partition without a leader does not keep ${who} from reading the others`, async (context) => {
     const simulation = await twoPartitions();
@@ -70,14 +83,7 @@ test('a leader that refuses one partition is asked for it again, while the other
   assert.deepEqual(await readFor(simulation, consumer, 5_000), [0]);
   assert.ok(refusals > 3 && refusals < 50, `it was asked ${refusals} times`);
 
-  const other = simulation.consumer({ groupId: 'g' });
-  other.subscribe(['log']);
-  const others = [consumer, other].map(async (each) => {
-    while (other.assignment.length === 0) await each.poll({ timeoutMs: 100 });
-  });
-  const beganMs = simulation.world.time.nowMs;
-  await simulation.run(Promise.all(others));
-  assert.ok(simulation.world.time.nowMs - beganMs < 10_000, 'the group waited for a position');
+  const other = await joinedBeside(simulation, consumer);
   await simulation.run(Promise.all([consumer.close(), other.close(), simulation.kafka.stop()]));
 });
 
@@ -98,14 +104,7 @@ test('a coordinator that does not tell what is committed yet does not keep the m
   const consumer = simulation.consumer({ groupId: 'g' });
   consumer.subscribe(['log']);
   assert.deepEqual(await readFor(simulation, consumer, 2_000), []);
-  const other = simulation.consumer({ groupId: 'g' });
-  other.subscribe(['log']);
-  const others = [consumer, other].map(async (each) => {
-    while (other.assignment.length === 0) await each.poll({ timeoutMs: 100 });
-  });
-  const beganMs = simulation.world.time.nowMs;
-  await simulation.run(Promise.all(others));
-  assert.ok(simulation.world.time.nowMs - beganMs < 10_000, 'the group waited for a position');
+  const other = await joinedBeside(simulation, consumer);
   await simulation.run(other.close());
   isUnstable = false;
   assert.deepEqual((await readFor(simulation, consumer, 10_000)).sort(), [0, 1]);

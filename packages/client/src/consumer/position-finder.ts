@@ -6,6 +6,7 @@ import { partitionName, type TopicPartition } from '../topic-partition.ts';
 import type { CompleteConsumerConfig } from './consumer-config.ts';
 import { parseOffsetReset } from './offset-reset.ts';
 import type { PartitionState } from './partition-state.ts';
+import { refreshFromAnother } from './refresh-from-another.ts';
 
 export type PositionFinderEvents = {
   /** The partitions to be read. */
@@ -187,15 +188,11 @@ export class PositionFinder {
   #postpone(one: Sought & { readonly leaderEpoch?: number }): void {
     if (!isLacking(one)) return;
     const { state, leaderEpoch = this.#epochOf(state) } = one;
-    const nowMs = this.#cluster.runtime.clock.monotonicMs();
-    state.postpone((failures) => nowMs + this.#cluster.backoff.delayMs(failures), leaderEpoch);
+    state.postpone(this.#cluster, leaderEpoch);
   }
 
   #refreshMetadata(): void {
-    if (this.#cluster.closed) return;
-    this.#cluster.askAnother();
-    // The next look at the partitions is soon, and asks again if there is need.
-    this.#cluster.refreshMetadata().then(this.#events.onProgress, () => {});
+    refreshFromAnother(this.#cluster, this.#events.onProgress);
   }
 }
 
