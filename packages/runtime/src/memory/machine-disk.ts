@@ -27,6 +27,11 @@ export class MachineDisk {
       kinds.includes(operation.kind) && operation.path.startsWith(path) ? code : this.#usual.fault?.(operation);
   }
 
+  /** Neither failing nor full, as far as it has been told to be. */
+  get isSound(): boolean {
+    return this.capacityBytes === this.#usual.capacityBytes && this.fault === this.#usual.fault;
+  }
+
   /** As it was when the machine was made. */
   mend(): void {
     this.capacityBytes = this.#usual.capacityBytes;

@@ -188,8 +188,8 @@ export class Faults {
 
   /** In the isr of all partitions that it has a replica of, to those who know most, and able to stay there. */
   #isWhole(node: SimulatedNode): boolean {
-    // With a full disk it ends before long.
-    if (node.state !== 'up' || node.machine.disk.capacityBytes !== undefined) return false;
+    // With a full disk, or one that fails, it ends before long.
+    if (node.state !== 'up' || !node.machine.disk.isSound) return false;
     const views = this.#cluster.nodes.flatMap(({ parts }) => (parts ? [parts.metadata] : []));
     const newest = views.toSorted((one, other) => other.appliedOffset - one.appliedOffset)[0];
     if (!newest) return false;
