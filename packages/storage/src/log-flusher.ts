@@ -17,6 +17,8 @@ export type LogFlusherOptions = {
   readonly producers: ProducerStates;
   readonly witnesses: RollWitnesses;
   readonly recoveryPoint: number;
+  /** What says whose the directory is was written just now. */
+  readonly hasNewOwner: boolean;
 };
 
 /**
@@ -30,7 +32,7 @@ export class LogFlusher {
   /** Counts truncations, so that a flush under way does not vouch for bytes it has not seen. */
   #truncations = 0;
   #isStopped = false;
-  /** Whose the directory is, and its name. The first flush sees to them, so that what it vouches for is found again. */
+  /** Whose the directory is, and its name. The first flush sees to them at the latest, so that what it vouches for is found again. */
   #isOwnerDurable: boolean;
   #isNameDurable: boolean;
   #failure: unknown;
@@ -38,7 +40,7 @@ export class LogFlusher {
   constructor(options: LogFlusherOptions) {
     this.#options = options;
     this.#recoveryPoint = options.recoveryPoint;
-    this.#isOwnerDurable = options.recoveryPoint > 0;
+    this.#isOwnerDurable = options.recoveryPoint > 0 && !options.hasNewOwner;
     this.#isNameDurable = options.recoveryPoint > 0;
     this.#flushedAtMs = options.clock.nowMs();
   }
@@ -50,6 +52,16 @@ export class LogFlusher {
 
   get flushedAtMs(): number {
     return this.#flushedAtMs;
+  }
+
+  /** Whether a loss of power may still leave the directory without what says whose it is. */
+  get isOwnerDurable(): boolean {
+    return this.#isOwnerDurable;
+  }
+
+  /** What says whose the directory is was written anew. */
+  onOwnerChanged(): void {
+    this.#isOwnerDurable = false;
   }
 
   /** The directory that the log's lies in was synced. */
@@ -136,6 +148,22 @@ export class LogFlusher {
     producers.onSnapshotsDurable(snapshots);
     onEpochsDurable?.();
     return namedSegment;
+  }
+
+  /** Whose the directory is, and its name: nothing else. */
+  async flushOwnerLater(): Promise<void> {
+    const { files, directory } = this.#options;
+    this.#requireTrust();
+    try {
+      await syncPartitionMetadataLater(files, directory);
+      if (!this.#isStopped) await files.syncDirectoryLater(directory);
+      if (!this.#isStopped && !this.#isNameDurable) await files.syncDirectoryLater(dirname(directory));
+      if (this.#isStopped) return;
+      this.#isOwnerDurable = true;
+      this.#isNameDurable = true;
+    } catch (error) {
+      if (!this.#isStopped) this.#fail(error);
+    }
   }
 
   #requireTrust(): void {

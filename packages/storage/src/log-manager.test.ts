@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IoError } from '@ottla/runtime';
+import { IoError, MemoryFiles, SeededRandom } from '@ottla/runtime';
 import { readCleanShutdown } from './clean-shutdown.ts';
 import { defaultLogConfig } from './log-config.ts';
 import { append, batchOf, startMs, testRuntime, valuesIn } from './log-fixture.ts';
 import { LogManager } from './log-manager.ts';
 import { writeMetaProperties } from './meta-properties.ts';
 import { readOffsetCheckpoint } from './offset-checkpoint.ts';
+import { readPartitionMetadata } from './partition-metadata.ts';
 
 const owner = { clusterId: 'c', nodeId: 1 };
 const topicId = 'czgjCwTYRjeP-FpebEOouQ';
@@ -230,4 +231,32 @@ test('logs are opened in slices, and who is told to stop meanwhile lets go of th
   assert.equal(slices, 3);
   assert.equal(readCleanShutdown(runtime.files, '/a'), undefined);
   assert.equal((await open()).logs.length, 50);
+});
+
+test('whose a log is outlasts a loss of power a moment after its first records, though they were never flushed', async () => {
+  const files = new MemoryFiles({ crashes: { random: new SeededRandom(1), tornWrites: false } });
+  const { runtime, open } = formatted(testRuntime(files));
+  files.syncDirectory('/');
+  files.syncDirectory('/a');
+  const manager = await open();
+  const [used, unused] = [manager.create('t', 0, { topicId }), manager.create('t', 1, { topicId })];
+  append(used, batchOf(['a']));
+  assert.ok(used.lacksDurableOwner && !unused.lacksDurableOwner);
+  await manager.runTasks(runtime.nowMs);
+  assert.equal(used.recoveryPoint, 0);
+  assert.ok(!used.lacksDurableOwner);
+  files.crash();
+  assert.deepEqual(readPartitionMetadata(files, '/a/t-0'), { topicId });
+});
+
+test('a topic id that a log gets late is made durable too', async () => {
+  const { runtime, open } = formatted();
+  const manager = await open();
+  const log = manager.create('t', 0);
+  append(log, batchOf(['a']));
+  log.flush();
+  manager.create('t', 0, { topicId });
+  assert.ok(log.lacksDurableOwner);
+  await manager.runTasks(runtime.nowMs);
+  assert.ok(!log.lacksDurableOwner);
 });

@@ -37,7 +37,16 @@ export type LogOptions = {
   readonly checkpointRecoveryPoint?: () => void;
 };
 
-export type OpenedFiles = LoadedLog & { readonly config: LogConfig; readonly topicId: Uuid | undefined };
+export type OpenedFiles = LoadedLog &
+  Owner & {
+    readonly config: LogConfig;
+  };
+
+type Owner = {
+  readonly topicId: Uuid | undefined;
+  /** It was written down just now. */
+  readonly hasNewOwner: boolean;
+};
 
 const defaultProducerIdExpirationMs = 24 * 60 * 60 * 1000;
 
@@ -46,7 +55,7 @@ export function openLogFiles(options: LogOptions): OpenedFiles {
   const { directory, topic, partition, runtime, config = defaultLogConfig } = options;
   const isNew = !runtime.files.stat(directory);
   if (isNew) runtime.files.makeDirectory(directory);
-  const topicId = settleTopicId(options, isNew);
+  const owner = settleOwner(options, isNew);
   const load = isNew ? createLog : loadLog;
   const loaded = load({
     files: runtime.files,
@@ -63,11 +72,11 @@ export function openLogFiles(options: LogOptions): OpenedFiles {
     logStartOffset: options.logStartOffset ?? 0,
     producerIdExpirationMs: options.producerIdExpirationMs ?? defaultProducerIdExpirationMs,
   });
-  return { config, topicId, ...loaded };
+  return { config, ...owner, ...loaded };
 }
 
 /** The directory's topic id, which must be the expected one if both are known. */
-function settleTopicId(options: LogOptions, isNew: boolean): Uuid | undefined {
+function settleOwner(options: LogOptions, isNew: boolean): Owner {
   const { directory, topic, partition, topicId, runtime } = options;
   const stored = isNew ? undefined : storedTopicId(options);
   if (stored !== undefined && topicId !== undefined && stored !== topicId) {
@@ -76,8 +85,9 @@ function settleTopicId(options: LogOptions, isNew: boolean): Uuid | undefined {
       `${directory} belongs to topic id ${stored}, but ${topic}-${partition} has ${topicId}`,
     );
   }
-  if (stored === undefined && topicId !== undefined) writePartitionMetadata(runtime.files, directory, { topicId });
-  return stored ?? topicId;
+  const hasNewOwner = stored === undefined && topicId !== undefined;
+  if (hasNewOwner) writePartitionMetadata(runtime.files, directory, { topicId });
+  return { topicId: stored ?? topicId, hasNewOwner };
 }
 
 /** A loss of power may leave what was never flushed as anything. */

@@ -33,6 +33,8 @@ export type LogTasksOptions = {
 
 /** Indexes that nobody asked for in this time are read again when needed. */
 const memoryReleaseIntervalMs = 300_000;
+/** Logs that are new get a topic id that lasts, but not all of ten thousand at once: flushes that are due wait for them. */
+const mostOwners = 100;
 /** A directory that was full is not offered new logs for so long, unless the others are full too. */
 const fullForMs = 5_000;
 
@@ -61,10 +63,12 @@ export class LogTasks {
     for (const directory of directories.fullSince(nowMs - fullForMs)) this.#tryToWrite(directory);
     errors.attempt(() => retired.removeDue(nowMs));
     for (const log of logs.all) errors.attempt(() => log.runTasks(nowMs));
+    let owners = 0;
     for (const log of logs.all) {
       if (log.isClosed) continue;
       if (log.isFlushDue(nowMs)) await errors.attemptLater(log.flushLater());
       else if (log.hasUnflushedRolledSegments) await errors.attemptLater(log.flushRolledSegments());
+      else if (log.lacksDurableOwner && owners++ < mostOwners) await errors.attemptLater(log.flushOwnerLater());
     }
     if (this.#isStopped) return;
     if (this.#isDue('logRetentionCheckIntervalMs', nowMs)) this.#applyRetention(nowMs);

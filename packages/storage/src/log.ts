@@ -100,9 +100,10 @@ export class Log {
     return this.#topicId;
   }
 
-  /** For a log that knows none. Durable with the next flush. */
+  /** For a log that knows none. Durable soon, or with the next flush. */
   assignTopicId(topicId: Uuid): void {
     writePartitionMetadata(this.#runtime.files, this.directory, { topicId });
+    this.#flusher.onOwnerChanged();
     this.#topicId = topicId;
   }
 
@@ -465,6 +466,17 @@ export class Log {
   flushRolledSegments(): Promise<void> {
     this.#ensureOpen();
     return this.#flusher.flushLater(this.#segments.active.baseOffset);
+  }
+
+  /** It has records, and a loss of power that spares them may leave nothing that says whose they are: nobody would know them again. */
+  get lacksDurableOwner(): boolean {
+    return this.#topicId !== undefined && !this.#flusher.isOwnerDurable && this.logEndOffset > this.#logStartOffset;
+  }
+
+  /** Makes the topic id durable, off the event loop. */
+  flushOwnerLater(): Promise<void> {
+    this.#ensureOpen();
+    return this.#flusher.flushOwnerLater();
   }
 
   /** Whether flush.ms asks for a flush by now. */
