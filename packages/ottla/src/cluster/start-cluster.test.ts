@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { Admin, Producer } from '@ottla/client';
@@ -77,7 +77,7 @@ test('three nodes serve, one that is killed comes back, and all start again wher
   const directory = mkdtempSync(join(tmpdir(), 'ottla-cluster-'));
   const data = join(directory, 'data');
   try {
-    await using cluster = new Command('--nodes', '3', '--port', '0', '--data', data);
+    await using cluster = new Command('--nodes', '3', '--port', '0', '--data', relative(process.cwd(), data));
     const [, bootstrapServers] = await cluster.line(bootstrapInWelcome);
     assert.equal(bootstrapServers!.split(',').length, 3);
     {
@@ -97,6 +97,8 @@ test('three nodes serve, one that is killed comes back, and all start again wher
     }
     assert.equal(await cluster.stop(), 0, cluster.lines.join('\n'));
     assert.ok(existsSync(join(data, 'node3/.kafka_cleanshutdown')));
+    // Whoever starts a node by itself need not be in the same place.
+    assert.ok(readFileSync(join(data, 'node3.properties'), 'utf8').includes(`\nlog.dirs=${join(data, 'node3')}\n`));
 
     await using refused = new Command('--nodes', '2', '--port', '0', '--data', data);
     assert.equal(await refused.status, 1);

@@ -26,12 +26,11 @@ export async function startCluster(options: StartClusterOptions): Promise<void> 
   const runtime = nodeRuntime({ logger: nodeLogger({ level: options.logLevel }) });
   const { files, clock } = runtime;
   const beganMs = clock.monotonicMs();
-  const settings = { ...options.settings };
-  let [home] = options.directories as [string];
-  if (options.isEphemeral) {
-    home = `${process.env['TMPDIR'] ?? '/tmp'}/ottla-${randomUuid(runtime.random)}`;
-    settings['log.dirs'] = home;
-  }
+  const directories = options.isEphemeral
+    ? [`${process.env['TMPDIR'] ?? '/tmp'}/ottla-${randomUuid(runtime.random)}`]
+    : options.directories;
+  const settings = withWholePaths(options.settings, directories);
+  const home = resolve(directories[0]!);
   if (files.stat(`${home}/meta.properties`))
     throw new KafkaError('INVALID_REQUEST', `${home} has the records of a single node: give several --data of their own`);
   files.makeDirectory(home);
@@ -65,13 +64,20 @@ export async function startCluster(options: StartClusterOptions): Promise<void> 
       end(1);
     }
     if (options.isDevelopment)
-      welcome(cluster, options.isEphemeral ? 'a temporary directory' : resolve(home), clock.monotonicMs() - beganMs);
+      welcome(cluster, options.isEphemeral ? 'a temporary directory' : home, clock.monotonicMs() - beganMs);
     runtime.logger.info('the cluster serves', { nodes: cluster.nodes.length, clusterId: file.clusterId });
   } catch (error) {
     lock.release();
     if (options.isEphemeral) files.removeDirectory(home);
     throw error;
   }
+}
+
+/** The settings of a node are kept, and whoever starts it by itself may do so in another working directory. */
+function withWholePaths(settings: Readonly<Record<string, string>>, directories: readonly string[]): Record<string, string> {
+  const whole = { ...settings, 'log.dirs': directories.map((directory) => resolve(directory)).join(',') };
+  const metadata = settings['metadata.log.dir'];
+  return metadata ? { ...whole, 'metadata.log.dir': resolve(metadata) } : whole;
 }
 
 type Prepared = { readonly cluster: LocalCluster; readonly file: ClusterFile };
