@@ -8,6 +8,7 @@ import { BrokerConnections, type Purpose } from './broker-connections.ts';
 import { Informant } from './informant.ts';
 import { MetadataCache, type Node, type TopicMetadata } from './metadata-cache.ts';
 import { Pauses } from './pauses.ts';
+import { within } from './within.ts';
 
 export type ClusterOptions = {
   /** How errors call the client: "producer". */
@@ -233,6 +234,11 @@ export class Cluster {
         await this.#pauses.pause(delayMs);
       }
     }
+  }
+
+  /** Ends as `outcome` does, or with `late` when the time is over. What it waits for goes on. */
+  within<T>(timeoutMs: number, outcome: Promise<T>, late: () => Error): Promise<T> {
+    return within(this.runtime.timers, timeoutMs, outcome, late);
   }
 
   /** Rejects with ClientClosedError when the client closes meanwhile. */

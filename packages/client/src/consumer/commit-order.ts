@@ -3,6 +3,7 @@ import type { Clock, Timers } from '@ottla/runtime';
 import { ItemsError } from '../admin/each-item.ts';
 import type { Membership, OffsetToCommit } from '../admin/group-offsets.ts';
 import { Signal } from '../cluster/signal.ts';
+import { within } from '../cluster/within.ts';
 import { partitionName } from '../topic-partition.ts';
 
 /** What is sent together: of each partition what was asked for last. */
@@ -44,7 +45,7 @@ export class CommitOrder {
     batch.deadlineMs = Math.max(batch.deadlineMs, this.#clock.monotonicMs() + timeoutMs);
     if (!this.#isSending) void this.#sendAll();
     try {
-      await this.#within(timeoutMs, batch.outcome.promise);
+      await within(this.#timers, timeoutMs, batch.outcome.promise, lateCommit);
     } catch (error) {
       const own = error instanceof ItemsError ? failuresOf(error, offsets) : error;
       if (own !== undefined) throw own;
@@ -78,19 +79,6 @@ export class CommitOrder {
     }
     this.#isSending = false;
     this.#ended.notify();
-  }
-
-  async #within(timeoutMs: number, outcome: Promise<void>): Promise<void> {
-    const settled = new Signal(this.#timers);
-    let isSettled = false;
-    const settle = (): void => {
-      isSettled = true;
-      settled.notify();
-    };
-    outcome.then(settle, settle);
-    await settled.wait(timeoutMs);
-    if (!isSettled) throw lateCommit();
-    await outcome;
   }
 }
 

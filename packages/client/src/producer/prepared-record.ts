@@ -35,6 +35,17 @@ export function recordInBytes(
   };
 }
 
+/** For a record that has to wait: who gave the bytes may use them again as soon as the call is over. */
+export function withOwnBytes<Record extends RecordInBytes>(record: Record): Record {
+  const { key, value, headers } = record;
+  return {
+    ...record,
+    key: key && new Uint8Array(key),
+    value: value && new Uint8Array(value),
+    headers: headers.map((one) => ({ key: one.key, value: one.value && new Uint8Array(one.value) })),
+  };
+}
+
 function isCount(value: unknown): boolean {
   return Number.isSafeInteger(value) && (value as number) >= 0;
 }

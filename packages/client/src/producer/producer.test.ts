@@ -225,3 +225,66 @@ test('a record that a broker closes the connection upon fails with the reason', 
   });
   await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
 });
+
+test('flush does not wait for what is sent after it', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const producer = simulation.producer({ bufferMemory: 10_000 });
+  let isOver = false;
+  const sendOn = async (): Promise<void> => {
+    while (!isOver) await producer.send({ topic: 'log', value: 'x'.repeat(5000) });
+  };
+  const sending = Array.from({ length: 8 }, sendOn);
+  await simulation.world.advance(1000);
+  let isFlushed = false;
+  const flushing = producer.flush().then(() => {
+    isFlushed = true;
+  });
+  await simulation.world.advance(5000);
+  assert.ok(isFlushed);
+  isOver = true;
+  await simulation.run(Promise.all([flushing, ...sending]));
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+test('whoever sends without a broker hears of it within maxBlockMs, however many there are', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { world } = simulation;
+  const known = simulation.producer({ maxBlockMs: 2000 });
+  await simulation.run(known.send({ topic: 'log', value: 'first' }));
+  world.wires.cut('client', 'broker');
+  for (const producer of [known, simulation.producer({ maxBlockMs: 2000 })]) {
+    const beganMs = world.time.nowMs;
+    const sends = Array.from({ length: 50 }, () => producer.send({ topic: 'unknown', value: 'x' }));
+    for (const end of await simulation.run(Promise.allSettled(sends)))
+      assert.match(end.status === 'rejected' ? end.reason.name : end.status, /^(REQUEST_TIMED_OUT|NETWORK_EXCEPTION)$/);
+    assert.ok(world.time.nowMs - beganMs <= 2100, `${world.time.nowMs - beganMs} ms`);
+  }
+  await simulation.run(Promise.all([known.close({ timeoutMs: 0 }), simulation.kafka.stop()]));
+});
+
+test('a record for a partition that is yet to come waits for it, whatever breaks meanwhile', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: [{ name: 'log', partitions: 1 }] });
+  const producer = simulation.producer();
+  await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+  const sent = producer.send({ topic: 'log', partition: 1, value: 'second' });
+  await simulation.world.advance(100);
+  await simulation.restart(5000);
+  const admin = simulation.kafka.admin();
+  await simulation.run(admin.createPartitions({ log: 2 }));
+  assert.deepEqual((await simulation.run(sent)).partition, 1);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
+
+test('what was given to send may be used again at once', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  await using producer = new Producer(kafka);
+  const value = Buffer.from('value');
+  const sent = producer.send({ topic: 'log', key: value, value, headers: { header: value } });
+  value.fill('x');
+  await sent;
+  await using consumer = new Consumer({ ...kafka, autoOffsetReset: 'earliest' });
+  consumer.assign([{ topic: 'log', partition: 0 }]);
+  const [record] = await consumer.poll({ timeoutMs: 60_000 });
+  const texts = [record!.key, record!.value, record!.headers[0]!.value].map((bytes) => Buffer.from(bytes!).toString());
+  assert.deepEqual(texts, ['value', 'value', 'value']);
+});

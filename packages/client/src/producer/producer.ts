@@ -4,7 +4,7 @@ import { ClientClosedError } from '../client-closed-error.ts';
 import { Cluster, isRetriableError } from '../cluster/cluster.ts';
 import type { TopicMetadata } from '../cluster/metadata-cache.ts';
 import type { ConsumerGroupMetadata } from '../consumer/consumer.ts';
-import { type RecordInBytes, recordInBytes } from './prepared-record.ts';
+import { type RecordInBytes, recordInBytes, withOwnBytes } from './prepared-record.ts';
 import { type CompleteProducerConfig, completeProducerConfig, type ProducerConfig } from './producer-config.ts';
 import { type Appended, RecordAccumulator } from './record-accumulator.ts';
 import { Sender } from './sender.ts';
@@ -229,7 +229,8 @@ export class Producer {
   }
 
   async #flush(): Promise<void> {
-    while (this.#lanes.size > 0) await Promise.allSettled([...this.#lanes.values()].map((lane) => lane.at(-1)!.appended.promise));
+    // Not what comes later: there may always be more.
+    await Promise.allSettled([...this.#lanes.values()].map((lane) => lane.at(-1)!.appended.promise));
     await this.#accumulator.flush(() => this.#sender.wake());
   }
 
@@ -315,7 +316,7 @@ export class Producer {
 
   #appendLater(record: PreparedRecord): Promise<Appended> {
     const deadlineMs = this.#cluster.runtime.clock.monotonicMs() + this.#config.maxBlockMs;
-    const waiting: Waiting = { record, deadlineMs, appended: Promise.withResolvers(), givenUp: undefined };
+    const waiting: Waiting = { record: withOwnBytes(record), deadlineMs, appended: Promise.withResolvers(), givenUp: undefined };
     const lane = this.#lanes.get(record.topic);
     if (lane) lane.push(waiting);
     else {
@@ -329,6 +330,7 @@ export class Producer {
 
   async #serve(topicName: string, lane: Waiting[]): Promise<void> {
     let at = 0;
+    let failure: Error | undefined;
     while (at < lane.length) {
       const waiting = lane[at]!;
       const { record, deadlineMs, appended } = waiting;
@@ -336,7 +338,10 @@ export class Producer {
         // What is taken now would never be sent.
         this.#cluster.assertOpen();
         const remainingMs = deadlineMs - this.#cluster.runtime.clock.monotonicMs();
-        const topic = this.#cluster.metadata.topic(topicName) ?? (await this.#cluster.topic(topicName, remainingMs));
+        let topic = this.#cluster.metadata.topic(topicName);
+        // What those before it have waited for in vain, none waits for again whose time is over too.
+        if (!topic && failure && remainingMs <= 0) throw failure;
+        topic ??= await this.#metadataOf(topicName, remainingMs);
         if (waiting.givenUp) throw waiting.givenUp;
         const place = this.#appendIfPossible(topic, record);
         if (!place) {
@@ -345,6 +350,7 @@ export class Producer {
         }
         appended.resolve(place);
       } catch (error) {
+        failure = error as Error;
         appended.reject(error);
       }
       at++;
@@ -356,6 +362,17 @@ export class Producer {
     }
     // Another lane may have taken its place when this one was given up.
     if (this.#lanes.get(topicName) === lane) this.#lanes.delete(topicName);
+  }
+
+  #metadataOf(topicName: string, timeoutMs: number): Promise<TopicMetadata> {
+    return this.#cluster.within(timeoutMs, this.#cluster.topic(topicName, timeoutMs), () => this.#uninformed(topicName));
+  }
+
+  #uninformed(topicName: string): KafkaError {
+    const told = this.#cluster.metadata.errorOf(topicName);
+    if (told) return new KafkaError(told.name, `topic ${topicName}: ${told.message}`);
+    const { maxBlockMs } = this.#config;
+    return new KafkaError('REQUEST_TIMED_OUT', `no broker has told of topic ${topicName} within maxBlockMs = ${maxBlockMs}`);
   }
 
   async #waitForRoom(topic: TopicMetadata, { partition, bytes }: PreparedRecord, remainingMs: number): Promise<void> {
@@ -375,7 +392,11 @@ export class Producer {
     if (lacksPartition) {
       await this.#cluster.pause(Math.min(remainingMs, this.#config.retryBackoffMaxMs));
       this.#cluster.askAnother();
-      await this.#cluster.refreshMetadata();
+      const refreshed = this.#cluster.within(remainingMs, this.#cluster.refreshMetadata(), () => this.#uninformed(topic.name));
+      // Who asks in vain asks again, until the time is over.
+      await refreshed.catch((error: unknown) => {
+        if (!isRetriableError(error)) throw error;
+      });
     } else {
       this.#sender.wake();
       await this.#accumulator.memoryFreed(remainingMs);
