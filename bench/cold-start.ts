@@ -3,6 +3,7 @@
  * `ottla` command, of the same from the sources of this clone, and of Apache Kafka with the options of its own start script, alternately.
  * All start on a formatted directory with nothing in it.
  */
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -10,8 +11,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { parseArgs } from 'node:util';
 import { installCommand } from '../scripts/bundle.ts';
+import { readOptions, wholeNumber } from '../scripts/command-line.ts';
 import { installKafka, serverCommand } from '../test/interop/kafka/kafka.ts';
 import { TargetNode } from '../test/interop/targets/node.ts';
 import { comparison } from './comparison.ts';
@@ -21,8 +22,8 @@ const request = Buffer.from('0000000f000300010000000700017000000000', 'hex');
 
 type Sample = { readonly startMs: number; readonly cpuMs: number; readonly memoryMiB: number };
 
-const { values: options } = parseArgs({ options: { rounds: { type: 'string', default: '7' } } });
-const rounds = Number(options.rounds);
+const options = readOptions({ rounds: { type: 'string', default: '7' } }, `npm run bench cold-start [-- --rounds N]`);
+const rounds = wholeNumber(options.rounds, 'rounds', 1);
 
 installKafka();
 const nodes = { ottla: await TargetNode.create('ottla'), kafka: await TargetNode.create('kafka') };

@@ -3,14 +3,15 @@
  * from it, without requests or sockets around them. The batch lies in a small buffer that is used again and again, as a socket's
  * would; what putting it there costs is measured alone and taken off.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { BatchBuilder, BatchView, type CompressionCodec } from '@ottla/protocol';
 import { nodeRuntime } from '@ottla/runtime';
 import { defaultLogConfig, Log, TailCache } from '@ottla/storage';
+import { readOptions, wholeNumber } from '../scripts/command-line.ts';
 
 type Case = {
   readonly name: string;
@@ -20,14 +21,15 @@ type Case = {
   readonly isIdempotent?: boolean;
 };
 
-const { values: options } = parseArgs({
-  options: {
+const options = readOptions(
+  {
     rounds: { type: 'string', default: '9' },
     case: { type: 'string', default: '' },
     directory: { type: 'string', default: tmpdir() },
   },
-});
-const rounds = Number(options.rounds);
+  `npm run bench log [-- --rounds N --case WORDS --directory D]`,
+);
+const rounds = wholeNumber(options.rounds, 'rounds', 1);
 const appendsPerRound = 1000;
 
 const cases: Case[] = [

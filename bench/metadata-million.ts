@@ -4,26 +4,29 @@
  * broker that fetches the snapshot from it, and how long the controller lets a heartbeat wait meanwhile. And what the pure parts cost in this
  * process: replaying, telling the snapshot's records, writing its bytes and reading them.
  */
+
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { defaultFeatureLevels, featureLevelRecord, MetadataImage } from '@ottla/metadata';
 import { CreateTopics, Metadata, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
 import { snapshotBatches } from '../packages/broker/src/quorum/snapshot-content.ts';
 import { SnapshotReader } from '../packages/broker/src/quorum/snapshot-reader.ts';
+import { namesOf, readOptions, wholeNumber } from '../scripts/command-line.ts';
 import { ask } from '../test/cluster/ask.ts';
 import { installKafka } from '../test/interop/kafka/kafka.ts';
 import { Heartbeats } from './metadata-million/heartbeats.ts';
 import { MillionNode, type Target } from './metadata-million/million-node.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     partitions: { type: 'string', default: '1000000' },
     target: { type: 'string', multiple: true, default: ['ottla', 'kafka'] },
   },
-});
-const partitions = Number(values.partitions);
+  `npm run bench metadata-million [-- --partitions N --target ottla|kafka]`,
+);
+const targets = namesOf(values.target, ['ottla', 'kafka'], 'target');
+const partitions = wholeNumber(values.partitions, 'partitions', 1);
 const topics = Math.max(1, Math.ceil(partitions / 1000));
 const brokers = 30;
 
@@ -88,8 +91,8 @@ console.log(`  ${'its size'.padEnd(44)}${mib(written.length).padStart(10)}`);
   });
 }
 
-if (values.target.includes('kafka')) installKafka();
-for (const target of values.target as Target[]) {
+if (targets.includes('kafka')) installKafka();
+for (const target of targets) {
   await using controller = await startController(target);
   await fetchBy(target, controller);
 }

@@ -2,9 +2,10 @@
  * `npm run bench produce-load [-- options]`: the cheap saturating producer alone, against a node that it starts or one that runs, for
  * whoever tunes the produce path. bench/README.md has the options.
  */
+
 import { writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
 import type { CompressionCodec } from '@ottla/protocol';
+import { readOptions } from '../scripts/command-line.ts';
 import { installKafka } from '../test/interop/kafka/kafka.ts';
 import type { TargetName } from '../test/interop/targets/node.ts';
 import { BenchNode } from './broker/bench-node.ts';
@@ -13,8 +14,8 @@ import { costliest, Profiler } from './broker/cpu-profile.ts';
 import type { ProduceResult } from './broker/load/produce-load.ts';
 import { runLoad } from './broker/load/run-load.ts';
 
-const { values: options } = parseArgs({
-  options: {
+const options = readOptions(
+  {
     start: { type: 'string', default: 'ottla' },
     port: { type: 'string' },
     pid: { type: 'string' },
@@ -35,7 +36,8 @@ const { values: options } = parseArgs({
     profile: { type: 'string' },
     json: { type: 'boolean', default: false },
   },
-});
+  `npm run bench produce-load [-- options]: bench/README.md says which`,
+);
 
 const rounds = Number(options.rounds);
 const connections = Number(options.connections);

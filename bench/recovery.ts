@@ -2,26 +2,28 @@
  * `npm run bench recovery [-- --mib 1024 --partitions 20 --threads 2]`: how long a node needs to read its logs again after a crash, with nothing
  * flushed, on the event loop and on other threads. The files are in the page cache.
  */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
 import { buildBatch } from '@ottla/protocol';
 import { nodeRuntime, type Runtime } from '@ottla/runtime';
 import { cleanShutdownName, LogManager, writeMetaProperties } from '@ottla/storage';
+import { readOptions, wholeNumber } from '../scripts/command-line.ts';
 
-const { values } = parseArgs({
-  options: {
+const values = readOptions(
+  {
     mib: { type: 'string', default: '1024' },
     partitions: { type: 'string', default: '20' },
     threads: { type: 'string', default: '2' },
     rounds: { type: 'string', default: '3' },
   },
-});
+  `npm run bench recovery [-- --mib N --partitions N --threads N --rounds N]`,
+);
 const owner = { clusterId: 'bench', nodeId: 1 };
 const directory = mkdtempSync(join(tmpdir(), 'ottla-recovery-'));
-const partitions = Number(values.partitions);
+const partitions = wholeNumber(values.partitions, 'partitions', 1);
 const bytesEach = (Number(values.mib) * 1024 * 1024) / partitions;
 
 const open = (runtime: Runtime) =>

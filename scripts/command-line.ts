@@ -21,6 +21,11 @@ export function wholeNumber(text: string, name: string, least = 0): number {
   endWith(`--${name} is a whole number from ${least} on, not ${JSON.stringify(text)}`);
 }
 
+/** What is named, each of which must be one of `known`. Ends the process with an error otherwise. */
+export function namesOf<const Name extends string>(named: readonly string[], known: readonly Name[], option: string): Name[] {
+  return named.map((text) => known.find((name) => name === text) ?? endWith(`--${option} is ${known.join(' or ')}, not ${text}`));
+}
+
 /** Ends the process with an error about how it was called. */
 export function endWith(error: string): never {
   console.error(error);

@@ -1,10 +1,10 @@
 /** A table of scenarios as a command: its options, its output, its JSON. bench/README.md explains them. */
+
 import { writeFileSync } from 'node:fs';
 import { cpus, loadavg } from 'node:os';
 import process from 'node:process';
-import { parseArgs } from 'node:util';
+import { namesOf, readOptions, wholeNumber } from '../../scripts/command-line.ts';
 import { installKafka, kafkaRelease } from '../../test/interop/kafka/kafka.ts';
-import type { TargetName } from '../../test/interop/targets/node.ts';
 import { run } from './run.ts';
 import type { Comparison } from './samples.ts';
 import type { Scenario } from './scenario.ts';
@@ -19,8 +19,8 @@ export type CommandOptions = {
 };
 
 export async function runCommand({ name: command, scenarios, properties }: CommandOptions): Promise<void> {
-  const { values: options } = parseArgs({
-    options: {
+  const options = readOptions(
+    {
       only: { type: 'string', multiple: true },
       rounds: { type: 'string' },
       quick: { type: 'boolean', default: false },
@@ -29,7 +29,8 @@ export async function runCommand({ name: command, scenarios, properties }: Comma
       target: { type: 'string', multiple: true, default: ['ottla', 'kafka'] },
       list: { type: 'boolean', default: false },
     },
-  });
+    `npm run bench ${command} [-- --only WORDS --rounds N --quick --target ottla|kafka --json FILE --profile DIRECTORY --list]: bench/README.md`,
+  );
   /** One whose name has all words of one --only; without any, all but the extra ones. */
   const isChosen = ({ name, isExtra }: Scenario): boolean => {
     if (!options.only) return !isExtra;
@@ -41,9 +42,9 @@ export async function runCommand({ name: command, scenarios, properties }: Comma
     return;
   }
 
-  const targets = options.target as TargetName[];
+  const targets = namesOf(options.target, ['ottla', 'kafka'], 'target');
   if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java'))) installKafka();
-  const rounds = Number(options.rounds ?? (options.quick ? 2 : 5));
+  const rounds = wholeNumber(options.rounds ?? (options.quick ? '2' : '5'), 'rounds', 1);
   const results: { scenario: string; comparisons: Comparison[] }[] = [];
   const skipped: string[] = [];
   const failed: string[] = [];
