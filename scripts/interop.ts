@@ -11,6 +11,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { installInterop } from '../test/interop/install.ts';
 import { stopLeftovers } from '../test/interop/processes.ts';
+import { Failures } from './failures.ts';
 
 /** They wait for one another's processes more than they compute, so more of them are at work than there are cores to expect. */
 const filesAtOnce = 3;
@@ -57,9 +58,15 @@ const tests = run({
   timeout: 900_000, // of a file
   ...(patterns.length > 0 ? { testNamePatterns: patterns } : {}),
 });
-tests.on('test:fail', () => {
+const failures = new Failures();
+tests.on('test:start', (test) => failures.started(test));
+tests.on('test:fail', (test) => {
   process.exitCode = 1;
+  failures.failed(test);
 });
 const report = tests.compose(spec);
 report.pipe(process.stdout, { end: false });
-report.once('end', stopLeftovers);
+report.once('end', () => {
+  process.stdout.write(failures.summary);
+  stopLeftovers();
+});

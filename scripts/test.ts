@@ -21,6 +21,11 @@ if (files.length === 0) {
   console.error(`no test files under ${patterns.join(', ')}`);
   process.exit(1);
 }
+// What it prints by itself, and what failed once more at the very end.
+const reporters = ['spec', new URL('failures.ts', import.meta.url).href].flatMap((reporter) => [
+  `--test-reporter=${reporter}`,
+  '--test-reporter-destination=stdout',
+]);
 const run = spawnSync(
   process.execPath,
   [
@@ -29,6 +34,7 @@ const run = spawnSync(
     '--test',
     '--test-concurrency=2',
     '--test-timeout=120000',
+    ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : reporters),
     ...options,
     ...files,
   ],
