@@ -36,6 +36,7 @@ export default async function* (events: AsyncIterable<RunEvent>): AsyncGenerator
 export class Failures {
   readonly #names: string[] = [];
   readonly #told: string[] = [];
+  #count = 0;
 
   started({ name, nesting }: { readonly name: string; readonly nesting: number }): void {
     this.#names.length = nesting;
@@ -48,15 +49,17 @@ export class Failures {
     const path = [...this.#names.slice(0, nesting), name].join(' > ');
     const place = file === undefined ? '' : ` (${relative(process.cwd(), file)})`;
     const head = `✖ ${path}${place}`;
-    const count = this.#told.length;
-    if (count < inFull) this.#told.push([head, ...reasons(error).map((line) => `    ${line}`)].join('\n'));
-    else if (count < inFull + byName) this.#told.push(head);
-    else this.#told[inFull + byName] = `and ${count + 1 - inFull - byName} more`;
+    this.#count++;
+    if (this.#count <= inFull) this.#told.push([head, ...reasons(error).map((line) => `    ${line}`)].join('\n'));
+    else if (this.#count <= inFull + byName) this.#told.push(head);
   }
 
   /** Empty when nothing failed. */
   get summary(): string {
-    return this.#told.length === 0 ? '' : `\n${title}\n${this.#told.join('\n')}\n`;
+    if (this.#count === 0) return '';
+    const left = this.#count - this.#told.length;
+    const lines = [title, ...this.#told, ...(left > 0 ? [`and ${left} more`] : [])];
+    return `\n${lines.join('\n')}\n`;
   }
 }
 
