@@ -155,10 +155,32 @@ test('the halves of a batch take over its sequence', () => {
 test('an id without epochs left is not used any more', () => {
   const { queue, batches } = queueOf(1, 1);
   const worn = { producerId: 5, producerEpoch: 0x7fff };
+  const other = { producerId: 6, producerEpoch: 0 };
   queue.sent(batches[0]!, worn, leaderId);
+  assert.ok(!queue.hasWornOut(worn));
   queue.gaveUp(batches[0]!);
-  assert.equal(queue.retiredProducerId, -1);
-  queue.sent(batches[1]!, { producerId: 6, producerEpoch: 0 }, leaderId);
-  assert.equal(queue.retiredProducerId, 5);
+  assert.deepEqual([queue.hasWornOut(worn), queue.hasWornOut(other)], [true, false]);
+  queue.sent(batches[1]!, other, leaderId);
+  assert.deepEqual([queue.hasWornOut(worn), queue.hasWornOut(other)], [true, false]);
   assert.deepEqual([batches[1]!.sequence.producerId, numbers(batches[1]!)], [6, '0/0']);
+});
+
+test('what is before a gap may have been accepted: it keeps its number, and leaves before the others start over', () => {
+  const { queue, batches } = queueOf(1, 1, 1, 1, 1);
+  const [zeroth, first, second, third] = batches as [ProducerBatch, ProducerBatch, ProducerBatch, ProducerBatch];
+  queue.sent(zeroth, identity, leaderId);
+  queue.succeeded(zeroth);
+  for (const batch of [first, second, third]) queue.sent(batch, identity, leaderId);
+  queue.postponed(first);
+  queue.gaveUp(second);
+  queue.postponed(third);
+  assert.deepEqual(
+    [first, second, third].map((batch) => queue.isBehindGap(batch)),
+    [false, true, true],
+  );
+  assert.deepEqual(sendAll(queue), ['0/1']);
+  queue.succeeded(first);
+  assert.deepEqual(sendAll(queue), ['1/0']);
+  queue.succeeded(third);
+  assert.deepEqual(sendAll(queue), ['1/1']);
 });

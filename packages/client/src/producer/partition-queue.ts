@@ -1,6 +1,8 @@
 import { sequenceAfter } from '@ottla/protocol';
 import type { ProducerBatch } from './producer-batch.ts';
 
+const maxEpoch = 0x7fff;
+
 /** A producer's identity towards one partition. */
 export type ProducerIdentity = { readonly producerId: number; readonly producerEpoch: number };
 
@@ -13,7 +15,8 @@ export type ProducerIdentity = { readonly producerId: number; readonly producerE
  *     leave in the order of their sequences, one at a time
  *   - where the order is promised, nothing new leaves for another leader before all that left for the last one has come back: the new one may have those batches already,
  *     go on from there, and know nothing of them any more by the time they are sent again
- *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch
+ *   - a batch that is given up leaves a gap, so what follows starts over at sequence 0 in a new producerEpoch, once what is before the gap
+ *     is done: that may have been accepted already, though its answer told to try again
  *   - a batch with a sequence below one that was accepted keeps it: a leader that had the later one had this one, and in a new epoch it would be
  *     written again, behind what was sent after it. Only a leader that has lost the producer, or knows a later epoch, makes it start over too:
  *     there the old number has no future
@@ -30,11 +33,12 @@ export class PartitionQueue {
   /** To be sent again, by sequence. */
   readonly retries: ProducerBatch[] = [];
   compressionRatio = 1;
-  /** An id that has no epoch left for this partition: the next batches need another one. */
-  retiredProducerId = -1;
   #identity: ProducerIdentity | undefined;
+  /** An id that has no epoch left for this partition. */
+  #retiredProducerId = -1;
   #nextSequence = 0;
-  #hasGap = false;
+  /** The base of the first batch that was given up in this epoch; -1 while none was. */
+  #gapSequence = -1;
   /** The base of the last batch that the leader has taken in this epoch; -1 while it has taken none. */
   #acceptedSequence = -1;
   /** To which leader the batches in flight left. */
@@ -65,6 +69,17 @@ export class PartitionQueue {
     return batch && isReady(batch, this.waiting.length > 1) ? batch : undefined;
   }
 
+  get #hasGap(): boolean {
+    return this.#gapSequence >= 0;
+  }
+
+  /** Whether its next batch needs another id than this one. */
+  hasWornOut({ producerId }: ProducerIdentity): boolean {
+    const { producerId: own, producerEpoch } = this.#identity ?? {};
+    const isLastEpoch = this.#hasGap && own === producerId && producerEpoch === maxEpoch;
+    return isLastEpoch || producerId === this.#retiredProducerId;
+  }
+
   mayLeaveFor(leaderId: number): boolean {
     return this.inFlight.size === 0 || this.#leaderId === leaderId;
   }
@@ -87,21 +102,21 @@ export class PartitionQueue {
 
   /** Only while nothing is in flight. */
   #raiseEpoch(): void {
-    this.#hasGap = false;
+    this.#gapSequence = -1;
     this.#acceptedSequence = -1;
     this.#nextSequence = 0;
     if (this.#identity === undefined) return;
     const { producerId, producerEpoch } = this.#identity;
     // Kafka's clients raise the epoch by themselves too, for just the partition that needs it.
-    this.#identity = producerEpoch < 0x7fff ? { producerId, producerEpoch: producerEpoch + 1 } : undefined;
-    if (this.#identity === undefined) this.retiredProducerId = producerId;
+    this.#identity = producerEpoch < maxEpoch ? { producerId, producerEpoch: producerEpoch + 1 } : undefined;
+    if (this.#identity === undefined) this.#retiredProducerId = producerId;
   }
 
   /** The producer has another id or epoch. Only while the queue is empty. */
   startOver(): void {
     this.#identity = undefined;
     this.#nextSequence = 0;
-    this.#hasGap = false;
+    this.#gapSequence = -1;
     this.#acceptedSequence = -1;
   }
 
@@ -120,7 +135,7 @@ export class PartitionQueue {
 
   /** Will be sent again under a new number, as the leader does not know the old one to be next. What it took before does not count any more. */
   outOfSequence(batch: ProducerBatch): void {
-    this.#hasGap = true;
+    this.#leaveGap(batch);
     this.#acceptedSequence = -1;
     this.postponed(batch);
   }
@@ -130,7 +145,7 @@ export class PartitionQueue {
     this.inFlight.delete(batch);
     removeFrom(this.retries, batch);
     removeFrom(this.waiting, batch);
-    if (batch.isSequenced) this.#hasGap = true;
+    if (batch.isSequenced) this.#leaveGap(batch);
     this.#renumberAfterGap();
   }
 
@@ -157,6 +172,21 @@ export class PartitionQueue {
     return precedes(batch.sequence.baseSequence, this.#acceptedSequence);
   }
 
+  /** No leader takes it under its number. */
+  isBehindGap({ isSequenced, sequence }: ProducerBatch): boolean {
+    return isSequenced && this.#hasGap && !precedes(sequence.baseSequence, this.#gapSequence);
+  }
+
+  /** What would start over if the batch were given up. */
+  retriesBehind(batch: ProducerBatch): ProducerBatch[] {
+    return batch.isSequenced ? this.retries.filter((other) => isBefore(batch, other)) : [];
+  }
+
+  #leaveGap(batch: ProducerBatch): void {
+    const base = this.#isOfThisEpoch(batch) ? batch.sequence.baseSequence : 0;
+    if (!this.#hasGap || precedes(base, this.#gapSequence)) this.#gapSequence = base;
+  }
+
   #isOfThisEpoch({ isSequenced, sequence }: ProducerBatch): boolean {
     const { producerId, producerEpoch } = this.#identity ?? {};
     return isSequenced && sequence.producerId === producerId && sequence.producerEpoch === producerEpoch;
@@ -167,10 +197,14 @@ export class PartitionQueue {
     this.retries.splice(at < 0 ? this.retries.length : at, 0, batch);
   }
 
-  /** What comes after a gap was never accepted, and never will be under its old number. Those that were overtaken are first, and keep theirs. */
+  /**
+   * What comes after a gap was never accepted, and never will be under its old number. Those before it and those that were overtaken are first,
+   * and keep theirs.
+   */
   #renumberAfterGap(): void {
     const [first] = this.retries;
     if (!this.#hasGap || this.inFlight.size > 0 || !first || this.isOvertaken(first)) return;
+    if (first.isSequenced && !this.isBehindGap(first)) return;
     this.#raiseEpoch();
     for (const batch of this.retries) {
       if (this.#identity === undefined) batch.stamp({ producerId: -1, producerEpoch: -1, baseSequence: -1 });

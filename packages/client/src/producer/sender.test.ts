@@ -11,7 +11,12 @@ import { Sender } from './sender.ts';
 import type { Transactions } from './transactions.ts';
 
 /** A request for log-0: to whom it went, and its batch as "value epoch/sequence". */
-type Sent = { readonly to: number; readonly batch: string; answer(error?: ErrorName): Promise<void> };
+type Sent = {
+  readonly to: number;
+  readonly batch: string;
+  readonly producerId: number;
+  answer(error?: ErrorName): Promise<void>;
+};
 
 /** A sender of records of log-0 to two brokers that answer when the test does. */
 class Brokers {
@@ -20,6 +25,9 @@ class Brokers {
   leaderId = 1;
   /** Who is asked for an id, until another is asked for. */
   #informant = 1;
+  /** What who asks for an id is given. */
+  producerId = 5;
+  producerEpoch = 0;
   /** These give no ids. */
   readonly withoutIds = new Set<number>();
   readonly #world = new World({ seed: 1 });
@@ -60,13 +68,15 @@ class Brokers {
       send: (api: object, request: { topicData: [{ partitionData: [{ records: Uint8Array }] }] }) => {
         if (api === InitProducerId) {
           const errorCode = this.withoutIds.has(to) ? errorCodeOf(new KafkaError('COORDINATOR_LOAD_IN_PROGRESS')) : 0;
-          return Promise.resolve({ errorCode, producerId: 5, producerEpoch: 0 });
+          const { producerId, producerEpoch } = this;
+          return Promise.resolve({ errorCode, producerId, producerEpoch });
         }
         const view = new BatchView(request.topicData[0].partitionData[0].records);
         const [record] = [...view.records({ maxBytes: 1000 })];
         const { promise, resolve } = Promise.withResolvers<object>();
         this.sent.push({
           to,
+          producerId: Number(view.producerId),
           batch: `${Buffer.from(record!.value!)} ${view.producerEpoch}/${view.baseSequence}`,
           answer: (error) => {
             const errorCode = error ? errorCodeOf(new KafkaError(error)) : 0;
@@ -155,6 +165,7 @@ test('a batch that comes back when its transaction takes no more is given up at 
       identity: { producerId: 5, producerEpoch: 0 },
       newestProduceVersion: undefined,
       refusal: undefined as Error | undefined,
+      refusalOf: () => transactions.refusal,
       admits: () => transactions.refusal === undefined,
       batchFailed: (_: unknown, { message }: Error) => void failed.push(message),
     };
@@ -205,4 +216,34 @@ test('of those that were overtaken one that is out of order keeps its number, an
     await brokers.advance(5000);
     assert.deepEqual(batchesOf(brokers.take()), [batch], error);
   }
+});
+
+test('a batch that may have been taken is not sent under another number because a later one was refused', async () => {
+  for (const error of ['NOT_ENOUGH_REPLICAS_AFTER_APPEND', 'REQUEST_TIMED_OUT'] as const) {
+    const { brokers, sent } = await inFlight('a', 'b', 'c');
+    await sent[0]!.answer(error);
+    await sent[1]!.answer('INVALID_RECORD');
+    await sent[2]!.answer('OUT_OF_ORDER_SEQUENCE_NUMBER');
+    await brokers.advance(1000);
+    const [a] = brokers.take();
+    assert.equal(a?.batch, 'a 0/1', error);
+    await a.answer('DUPLICATE_SEQUENCE_NUMBER');
+    await brokers.advance(1000);
+    assert.deepEqual(batchesOf(brokers.take()), ['c 1/0'], error);
+  }
+});
+
+test('when a partition has used up all epochs of its id the producer asks for another one', async () => {
+  const brokers = new Brokers();
+  brokers.producerEpoch = 0x7fff;
+  await brokers.send('first');
+  await brokers.take()[0]!.answer();
+  brokers.producerId = 6;
+  brokers.producerEpoch = 0;
+  await brokers.send('refused');
+  await brokers.take()[0]!.answer('INVALID_RECORD');
+  await brokers.send('next');
+  await brokers.advance(1000);
+  const [next] = brokers.take();
+  assert.deepEqual([next!.producerId, next!.batch], [6, 'next 0/0']);
 });

@@ -117,6 +117,11 @@ export class Sender {
         continue;
       }
       if (!this.#isBuilt(queue, batch)) continue;
+      if (this.#identity && queue.hasWornOut(this.#identity)) {
+        this.#identity = undefined;
+        this.wake();
+        break;
+      }
       if (this.#transactions && !this.#transactions.admits(queue)) continue;
       const request = requests.get(leaderId);
       if (!request) requests.set(leaderId, { connection, queued: [{ queue, batch, leaderEpoch }], bytes: batch.estimatedBytes });
@@ -144,7 +149,6 @@ export class Sender {
     for (const { queue, batch, leaderEpoch } of queued) {
       batch.leaderEpoch = leaderEpoch;
       queue.sent(batch, identity, leaderId);
-      if (queue.retiredProducerId >= 0 && queue.retiredProducerId === this.#identity?.producerId) this.#identity = undefined;
     }
     this.#inFlightOf.set(leaderId, (this.#inFlightOf.get(leaderId) ?? 0) + 1);
     this.#exchange(connection, queued)
