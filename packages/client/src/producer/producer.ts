@@ -117,9 +117,10 @@ export class Producer {
   }
 
   /**
-   * What was sent will never be seen by read_committed consumers. Sends that were not answered yet reject with TRANSACTION_ABORTABLE. Rejects
-   * with INVALID_TXN_STATE from the call of `commitTransaction` until that has failed with something else than REQUEST_TIMED_OUT: it may have
-   * happened.
+   * What was sent will never be seen by read_committed consumers. Sends that were not answered yet reject with TRANSACTION_ABORTABLE; where
+   * the cluster's transaction.version is below 2 those that have left are answered first. Rejects with REQUEST_TIMED_OUT after `maxBlockMs`:
+   * then abort again; with INVALID_TXN_STATE from the call of `commitTransaction` until that has failed with something else than
+   * REQUEST_TIMED_OUT: it may have happened.
    */
   async abortTransaction(): Promise<void> {
     await this.#requireTransactions('abortTransaction').abort(() => this.#flush());

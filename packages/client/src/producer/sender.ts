@@ -219,7 +219,7 @@ export class Sender {
     if (error instanceof KafkaError && error.refreshMetadata) this.#refreshMetadata();
     if (!queue.inFlight.has(batch)) return;
     const isSplit = error instanceof KafkaError && error.name === 'MESSAGE_TOO_LARGE' && batch.count > 1;
-    const refusal = this.#transactions?.refusal;
+    const refusal = this.#refusalOf(queue, batch);
     batch.lastError = error;
     if (!isSplit && !this.#mayPass(queue, batch, error)) this.#giveUp(queue, batch, error);
     // The broker may have it: the abort marks it as aborted, and what follows has another epoch.
@@ -248,10 +248,13 @@ export class Sender {
   }
 
   #giveUp(queue: PartitionQueue, batch: ProducerBatch, error: Error): void {
+    // A transaction does not go on behind a gap: in another epoch its end would not reach them.
+    const lost = this.#transactions ? queue.retriesBehind(batch) : [];
     queue.gaveUp(batch);
     this.#accumulator.release(batch, queue);
     batch.fail(error);
     this.#transactions?.batchFailed(batch, error);
+    for (const later of lost) if (queue.retries.includes(later)) this.#giveUp(queue, later, error);
   }
 
   /** Batches in flight are bounded by the request's own timeout. */
@@ -277,11 +280,16 @@ export class Sender {
     });
   }
 
-  /** Fails what has not left, or came back to leave again. */
+  /** Fails what has not left, or came back to leave again and is not to. */
   failUnsent(error: Error): void {
     for (const queue of this.#accumulator.busyQueues()) {
-      for (const batch of [...queue.retries, ...queue.waiting]) this.#giveUp(queue, batch, error);
+      for (const batch of [...queue.retries, ...queue.waiting])
+        if (this.#refusalOf(queue, batch)) this.#giveUp(queue, batch, error);
     }
+  }
+
+  #refusalOf(queue: PartitionQueue, batch: ProducerBatch): Error | undefined {
+    return this.#transactions?.refusalOf({ mayBeTaken: batch.isSequenced && !queue.isBehindGap(batch) });
   }
 
   /** Fails everything that was not answered yet, when the producer can never send it. */

@@ -75,14 +75,23 @@ export class Transactions {
   #initializing: Promise<void> | undefined;
   #adding: Promise<void> | undefined;
   #hasOffsets = false;
+  /** The coordinator was asked to add something, and may have done so though no answer came. */
+  #isAsked = false;
   /**
    * A batch that has a sequence, or a request, was given up, and may have arrived or arrive yet: what comes next needs another epoch. With V2
    * every abort brings one.
    */
   #isEpochSpent = false;
   readonly #sendingOffsets = new Set<Promise<void>>();
-  /** The last commit or abort, while it is under way: of the state's own kind while the state is `committing` or `aborting`. */
+  /**
+   * The last commit or abort, from its call until somebody has heard that it is done: of the state's own kind while the state is `committing` or
+   * `aborting`. One that fails is forgotten at once.
+   */
   #ending: Promise<void> | undefined;
+  /** Who waits for it. */
+  #patient = 0;
+  /** What last kept the coordinator from doing what it was asked for. */
+  #trouble: Error | undefined;
 
   constructor(cluster: Cluster, config: CompleteProducerConfig, events: TransactionEvents) {
     this.#cluster = cluster;
@@ -132,8 +141,8 @@ export class Transactions {
 
   /** Whether a batch for the partition may leave. If not, `wake` is called when it may. */
   admits(partition: TopicPartition): boolean {
-    if (this.#state !== 'open' && this.#state !== 'committing') return false;
     const name = partitionName(partition);
+    if (!this.#isIn('open', 'committing')) return this.#hearsOfBatches && this.#partitions.has(name);
     if (this.#partitions.has(name)) return true;
     if (this.#isV2) {
       this.#partitions.add(name);
@@ -147,15 +156,28 @@ export class Transactions {
     return false;
   }
 
-  /** Why no batch leaves any more, also none that came back to leave again; undefined while the transaction takes them. */
-  get refusal(): Error | undefined {
+  /** Why a batch does not leave any more, also if it came back to leave again; undefined while it may. */
+  refusalOf({ mayBeTaken }: { readonly mayBeTaken: boolean }): Error | undefined {
+    return mayBeTaken && this.#hearsOfBatches ? undefined : this.#refusal;
+  }
+
+  /**
+   * Before V2 what has left once is sent until it is answered, also when the transaction is to be aborted: if it still is on some wire when the
+   * transaction ends, it begins another one at its leader, which nobody ends.
+   */
+  get #hearsOfBatches(): boolean {
+    return !this.#isV2 && this.#isIn('aborting', 'abortable');
+  }
+
+  /** Why nothing new leaves any more; undefined while the transaction takes it. */
+  get #refusal(): Error | undefined {
     if (this.#isIn('open', 'committing')) return undefined;
     return this.#failure ?? new KafkaError('TRANSACTION_ABORTABLE', 'the transaction was aborted before this was acknowledged');
   }
 
   /** A batch was given up: what is left of the transaction is not worth keeping. One that never left is not missed by an abort. */
   batchFailed({ isSequenced }: { readonly isSequenced: boolean }, error: Error): void {
-    if (isSequenced || !this.refusal) this.#fail(error);
+    if (isSequenced || !this.#refusal) this.#fail(error);
   }
 
   /** The group goes on from these offsets if, and only if, the transaction commits (KIP-447). */
@@ -181,36 +203,16 @@ export class Transactions {
   }
 
   /**
-   * `flush` resolves when no record of the transaction is on its way any more. May be called again after REQUEST_TIMED_OUT; called while it is
-   * under way, it is the same commit.
+   * `flush` resolves when no record of the transaction is on its way any more. Rejects with REQUEST_TIMED_OUT after `maxBlockMs`, and goes on:
+   * called again, also while it is under way, it is the same commit.
    */
   async commit(flush: () => Promise<void>): Promise<void> {
-    if (this.#state === 'committing' && this.#ending) return this.#ending;
-    if (this.#state !== 'committing') this.requireOpen('commitTransaction');
-    this.#state = 'committing';
-    await this.#endAfter(flush, () => this.#end(true));
+    await this.#heardInTime(this.#committed(flush));
   }
 
   /** As `commit`. */
   async abort(flush: () => Promise<void>): Promise<void> {
-    if (this.#isIn('fatal')) throw this.#failure!;
-    if (this.#state === 'aborting' && this.#ending) return this.#ending;
-    // Only the coordinator knows how far the commit is, and Kafka's clients refuse it too.
-    if (this.#state === 'committing') {
-      const why = this.#ending
-        ? whyNot.committing
-        : 'the commit has timed out and may have happened: call commitTransaction again';
-      throw new KafkaError('INVALID_TXN_STATE', `abortTransaction: ${why}`);
-    }
-    if (!this.#isIn('open', 'aborting', 'abortable'))
-      throw new KafkaError('INVALID_TXN_STATE', 'there is no transaction to abort');
-    this.#state = 'aborting';
-    this.#events.failUnsent(this.refusal!);
-    await this.#endAfter(flush, async () => {
-      await this.#end(false);
-      // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
-      if (this.#isEpochSpent) await this.#initProducerId(this.#identity!);
-    });
+    await this.#heardInTime(this.#aborted(flush));
   }
 
   /** Whether the coordinator may wait for an end of the last transaction. */
@@ -221,17 +223,45 @@ export class Transactions {
   /** As Kafka's producer when it closes: a commit that was asked for goes on, also one that has timed out, and all else is aborted. */
   async close(flush: () => Promise<void>): Promise<void> {
     if (this.#state === 'committing') {
-      await this.commit(flush).catch((error: unknown) => {
+      await this.#heard(this.#committed(flush)).catch((error: unknown) => {
         if (this.#state !== 'abortable') throw error;
       });
     }
-    if (this.isUnfinished) await this.abort(flush);
+    if (this.isUnfinished) await this.#heard(this.#aborted(flush));
+  }
+
+  #committed(flush: () => Promise<void>): Promise<void> {
+    if (this.#state === 'committing' && this.#ending) return this.#ending;
+    if (this.#state !== 'committing') this.requireOpen('commitTransaction');
+    this.#state = 'committing';
+    return this.#endedAfter(flush, () => this.#end(true));
+  }
+
+  #aborted(flush: () => Promise<void>): Promise<void> {
+    if (this.#isIn('fatal')) throw this.#failure!;
+    if (this.#state === 'aborting' && this.#ending) return this.#ending;
+    // Only the coordinator knows how far the commit is, and Kafka's clients refuse it too.
+    if (this.#state === 'committing') {
+      const why =
+        this.#patient > 0 ? whyNot.committing : 'the commit has timed out and may have happened: call commitTransaction again';
+      throw new KafkaError('INVALID_TXN_STATE', `abortTransaction: ${why}`);
+    }
+    if (!this.#isIn('open', 'aborting', 'abortable'))
+      throw new KafkaError('INVALID_TXN_STATE', 'there is no transaction to abort');
+    this.#state = 'aborting';
+    this.#events.failUnsent(this.#refusal!);
+    return this.#endedAfter(flush, async () => {
+      await this.#end(false);
+      // Before V2 nothing else keeps out a batch of this transaction that is still on some wire.
+      if (this.#isEpochSpent) await this.#initProducerId(this.#identity!);
+    });
   }
 
   /** Nothing of the transaction is on its way when it ends, and the commit that failed before an abort, if one did, is through. */
-  #endAfter(flush: () => Promise<void>, end: () => Promise<void>): Promise<void> {
+  #endedAfter(flush: () => Promise<void>, end: () => Promise<void>): Promise<void> {
     const before = this.#ending;
     const state = this.#state;
+    this.#trouble = undefined;
     const run = async (): Promise<void> => {
       await before?.catch(() => {});
       await flush();
@@ -239,27 +269,58 @@ export class Transactions {
       // What failed meanwhile has changed it, and an abort may have begun: a part of the transaction must not be committed.
       if (this.#state !== state) throw this.#failure!;
       await end();
-      this.#failure = undefined;
-      this.#state = 'ready';
     };
-    const ending = run().finally(() => {
+    const ending = run();
+    this.#ending = ending;
+    ending.catch(() => {
       if (this.#ending === ending) this.#ending = undefined;
     });
-    this.#ending = ending;
     return ending;
+  }
+
+  #heardInTime(ending: Promise<void>): Promise<void> {
+    const { maxBlockMs } = this.#config;
+    return this.#heard(
+      this.#cluster.within(maxBlockMs, ending, () => this.#late('the transaction has not ended')),
+      ending,
+    );
+  }
+
+  /** Who has heard of the end goes on. What nobody has heard of, its caller asks for again, and must not find out by a refusal. */
+  async #heard(end: Promise<void>, ending = end): Promise<void> {
+    this.#patient++;
+    try {
+      await end;
+    } finally {
+      this.#patient--;
+    }
+    // Another caller may have gone on already.
+    if (this.#ending !== ending) return;
+    this.#ending = undefined;
+    this.#failure = undefined;
+    this.#state = 'ready';
+  }
+
+  #late(what: string): KafkaError {
+    const why = this.#trouble ? `: ${this.#trouble.message}` : '';
+    const text = `${what} within maxBlockMs = ${this.#config.maxBlockMs}${why}`;
+    return new KafkaError('REQUEST_TIMED_OUT', text, { cause: this.#trouble });
   }
 
   async #end(committed: boolean): Promise<void> {
     await this.#adding;
     // With V2 an abort raises the epoch even of a transaction that the coordinator has not heard of: batches may be on some wire.
     const isKnown = this.#partitions.size > 0 || this.#hasOffsets;
-    if (isKnown || (this.#isV2 && !committed)) {
+    const mayBeKnown = !committed && (this.#isV2 || this.#isAsked);
+    if (isKnown || mayBeKnown) {
       const { producerId, producerEpoch } = this.#identity!;
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, committed };
       const next = await this.#atCoordinator(async (connection) => {
         const version = connection.versionFor(EndTxn, this.#isV2 ? {} : { max: newestBeforeV2.endTxn });
         const response = await connection.send(EndTxn, request, { version });
         const error = errorOfCode(response.errorCode);
+        // Nothing was added after all.
+        if (error?.name === 'INVALID_TXN_STATE' && !isKnown && !this.#isV2) return undefined;
         if (error) throw error;
         return version > newestBeforeV2.endTxn ? response : undefined;
       });
@@ -268,6 +329,7 @@ export class Transactions {
     this.#partitions.clear();
     this.#wanted.clear();
     this.#hasOffsets = false;
+    this.#isAsked = false;
   }
 
   async #initProducerId(known: ProducerIdentity): Promise<void> {
@@ -295,6 +357,7 @@ export class Transactions {
   async #addPartitions(): Promise<void> {
     const asked = [...this.#wanted];
     const { producerId, producerEpoch } = this.#identity!;
+    this.#isAsked = true;
     try {
       await this.#atCoordinator(async (connection) => {
         const response = await connection.send(
@@ -333,6 +396,7 @@ export class Transactions {
 
   async #addOffsets(groupId: string): Promise<void> {
     const { producerId, producerEpoch } = this.#identity!;
+    this.#isAsked = true;
     await this.#atCoordinator(async (connection) => {
       const request = { transactionalId: this.#transactionalId, producerId, producerEpoch, groupId };
       const error = errorOfCode((await connection.send(AddOffsetsToTxn, request)).errorCode);
@@ -387,6 +451,7 @@ export class Transactions {
         try {
           return await send(await this.#cluster.transactionCoordinatorOf(this.#transactionalId));
         } catch (error) {
+          this.#trouble = error as Error;
           if (isRetriableError(error)) this.#cluster.forgetTransactionCoordinator(this.#transactionalId);
           throw error;
         }
@@ -397,11 +462,7 @@ export class Transactions {
         throw error;
       }
       // Whatever kept it from happening, it can be called again.
-      const within = `maxBlockMs = ${this.#config.maxBlockMs}`;
-      const { message } = error as Error;
-      throw new KafkaError('REQUEST_TIMED_OUT', `the transaction coordinator did not do it within ${within}: ${message}`, {
-        cause: error,
-      });
+      throw this.#late('the transaction coordinator did not do it');
     }
   }
 
