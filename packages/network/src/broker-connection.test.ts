@@ -128,16 +128,17 @@ for (const [where, run] of Object.entries(worlds)) {
       run(async (runtime) => {
         const { server, asked } = await broker(runtime, ({ api }) => (api.apiKey === Produce.apiKey ? null : {}));
         const connection = await connect(runtime, server);
-        connection.sendNoResponse(Produce, { acks: 0, timeoutMs: 1, topicData: [] });
+        await connection.sendNoResponse(Produce, { acks: 0, timeoutMs: 1, topicData: [] });
         await connection.send(Metadata, {});
         assert.deepEqual(
           asked.map(({ api }) => api.name),
           ['ApiVersions', 'Produce', 'Metadata'],
         );
-        connection.sendNoResponse(Produce, { acks: 0, timeoutMs: 1, topicData: [] });
+        const last = connection.sendNoResponse(Produce, { acks: 0, timeoutMs: 1, topicData: [] });
         await connection.close();
+        await last;
         while (asked.length < 4) await sleep(runtime.timers, 1);
-        assert.throws(() => connection.sendNoResponse(Produce, {}), fails('NETWORK_EXCEPTION'));
+        await assert.rejects(connection.sendNoResponse(Produce, {}), fails('NETWORK_EXCEPTION'));
         await server.close();
       }));
 
@@ -212,7 +213,7 @@ for (const [where, run] of Object.entries(worlds)) {
         const { server } = await broker(runtime, () => ({}));
         let why: Error | undefined;
         const connection = await connect(runtime, server, { onClose: (error) => (why = error) });
-        connection.sendNoResponse(Metadata, {});
+        await connection.sendNoResponse(Metadata, {});
         while (!connection.closed) await sleep(runtime.timers, 1);
         assert.match(String(why), /nothing was asked/);
         await server.close();

@@ -49,6 +49,9 @@ type Pending = {
   readonly reject: (error: Error) => void;
 };
 
+/** A request that is not answered, until the system has taken it. */
+type Leaving = Pick<Pending, 'api' | 'deadlineMs' | 'reject'> & { readonly resolve: () => void };
+
 /** The client's end of a connection: requests are pipelined, and answered in the order they were sent. */
 export class BrokerConnection {
   readonly address: Address;
@@ -61,6 +64,8 @@ export class BrokerConnection {
   /** In the order sent, which is the order of the answers. */
   readonly #pending: Pending[] = [];
   #unsent: FrameParts[] = [];
+  /** Some of them still wait for this turn's write. */
+  readonly #leaving = new Set<Leaving>();
   #ranges: ApiRanges | undefined;
   #nextCorrelationId = 0;
   #timeout: Timer | undefined;
@@ -130,14 +135,23 @@ export class BrokerConnection {
     });
   }
 
-  /** For requests that the broker does not answer: Produce with acks=0. Throws what `send` rejects with. */
+  /**
+   * For requests that the broker does not answer: Produce with acks=0. Resolves when the system has taken it, so that who waits is not ahead of
+   * a connection that takes nothing; rejects as `send` does.
+   */
   sendNoResponse<Request, Response>(
     api: Api<Request, Response>,
     request: Writable<Request>,
-    options: { readonly version?: number } = {},
-  ): void {
-    this.#assertOpen(api);
-    this.#enqueue(api as Api, request as object, options.version ?? this.versionFor(api as Api));
+    options: SendOptions = {},
+  ): Promise<void> {
+    const { requestTimeoutMs = 30_000, clock } = this.#options;
+    const deadlineMs = clock.monotonicMs() + (options.timeoutMs ?? requestTimeoutMs);
+    return new Promise<void>((resolve, reject) => {
+      this.#assertOpen(api);
+      this.#enqueue(api as Api, request as object, options.version ?? this.versionFor(api as Api));
+      this.#leaving.add({ api: api as Api, deadlineMs, resolve, reject });
+      this.#wakeAt(deadlineMs);
+    });
   }
 
   /** Sends nothing more; requests in flight have `graceMs` to be answered, the rest is rejected with NETWORK_EXCEPTION. */
@@ -201,9 +215,21 @@ export class BrokerConnection {
 
   readonly #flush = (): void => {
     if (this.#closed || this.#unsent.length === 0) return;
-    this.#socket.write(packFrames(this.#unsent));
+    const frames = packFrames(this.#unsent);
     this.#unsent = [];
+    if (this.#leaving.size === 0) this.#socket.write(frames);
+    else {
+      const leaving = [...this.#leaving];
+      this.#socket.write(frames, () => this.#left(leaving));
+    }
   };
+
+  #left(leaving: readonly Leaving[]): void {
+    for (const one of leaving) {
+      this.#leaving.delete(one);
+      one.resolve();
+    }
+  }
 
   #received(chunk: Uint8Array): void {
     this.#cutter.feed(chunk);
@@ -242,14 +268,14 @@ export class BrokerConnection {
   #closeIfOverdue(): void {
     this.#timeoutAtMs = Number.POSITIVE_INFINITY;
     const nowMs = this.#options.clock.monotonicMs();
-    const overdue = this.#pending.findIndex(({ deadlineMs }) => deadlineMs <= nowMs);
-    if (overdue >= 0) {
-      const [{ api, reject }] = this.#pending.splice(overdue, 1) as [Pending];
-      const error = new KafkaError('REQUEST_TIMED_OUT', `${this.#name} did not answer ${api.name} in time`);
-      reject(error);
+    const waiting = [...this.#pending, ...this.#leaving];
+    const overdue = waiting.find(({ deadlineMs }) => deadlineMs <= nowMs);
+    if (overdue) {
+      const error = new KafkaError('REQUEST_TIMED_OUT', `${this.#name} did not answer ${overdue.api.name} in time`);
+      overdue.reject(error);
       this.#close(error);
-    } else if (this.#pending.length > 0) {
-      this.#wakeAt(Math.min(...this.#pending.map(({ deadlineMs }) => deadlineMs)));
+    } else if (waiting.length > 0) {
+      this.#wakeAt(Math.min(...waiting.map(({ deadlineMs }) => deadlineMs)));
     }
   }
 
@@ -262,6 +288,7 @@ export class BrokerConnection {
     if (error) this.#socket.destroy();
     else this.#socket.end();
     for (const { api, reject } of this.#pending.splice(0)) reject(this.#lost(`${api.name} was not answered`, error));
+    if (error) for (const { api, reject } of this.#leaving) reject(this.#lost(`${api.name} was not sent`, error));
     if (this.#ranges) this.#options.onClose?.(error);
   }
 

@@ -288,3 +288,20 @@ test('what was given to send may be used again at once', async () => {
   const texts = [record!.key, record!.value, record!.headers[0]!.value].map((bytes) => Buffer.from(bytes!).toString());
   assert.deepEqual(texts, ['value', 'value', 'value']);
 });
+
+test('acks 0 does not run ahead of a connection that takes nothing, and goes on with the next one', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { world } = simulation;
+  const producer = simulation.producer({ acks: 0, bufferMemory: 400_000, requestTimeoutMs: 5000 });
+  await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+  world.wires.cut('client', 'broker');
+  let sentCount = 0;
+  const value = 'x'.repeat(50_000);
+  const sends = Array.from({ length: 100 }, () => producer.send({ topic: 'log', value }).then(() => sentCount++));
+  await world.advance(4000);
+  assert.ok(sentCount < 20, `${sentCount} of 100 count as sent`);
+  await world.advance(4000);
+  world.wires.heal();
+  await simulation.run(Promise.all(sends));
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});

@@ -179,7 +179,7 @@ export class Sender {
       })),
     };
     if (acks === 0) {
-      connection.sendNoResponse(Produce, request, { version });
+      await connection.sendNoResponse(Produce, request, { version });
       for (const one of queued) this.#succeeded(one, -1, -1);
       return;
     }
