@@ -179,6 +179,28 @@ export class TestController {
     }
   }
 
+  /** Only the first of them can be written: the controller has seen all, and goes back to what was. */
+  commitFirst(count: number, records: readonly MetadataRecord[]): void {
+    const committed = this.image.copy();
+    for (const [at, record] of records.entries()) {
+      if (at < count) this.log.push(record);
+      if (at < count) committed.replay(record, this.#nextOffset + at);
+      this.controller.replay(record, this.#nextOffset + at);
+    }
+    this.#nextOffset += count;
+    this.controller.restore(committed, this.nowMs);
+  }
+
+  /** Takes over with what the other one's log has. */
+  succeed(other: TestController): void {
+    this.nowMs = other.nowMs;
+    for (const [offset, record] of other.log.entries()) {
+      this.log.push(record);
+      this.follow(record, offset);
+    }
+    this.do((controller, context) => controller.activate([], context, { ownBrokerIsDead: false }));
+  }
+
   /** Replays a record of another controller. */
   follow(record: MetadataRecord, offset: number): void {
     this.controller.replay(record, offset);

@@ -8,9 +8,10 @@ import {
   parseBrokerConfig,
   supportedFeatures,
 } from '@ottla/metadata';
-import { KafkaError } from '@ottla/protocol';
-import { nextTurn, type Runtime, silentLogger, World } from '@ottla/runtime';
+import { KafkaError, type MetadataRecord } from '@ottla/protocol';
+import { type Runtime, silentLogger, World } from '@ottla/runtime';
 import { ClusterMetadata } from '../cluster-metadata.ts';
+import { dividedIntoBatches } from '../quorum/batch-limits.ts';
 import { type MetadataLog, QuorumController } from './quorum-controller.ts';
 
 const clusterId = 'vPeOCWypqUOSepEvx0cbog';
@@ -56,14 +57,46 @@ test('a controller that was held up tells so before it judges who has been silen
   assert.deepEqual(told, ['tick', 'tick', 'overslept 11000 at 12810', 'tick']);
 });
 
-/** An active controller of brokers 1 and 2 whose log takes what it is given, or refuses it. */
-async function withLog() {
+/**
+ * An active controller of brokers 1 and 2 whose log takes what it is given, or refuses it: what comes in one turn is written together, as far as
+ * there is room, and a lead is lost when so many batches more are written.
+ */
+async function withLog({ maxDividedRecords = 10_000 } = {}) {
   const world = new World({ seed: 1 });
   const runtime = world.machine('controller', { logger: silentLogger }).boot();
   const metadata = new ClusterMetadata();
-  const full = { isTold: false, isFound: false };
+  const full = { isTold: false, isFound: false, behind: 0 };
+  const lost = { behind: Number.POSITIVE_INFINITY };
+  let leaderEpoch = 1;
+  const batches: number[] = [];
   const noRoom = () => new KafkaError('KAFKA_STORAGE_ERROR', 'the disk is full');
+  type Batch = { records: readonly MetadataRecord[]; resolve: (offsets: Offsets) => void; reject: (error: unknown) => void };
+  type Offsets = { baseOffset: number; lastOffset: number };
+  const unwritten: Batch[] = [];
   let nextOffset = 0;
+  const write = (): void => {
+    while (unwritten.length > 0) {
+      if (full.isFound && full.behind-- <= 0) full.isTold = true;
+      if (full.isTold) {
+        for (const { records } of unwritten) nextOffset -= records.length;
+        for (const { reject } of unwritten.splice(0)) reject(noRoom());
+        return;
+      }
+      if (lost.behind-- <= 0) {
+        for (const { records } of unwritten) nextOffset -= records.length;
+        for (const { reject } of unwritten.splice(0)) reject(new KafkaError('NOT_CONTROLLER'));
+        quorumController.leaderChanged({ leaderId: null, leaderEpoch: ++leaderEpoch });
+        return;
+      }
+      const { records, resolve } = unwritten.shift()!;
+      const baseOffset = metadata.appliedOffset + 1;
+      const lastOffset = metadata.appliedOffset + records.length;
+      batches.push(records.length);
+      quorumController.heard({ records: [...records], baseOffset, lastOffset, leaderEpoch, appendTimestampMs: 0 });
+      metadata.apply(records, lastOffset);
+      resolve({ baseOffset, lastOffset });
+    }
+  };
   const log: MetadataLog = {
     get nextOffset() {
       return nextOffset;
@@ -75,16 +108,14 @@ async function withLog() {
     requireWritable: () => {
       if (full.isTold) throw noRoom();
     },
-    append: async (records) => {
-      await nextTurn(runtime.timers);
-      if (full.isFound) {
-        full.isTold = true;
-        throw noRoom();
-      }
-      const baseOffset = nextOffset;
+    divide: (records) => {
+      log.requireWritable(records);
+      return dividedIntoBatches(records, { maxBytes: 8 * 1024 * 1024, maxRecords: maxDividedRecords });
+    },
+    append: (records) => {
       nextOffset += records.length;
-      metadata.apply(records, nextOffset - 1);
-      return { baseOffset, lastOffset: nextOffset - 1 };
+      if (unwritten.length === 0) runtime.timers.soon(write);
+      return new Promise((resolve, reject) => void unwritten.push({ records, resolve, reject }));
     },
   };
   const properties = {
@@ -114,18 +145,18 @@ async function withLog() {
   });
   quorumController.leaderChanged({ leaderId: 9, leaderEpoch: 1 });
   await world.runUntil(quorumController.activation);
-  const heartbeat = (brokerId: number, { wantShutDown = false } = {}) => {
+  const heartbeat = (brokerId: number, { wantShutDown = false, wantFence = false } = {}) => {
     const brokerEpoch = metadata.image.brokers.get(brokerId)!.epoch;
-    const told = { currentMetadataOffset: nextOffset, wantFence: false, wantShutDown, offlineLogDirs: [], cordonedLogDirs: [] };
+    const told = { currentMetadataOffset: nextOffset, wantFence, wantShutDown, offlineLogDirs: [], cordonedLogDirs: [] };
     return world.runUntil(
       quorumController.submit((each, context) => each.brokerHeartbeat({ brokerId, brokerEpoch, ...told }, context)),
     );
   };
-  for (const brokerId of [1, 2]) {
+  const register = async (brokerId: number, incarnation = brokerId) => {
     const registration = {
       brokerId,
       clusterId,
-      incarnationId: `${brokerId}`.repeat(22),
+      incarnationId: `${incarnation}`.repeat(22),
       listeners: [{ name: 'PLAINTEXT', host: `broker${brokerId}`, port: 9092, securityProtocol: 0 }],
       features: [...supportedFeatures].map(([name, { min, max }]) => ({
         name,
@@ -139,47 +170,165 @@ async function withLog() {
     };
     await world.runUntil(quorumController.submit((each, context) => each.registerBroker(registration, context)));
     await heartbeat(brokerId);
-  }
-  const topic = {
-    name: 't',
-    numPartitions: -1,
-    replicationFactor: -1,
-    assignments: [{ partitionIndex: 0, brokerIds: [2, 1] }],
-    configs: [],
   };
-  await world.runUntil(
-    quorumController.submit((each, context) =>
-      each.createTopics({ topics: [topic], timeoutMs: 0, validateOnly: false }, context),
-    ),
-  );
-  return { world, full, metadata, heartbeat, leader: () => metadata.image.topics.byName('t')!.partition(0)!.leader };
+  const createTopic = async (name: string, partitions: number) => {
+    const assignments = Array.from({ length: partitions }, (_, partitionIndex) => ({ partitionIndex, brokerIds: [2, 1] }));
+    const topic = { name, numPartitions: -1, replicationFactor: -1, assignments, configs: [] };
+    const request = { topics: [topic], timeoutMs: 0, validateOnly: false };
+    const { topics } = await world.runUntil(quorumController.submit((each, context) => each.createTopics(request, context)));
+    assert.equal(topics[0]!.errorCode, 0);
+  };
+  /** How many partitions each broker leads. */
+  const leaders = (image = metadata.image) => {
+    const counts: Record<number, number> = {};
+    for (const topic of image.topics) for (const [, { leader }] of topic.partitions()) counts[leader] = (counts[leader] ?? 0) + 1;
+    return counts;
+  };
+  await register(1);
+  await register(2);
+  const isFenced = (brokerId: number) => metadata.image.brokers.get(brokerId)!.fenced;
+  return {
+    world,
+    full,
+    lost,
+    batches,
+    metadata,
+    controller,
+    quorumController,
+    heartbeat,
+    register,
+    createTopic,
+    leaders,
+    isFenced,
+  };
 }
 
 test('a broker that dies while the disk of the metadata log is full is fenced when there is room again', async () => {
-  const { world, full, metadata, heartbeat, leader } = await withLog();
+  const { world, full, heartbeat, createTopic, leaders, isFenced } = await withLog();
+  await createTopic('t', 1);
   full.isFound = true;
   for (let ms = 0; ms < 20_000; ms += 2_000) {
     await world.advance(2_000);
     if (!full.isTold) await heartbeat(1);
   }
   assert.equal(full.isTold, true);
-  assert.equal(leader(), 2);
+  assert.deepEqual(leaders(), { 2: 1 });
   full.isFound = false;
   full.isTold = false;
   for (let ms = 0; ms < 20_000; ms += 2_000) {
     await heartbeat(1);
     await world.advance(2_000);
   }
-  assert.deepEqual([leader(), metadata.image.brokers.get(2)!.fenced, metadata.image.brokers.get(1)!.fenced], [1, true, false]);
+  assert.deepEqual([leaders(), isFenced(2), isFenced(1)], [{ 1: 1 }, true, false]);
 });
 
 test('a broker that asks to shut down while the disk is full hands its partitions over when there is room again', async () => {
-  const { full, heartbeat, leader } = await withLog();
+  const { full, heartbeat, createTopic, leaders } = await withLog();
+  await createTopic('t', 1);
   full.isTold = true;
   await assert.rejects(heartbeat(2, { wantShutDown: true }), { name: 'KAFKA_STORAGE_ERROR' });
   full.isTold = false;
   assert.equal((await heartbeat(2, { wantShutDown: true })).shouldShutDown, false);
-  assert.equal(leader(), 1);
+  assert.deepEqual(leaders(), { 1: 1 });
   await heartbeat(1);
   assert.equal((await heartbeat(2, { wantShutDown: true })).shouldShutDown, true);
 });
+
+test('what follows one broker with very many replicas is written in several batches, in order', async () => {
+  const { world, batches, heartbeat, register, createTopic, leaders, isFenced } = await withLog();
+  for (let topic = 0; topic < 14; topic++) await createTopic(`t${topic}`, 9_500);
+  assert.deepEqual(leaders(), { 2: 133_000 });
+  batches.length = 0;
+  for (let beats = 0; beats < 6; beats++) {
+    await heartbeat(1);
+    await world.advance(2_000);
+  }
+  assert.equal(isFenced(2), true);
+  assert.deepEqual(leaders(), { 1: 133_000 });
+  const inTens = [...Array<number>(13).fill(10_000), 3_001];
+  assert.deepEqual(batches, inTens);
+  // It comes back, into no isr yet: nobody may lead when the other goes.
+  await register(2, 5);
+  batches.length = 0;
+  await heartbeat(1, { wantShutDown: true });
+  assert.deepEqual(leaders(), { '-1': 133_000 });
+  assert.deepEqual(batches, inTens);
+});
+
+for (const taken of [0, 1, 2, 3])
+  test(`a fencing of which the disk takes ${taken} batches of 4 is brought to its end when there is room again`, async () => {
+    const { world, full, batches, controller, metadata, heartbeat, createTopic, leaders, isFenced } = await withLog({
+      maxDividedRecords: 3,
+    });
+    await createTopic('t', 10);
+    batches.length = 0;
+    Object.assign(full, { isFound: true, behind: taken });
+    while (!full.isTold) {
+      await world.advance(1_000);
+      if (!full.isTold) await heartbeat(1);
+    }
+    assert.deepEqual(batches, Array(taken).fill(3));
+    assert.deepEqual(controller.image.toRecords(), metadata.image.toRecords());
+    assert.equal(isFenced(2), false);
+    full.isFound = false;
+    full.isTold = false;
+    for (let ms = 0; ms < 20_000; ms += 2_000) {
+      await heartbeat(1);
+      await world.advance(2_000);
+    }
+    assert.deepEqual([leaders(), isFenced(2), isFenced(1)], [{ 1: 10 }, true, false]);
+    assert.deepEqual(controller.image.toRecords(), metadata.image.toRecords());
+  });
+
+for (const taken of [0, 1, 2, 3])
+  test(`a shutdown of which the disk takes ${taken} batches of 4 is brought to its end when there is room again`, async () => {
+    const { full, heartbeat, createTopic, leaders } = await withLog({ maxDividedRecords: 3 });
+    await createTopic('t', 10);
+    Object.assign(full, { isFound: true, behind: taken });
+    await assert.rejects(heartbeat(2, { wantShutDown: true }), { name: 'KAFKA_STORAGE_ERROR' });
+    full.isFound = false;
+    full.isTold = false;
+    assert.equal((await heartbeat(2, { wantShutDown: true })).shouldShutDown, false);
+    assert.deepEqual(leaders(), { 1: 10 });
+    await heartbeat(1);
+    assert.equal((await heartbeat(2, { wantShutDown: true })).shouldShutDown, true);
+  });
+
+for (const taken of [0, 1, 2, 3])
+  test(`a return of which the disk takes ${taken} batches of 4 is brought to its end when there is room again`, async () => {
+    const { world, full, heartbeat, createTopic, leaders, isFenced } = await withLog({ maxDividedRecords: 3 });
+    await createTopic('t', 10);
+    await heartbeat(2, { wantFence: true });
+    await heartbeat(1, { wantFence: true });
+    assert.deepEqual(leaders(), { '-1': 10 });
+    Object.assign(full, { isFound: true, behind: taken });
+    await assert.rejects(heartbeat(1), { name: 'KAFKA_STORAGE_ERROR' });
+    assert.equal(isFenced(1), taken === 0);
+    full.isFound = false;
+    full.isTold = false;
+    await heartbeat(1);
+    await world.advance(2_000);
+    assert.deepEqual([leaders(), isFenced(1)], [{ 1: 10 }, false]);
+  });
+
+for (const taken of [0, 1, 2, 3])
+  test(`of a fencing a controller that loses its lead behind ${taken} batches of 4 knows what is committed`, async () => {
+    const { world, lost, batches, controller, metadata, quorumController, heartbeat, createTopic, leaders, isFenced } =
+      await withLog({ maxDividedRecords: 3 });
+    await createTopic('t', 10);
+    batches.length = 0;
+    lost.behind = taken;
+    const fencing = heartbeat(2, { wantFence: true });
+    await assert.rejects(fencing, { name: 'NOT_CONTROLLER' });
+    assert.deepEqual(batches, Array(taken).fill(3));
+    assert.deepEqual(controller.image.toRecords(), metadata.image.toRecords());
+    lost.behind = Number.POSITIVE_INFINITY;
+    // It leads again, and the broker is silent.
+    quorumController.leaderChanged({ leaderId: 9, leaderEpoch: 2 });
+    for (let ms = 0; ms < 20_000; ms += 2_000) {
+      await heartbeat(1);
+      await world.advance(2_000);
+    }
+    assert.deepEqual([leaders(), isFenced(2)], [{ 1: 10 }, true]);
+    assert.deepEqual(controller.image.toRecords(), metadata.image.toRecords());
+  });

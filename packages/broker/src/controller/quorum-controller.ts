@@ -16,6 +16,8 @@ export type MetadataLog = {
   readonly hasOpenTransaction: boolean;
   /** Throws where an append would be refused: a record that cannot be written, a batch that is too large, KAFKA_STORAGE_ERROR on a full disk. */
   requireWritable(records: readonly MetadataRecord[]): void;
+  /** The batches that records which need not be atomic are to be appended in. Throws where appending them would be refused. */
+  divide(records: readonly MetadataRecord[]): readonly (readonly MetadataRecord[])[];
   /**
    * One atomic batch. Resolves once it is committed. Rejects with KAFKA_STORAGE_ERROR when the disk is full: nothing was appended then, and what
    * was before has been heard. With NOT_CONTROLLER when this node does not lead, or no longer: nobody knows what becomes of it.
@@ -86,20 +88,16 @@ export class QuorumController {
   ): Promise<Response> {
     if (!this.isActive) throw notActive(this.#leaderId);
     const { controller, log, runtime } = this.#options;
-    const nextOffset = log.nextOffset;
-    const { records, response } = decide(controller, {
+    const { records, response, isDivisible } = decide(controller, {
       nowMs: this.#clock.nowMs,
       random: runtime.random,
-      nextOffset,
+      nextOffset: log.nextOffset,
       apiVersion,
     });
     // A session may have begun that ends before anything else is due.
     if (controller.nextWakeMs() < this.#wakeAtMs) this.#wakeBy(controller.nextWakeMs());
     if (records.length > 0) {
-      // What cannot be written must be refused before anybody sees it: afterwards the node could only stop.
-      log.requireWritable(records);
-      // The decision may have had the quorum write something of its own.
-      await this.#commit(records, log.nextOffset);
+      await this.#commit(records, { isDivisible });
     } else {
       // It may build on what others have decided and may still lose.
       await this.#lastCommit;
@@ -150,12 +148,9 @@ export class QuorumController {
     const { controller, log, runtime, bootstrap, hasRegisteredBroker } = this.#options;
     if (log.hasOpenTransaction)
       log.append([{ type: 'AbortTransactionRecord', version: 0, value: { reason: 'failover' } }]).catch(() => {});
-    const nextOffset = log.nextOffset;
-    const context = { nowMs: this.#clock.nowMs, random: runtime.random, nextOffset };
+    const context = { nowMs: this.#clock.nowMs, random: runtime.random, nextOffset: log.nextOffset };
     const { records } = controller.activate(bootstrap, context, { ownBrokerIsDead: !hasRegisteredBroker() });
-    if (records.length === 0) return;
-    log.requireWritable(records);
-    await this.#commit(records, nextOffset);
+    if (records.length > 0) await this.#commit(records);
   }
 
   /** Others go on from what is committed, and so will this one if it leads again. */
@@ -169,24 +164,33 @@ export class QuorumController {
     this.#options.controller.resign();
   }
 
-  #commit(records: readonly MetadataRecord[], nextOffset: number): Promise<void> {
-    const { controller } = this.#options;
+  async #commit(records: readonly MetadataRecord[], { isDivisible = false } = {}): Promise<void> {
+    const { controller, log } = this.#options;
+    // What cannot be written must be refused before anybody sees it: afterwards the node could only stop.
+    const batches = isDivisible ? log.divide(records) : [records];
+    if (!isDivisible) log.requireWritable(records);
+    // The decision may have had the quorum write something of its own.
+    const nextOffset = log.nextOffset;
     for (let index = 0; index < records.length; index++) controller.replay(records[index]!, nextOffset + index);
     this.#isAhead = true;
-    const commit = this.#append(records).finally(() => {
+    const commit = this.#append(batches).finally(() => {
       if (this.#lastCommit === commit) this.#lastCommit = undefined;
     });
     this.#lastCommit = commit;
-    return commit;
+    await commit;
   }
 
-  async #append(records: readonly MetadataRecord[]): Promise<void> {
+  /**
+   * Batches of one decision follow each other in the log. Where the disk takes only the first of them, they are in the image that is gone back to;
+   * where the lead is lost between them, whoever leads next begins with what is committed.
+   */
+  async #append(batches: readonly (readonly MetadataRecord[])[]): Promise<void> {
     const { log, metadata, onFatal } = this.#options;
     const epoch = this.#activeEpoch;
     try {
-      const { lastOffset } = await log.append(records);
-      this.#tell(records, lastOffset);
-      await metadata.whenApplied(lastOffset);
+      const appended = await Promise.all(batches.map((records) => log.append(records)));
+      for (const [at, records] of batches.entries()) this.#tell(records, appended[at]!.lastOffset);
+      await metadata.whenApplied(appended.at(-1)!.lastOffset);
     } catch (error) {
       const isRefused = isLossOfLead(error) || (error instanceof KafkaError && error.name === 'KAFKA_STORAGE_ERROR');
       if (isRefused) {
@@ -230,9 +234,8 @@ export class QuorumController {
     }
     const lateMs = dueMs === undefined ? 0 : nowMs - dueMs;
     if (lateMs > oversleptMs) controller.overslept(lateMs, nowMs);
-    const nextOffset = log.nextOffset;
-    const { records, wakeAtMs } = controller.tick({ nowMs, random: runtime.random, nextOffset });
-    if (records.length > 0) this.#commit(records, nextOffset).catch(() => {});
+    const { records, wakeAtMs } = controller.tick({ nowMs, random: runtime.random, nextOffset: log.nextOffset });
+    if (records.length > 0) this.#commit(records, { isDivisible: true }).catch(() => {});
     // An append that was refused may have ended the reign.
     if (!this.isActive) return;
     this.#wakeBy(wakeAtMs);

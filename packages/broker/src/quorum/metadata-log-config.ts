@@ -7,6 +7,8 @@ export type MetadataLogConfig = {
   readonly segmentMs: number;
   /** An operation's records go into one batch, which must not be larger. */
   readonly maxBatchBytes: number;
+  /** Those that need not be atomic go into several, of at most so many, as in Kafka: what waits behind one does not wait for all. */
+  readonly maxDividedRecords: number;
   /** Write a snapshot after so many committed bytes. */
   readonly snapshotBytes: number;
   /** Or when the last is so old; 0: never for its age. */
@@ -22,6 +24,7 @@ export const defaultMetadataLogConfig: MetadataLogConfig = {
   segmentBytes: 1024 * 1024 * 1024,
   segmentMs: 7 * 24 * 60 * 60 * 1000,
   maxBatchBytes: 8 * 1024 * 1024,
+  maxDividedRecords: 10_000,
   snapshotBytes: 20 * 1024 * 1024,
   snapshotIntervalMs: 60 * 60 * 1000,
   retentionBytes: 100 * 1024 * 1024,
@@ -34,6 +37,7 @@ export function metadataLogConfig(config: BrokerConfig): MetadataLogConfig {
     segmentBytes: config['internal.metadata.log.segment.bytes'] ?? config['metadata.log.segment.bytes'],
     segmentMs: config['metadata.log.segment.ms'],
     maxBatchBytes: config['internal.metadata.max.batch.size.in.bytes'],
+    maxDividedRecords: defaultMetadataLogConfig.maxDividedRecords,
     snapshotBytes: config['metadata.log.max.record.bytes.between.snapshots'],
     snapshotIntervalMs: config['metadata.log.max.snapshot.interval.ms'],
     retentionBytes: config['metadata.max.retention.bytes'],

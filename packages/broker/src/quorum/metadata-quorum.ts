@@ -11,6 +11,7 @@ import type {
 } from '@ottla/raft';
 import type { Address, Runtime } from '@ottla/runtime';
 import { CorruptFileError, type Log } from '@ottla/storage';
+import { dividedIntoBatches, requireOneBatch } from './batch-limits.ts';
 import { CommittedLog } from './committed-log.ts';
 import { isFull } from './disk-pause.ts';
 import type { FetchedSnapshot } from './fetched-snapshot.ts';
@@ -238,6 +239,16 @@ export class MetadataQuorum {
   /** Throws what `append` would reject with at once. */
   requireWritable(records: readonly MetadataRecord[]): void {
     this.#writable(records);
+  }
+
+  /**
+   * For records that need not be atomic, and may be too many for one batch: the batches to append, one behind the other in one turn. Throws what
+   * appending them would reject with at once.
+   */
+  divide(records: readonly MetadataRecord[]): (readonly MetadataRecord[])[] {
+    this.#ensureUnblocked();
+    const { maxBatchBytes: maxBytes, maxDividedRecords: maxRecords } = this.#config;
+    return dividedIntoBatches(records, { maxBytes, maxRecords });
   }
 
   /** The disk is full, and was so a moment ago: it is not tried with every request. */
@@ -514,11 +525,15 @@ export class MetadataQuorum {
   }
 
   #writable(records: readonly MetadataRecord[]): Uint8Array[] {
+    this.#ensureUnblocked();
+    const values = records.map(writeMetadataRecord);
+    requireOneBatch(values, { maxBytes: this.#config.maxBatchBytes });
+    return values;
+  }
+
+  #ensureUnblocked(): void {
     this.#ensureWritable();
     if (this.#writer.isBlocked) throw this.#writer.refusal;
-    const values = records.map(writeMetadataRecord);
-    requireRoom(values, this.#config.maxBatchBytes);
-    return values;
   }
 
   #ensureWritable(): void {
@@ -532,15 +547,4 @@ export class MetadataQuorum {
   #leaving(): KafkaError {
     return new KafkaError('BROKER_NOT_AVAILABLE', `node ${this.#options.nodeId} no longer takes part in the metadata quorum`);
   }
-}
-
-function requireRoom(values: readonly Uint8Array[], maxBatchBytes: number): void {
-  const batchOverhead = 61;
-  const recordOverhead = 21;
-  const bytes = values.reduce((sum, value) => sum + value.length + recordOverhead, batchOverhead);
-  if (bytes <= maxBatchBytes) return;
-  throw new KafkaError(
-    'RECORD_LIST_TOO_LARGE',
-    `${values.length} metadata records take ${bytes} bytes, more than the ${maxBatchBytes} of one batch`,
-  );
 }

@@ -69,12 +69,9 @@ export function registerBroker(
   if (knowsDirectories) checkDirectories(image.brokers.values(), request);
   checkFeatures(state, request.features, 'broker');
 
-  const records: MetadataRecord[] = [];
-  if (!isSameIncarnation) {
-    const tellsPreviousEpoch = (context.apiVersion ?? 3) >= 3;
-    const stoppedCleanly = !tellsPreviousEpoch || existing?.epoch === request.previousBrokerEpoch;
-    records.push(...returningRecords(state, brokerId, stoppedCleanly));
-  }
+  const tellsPreviousEpoch = (context.apiVersion ?? 3) >= 3;
+  const stoppedCleanly = !tellsPreviousEpoch || existing?.epoch === request.previousBrokerEpoch;
+  const records = isSameIncarnation ? [] : returningRecords(state, brokerId, stoppedCleanly);
   const registration: BrokerRegistration = {
     id: brokerId,
     epoch: existing && isSameIncarnation ? existing.epoch : context.nextOffset,
@@ -90,7 +87,7 @@ export function registerBroker(
     cordonedDirectories: null,
   };
   records.push(registerBrokerRecord(registration, metadataVersion));
-  return { records, response: { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch } };
+  return { records, response: { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch }, isDivisible: true };
 }
 
 function checkDirectories(brokers: Iterable<BrokerRegistration>, { brokerId, logDirs }: BrokerRegistrationRequest): void {
@@ -138,21 +135,19 @@ export function brokerHeartbeat(
   const registrationOffset = sessions.registrationOffset(broker.id);
   const status = statusOf(state, broker);
   const next = nextStatus(state, broker, request, registrationOffset);
-  const records: MetadataRecord[] = [];
-  if (next !== status) {
-    if (next === 'fenced' || next === 'shut down') records.push(...fencingRecords(state, broker));
-    else if (next === 'unfenced') records.push(...unfencingRecords(state, broker));
-    else records.push(...controlledShutdownRecords(state, broker));
-  }
+  // A shutdown of which only the first records could be written has to go on.
+  const leavesSome = next === 'shutting down' && image.topics.hasLeaderships(broker.id);
   const { level } = image.features.metadataVersion;
-  if (level >= directoryAssignmentSince)
-    records.push(...offlineDirectoriesRecords(state, broker, request.offlineLogDirs, records));
+  const offline = level >= directoryAssignmentSince ? request.offlineLogDirs : [];
+  const moved = next !== status || leavesSome ? statusRecords(state, broker, { next, offline }) : [];
+  const records = [...moved, ...offlineDirectoriesRecords(state, broker, offline, moved)];
   const cordoned = request.cordonedLogDirs;
   if (level >= cordonedDirectoriesSince && cordoned && !sameMembers(cordoned, broker.cordonedDirectories)) {
     records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
   }
   // Behind all that this heartbeat has moved, also away from directories that failed.
-  if (next === 'shutting down' && status !== next) sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
+  if (next === 'shutting down' && (status !== next || leavesSome))
+    sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
   return {
     records,
     response: {
@@ -162,7 +157,17 @@ export function brokerHeartbeat(
       isFenced: next === 'fenced' || next === 'shut down',
       shouldShutDown: next === 'shut down',
     },
+    isDivisible: true,
   };
+}
+
+function statusRecords(
+  state: ControllerState,
+  broker: BrokerRegistration,
+  { next, offline }: { readonly next: BrokerStatus; readonly offline: readonly Uuid[] },
+): MetadataRecord[] {
+  if (next === 'unfenced') return unfencingRecords(state, broker, offline);
+  return next === 'shutting down' ? controlledShutdownRecords(state, broker) : fencingRecords(state, broker);
 }
 
 /**
@@ -221,7 +226,8 @@ export function unregisterBroker(
 ): Decision<UnregisterBrokerResponse> {
   const broker = state.image.brokers.get(brokerId);
   if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `Broker ID ${brokerId} is not currently registered`);
-  return { records: unregistrationRecords(state, broker), response: { throttleTimeMs: 0, errorCode: 0, errorMessage: '' } };
+  const response = { throttleTimeMs: 0, errorCode: 0, errorMessage: '' };
+  return { records: unregistrationRecords(state, broker), response, isDivisible: true };
 }
 
 /** @throws UNSUPPORTED_VERSION */

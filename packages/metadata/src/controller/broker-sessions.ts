@@ -93,6 +93,11 @@ export class BrokerSessions {
     this.#shutdownOffsets.set(brokerId, endOffset);
   }
 
+  /** What was behind it was not written: what a broker in shutdown is to wait for ends there. */
+  logEndsAt(endOffset: number): void {
+    for (const [id, offset] of this.#shutdownOffsets) this.#shutdownOffsets.set(id, Math.min(offset, endOffset));
+  }
+
   isShuttingDown(brokerId: number): boolean {
     return this.#shutdownOffsets.has(brokerId);
   }

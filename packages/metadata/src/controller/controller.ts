@@ -4,7 +4,7 @@
  *
  *   const { records, response } = controller.createTopics(request, context);   // decides, and changes nothing
  *   records.forEach((record, at) => controller.replay(record, context.nextOffset + at));
- *   await log.append(records);                                                 // if this fails the controller is of no more use
+ *   await log.append(records);                                                 // if this fails: restore(what is committed)
  *   return response;
  *
  * Every node with the controller role replays the log into one; only the active one decides.
@@ -25,7 +25,7 @@ import { type ControllerSettings, type ControllerState, defaultControllerSetting
 import type { Decision, DecisionContext } from './decision.ts';
 import * as tokens from './delegation-tokens.ts';
 import { assignReplicasToDirectories } from './directories.ts';
-import { balanceLeaders, electLeaders, electUncleanLeaders } from './elections.ts';
+import { balanceLeaders, electLeaders, electLeftOverLeaders, electUncleanLeaders } from './elections.ts';
 import { updateFeatures } from './feature-updates.ts';
 import { alterPartition } from './in-sync-replicas.ts';
 import { PeriodicTasks } from './periodic-tasks.ts';
@@ -46,6 +46,14 @@ export interface Tick {
   readonly wakeAtMs: number;
 }
 
+/** In the order in which they are done when several are due. */
+const electionTasks = ['elections left over', 'balance leaders', 'unclean elections'] as const;
+const elections = {
+  'elections left over': electLeftOverLeaders,
+  'balance leaders': balanceLeaders,
+  'unclean elections': electUncleanLeaders,
+};
+
 export class Controller {
   #state: ControllerState;
   readonly #tasks = new PeriodicTasks();
@@ -56,6 +64,8 @@ export class Controller {
     if (all.maxIdleIntervalMs > 0) this.#tasks.add('idle record', all.maxIdleIntervalMs);
     if (all.leaderBalance) this.#tasks.add('balance leaders', all.leaderBalanceIntervalMs);
     this.#tasks.add('unclean elections', all.uncleanElectionIntervalMs);
+    // Due when something may have been left over.
+    this.#tasks.add('elections left over', Number.POSITIVE_INFINITY);
     this.#tasks.add('expire tokens', all.tokenExpiryCheckIntervalMs);
   }
 
@@ -89,6 +99,8 @@ export class Controller {
       if (known?.epoch !== epoch) sessions.registered(id, Math.max(epoch, 0));
       if (nowMs !== undefined && !fenced && known?.fenced !== false && !sessions.has(id)) sessions.touch(id, epoch, nowMs);
     }
+    sessions.logEndsAt(image.highestOffset + 1);
+    if (nowMs !== undefined) this.#tasks.hasten('elections left over', nowMs);
   }
 
   /** The first thing an active controller does. `bootstrapRecords` are for an empty log. */
@@ -97,6 +109,7 @@ export class Controller {
     context: DecisionContext,
     { ownBrokerIsDead = true }: { readonly ownBrokerIsDead?: boolean } = {},
   ): Decision<null> {
+    this.#tasks.hasten('elections left over', context.nowMs);
     return activate(this.#state, bootstrapRecords, context, { ownBrokerIsDead });
   }
 
@@ -111,24 +124,24 @@ export class Controller {
     this.#state.sessions.excuse(ms, nowMs);
   }
 
-  /** Does what is due: the idle record, fencing the silent, balancing leaders, unclean elections, expiring tokens. */
+  /** Does what is due: the idle record, fencing the silent, elections that were left over, balancing leaders, unclean elections, expiring tokens. */
   tick({ nowMs }: DecisionContext): Tick {
     const { settings } = this.#state;
     const silent = brokers.fenceSilentBroker(this.#state, nowMs);
     // Each decision must see the outcome of the one before, so a tick takes one and asks to be called again.
     if (silent.length > 0) return { records: silent, wakeAtMs: nowMs };
     const due = this.#tasks.take(nowMs);
-    const records: MetadataRecord[] = due.includes('idle record') ? [noOpRecord] : [];
-    if (due.includes('expire tokens')) records.push(...tokens.expiredTokenRecords(this.#state, nowMs));
-    const election = (['balance leaders', 'unclean elections'] as const).find((name) => due.includes(name));
+    const idle: MetadataRecord[] = due.includes('idle record') ? [noOpRecord] : [];
+    const expired = due.includes('expire tokens') ? tokens.expiredTokenRecords(this.#state, nowMs) : [];
+    const elected: MetadataRecord[] = [];
+    const [election, ...later] = electionTasks.filter((name) => due.includes(name));
     if (election) {
-      const elect = election === 'balance leaders' ? balanceLeaders : electUncleanLeaders;
-      const { records: elected, isComplete } = elect(this.#state, settings.maxElectionsPerRun);
-      records.push(...elected);
+      const { records, isComplete } = elections[election](this.#state, settings.maxElectionsPerRun);
+      elected.push(...records);
       if (!isComplete) this.#tasks.hasten(election, nowMs + 1);
-      if (election === 'balance leaders' && due.includes('unclean elections')) this.#tasks.hasten('unclean elections', nowMs + 1);
+      for (const name of later) this.#tasks.hasten(name, nowMs + 1);
     }
-    return { records, wakeAtMs: this.nextWakeMs() };
+    return { records: [...idle, ...expired, ...elected], wakeAtMs: this.nextWakeMs() };
   }
 
   /** When `tick` is to be called at the latest: earlier than the last tick said, when brokers have been heard of since. */

@@ -3,10 +3,15 @@
 import { KafkaError, type MetadataRecord, type Uuid, uuidFromBytes } from '@ottla/protocol';
 import { isReservedDirectory } from '../image/directory-ids.ts';
 
-/** The records to commit as one atomic batch, and the answer once they are. Nothing has changed yet. */
+/** The records to commit as one atomic batch, unless they are divisible, and the answer once they are. Nothing has changed yet. */
 export interface Decision<Response> {
   readonly records: MetadataRecord[];
   readonly response: Response;
+  /**
+   * Each record is true without those behind it, and whoever finds only the first of them committed is led to the others by what caused them:
+   * they may go into several batches. So for what follows one broker, which may be records for each of very many partitions.
+   */
+  readonly isDivisible?: boolean;
 }
 
 export interface RandomSource {

@@ -66,7 +66,7 @@ export function assignReplicasToDirectories(
       })),
     })),
   }));
-  return { records, response: { throttleTimeMs: 0, errorCode: 0, directories } };
+  return { records, response: { throttleTimeMs: 0, errorCode: 0, directories }, isDivisible: true };
 }
 
 function assign(

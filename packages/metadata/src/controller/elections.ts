@@ -7,7 +7,7 @@ import {
   errors,
   type MetadataRecord,
 } from '@ottla/protocol';
-import { noLeader } from '../image/partition-state.ts';
+import { noLeader, noLeaderChange } from '../image/partition-state.ts';
 import type { PartitionOfTopic } from '../image/topics-image.ts';
 import { type ControllerState, uncleanElectionAllowed } from './controller-state.ts';
 import { assertWithinLimit, type Decision, type ItemError, success } from './decision.ts';
@@ -93,6 +93,17 @@ export function balanceLeaders(state: ControllerState, limit: number): { records
   return electSome(state.image.topics.partitionsLedByOther(), limit, (found) =>
     partitionChange(state, found, { election: 'preferred' }),
   );
+}
+
+/**
+ * Partitions without a leader though somebody alive is in line: what brought that broker back was written in part only. Its registration was
+ * changed first, so nobody would see anything to do for the others.
+ */
+export function electLeftOverLeaders(state: ControllerState, limit: number): { records: MetadataRecord[]; isComplete: boolean } {
+  return electSome(state.image.topics.partitionsWithoutLeader(), limit, (found) => {
+    const record = partitionChange(state, found, { election: 'online' });
+    return record && record.value.leader !== noLeaderChange ? record : null;
+  });
 }
 
 /** Topics that allow it, and have lost everybody in sync, are led by whoever lives. */

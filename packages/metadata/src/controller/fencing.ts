@@ -3,8 +3,9 @@
  * first and is fenced then; who comes is unfenced first and may then be elected.
  */
 
-import type { MetadataRecord } from '@ottla/protocol';
+import type { MetadataRecord, Uuid } from '@ottla/protocol';
 import type { BrokerRegistration } from '../image/broker-registration.ts';
+import { directoryOf } from '../image/partition-state.ts';
 import type { PartitionOfTopic } from '../image/topics-image.ts';
 import { registrationChangeRecord, unregisterBrokerRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState } from './controller-state.ts';
@@ -14,12 +15,12 @@ export function fencingRecords(state: ControllerState, broker: BrokerRegistratio
   return [...leavingRecords(state, broker.id), registrationChangeRecord(broker, { fenced: true })];
 }
 
-export function unfencingRecords(state: ControllerState, broker: BrokerRegistration): MetadataRecord[] {
-  const isAlive = (id: number) => id === broker.id || brokerIsActive(state, id);
-  return [
-    registrationChangeRecord(broker, { fenced: false }),
-    ...changes(state, state.image.topics.partitionsWithoutLeader(), () => ({ isAlive })),
-  ];
+/** What it has in the directories it has lost meanwhile, `offline`, it cannot lead. */
+export function unfencingRecords(state: ControllerState, broker: BrokerRegistration, offline: readonly Uuid[]): MetadataRecord[] {
+  const elected = changes(state, state.image.topics.partitionsWithoutLeader(), ({ partition }) => ({
+    isAlive: (id) => (id === broker.id ? !offline.includes(directoryOf(partition, id)!) : brokerIsActive(state, id)),
+  }));
+  return [registrationChangeRecord(broker, { fenced: false }), ...elected];
 }
 
 export function controlledShutdownRecords(state: ControllerState, broker: BrokerRegistration): MetadataRecord[] {

@@ -29,7 +29,7 @@ export function alterPartition(state: ControllerState, request: AlterPartitionRe
       ),
     };
   });
-  return { records, response: { throttleTimeMs: 0, errorCode: 0, topics } };
+  return { records, response: { throttleTimeMs: 0, errorCode: 0, topics }, isDivisible: true };
 }
 
 function alterOne(

@@ -22,7 +22,8 @@ export class PeriodicTasks {
 
   /** Work was left over: do it again soon. */
   hasten(name: string, dueMs: number): void {
-    for (const task of this.#tasks) if (task.name === name) task.dueMs = Math.min(task.dueMs, dueMs);
+    for (const task of this.#tasks)
+      if (task.name === name) task.dueMs = Number.isNaN(task.dueMs) ? dueMs : Math.min(task.dueMs, dueMs);
   }
 
   /** As if nothing had been asked yet. */
