@@ -97,7 +97,8 @@ export function completeConsumerConfig(config: ConsumerConfig<unknown, unknown>)
   return complete;
 }
 
-const decoder = new TextDecoder();
+/** A mark of the byte order at the beginning is a part of the text that was sent. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
 
 export const stringDeserializer: Deserializer<string> = (bytes) => decoder.decode(bytes);
 
