@@ -14,7 +14,7 @@ export type OptionRule =
 /** One rule for every option, so that none can be forgotten. */
 export type OptionRules<Config> = { readonly [Name in keyof Config]-?: OptionRule };
 
-const maxInt32 = 0x7fff_ffff;
+export const maxInt32 = 0x7fff_ffff;
 export const anyInt32: OptionRule = { min: -maxInt32 - 1, max: maxInt32 };
 /** Times and sizes that travel as int32, and what a timer can wait for. */
 export const fromZero: OptionRule = { min: 0, max: maxInt32 };

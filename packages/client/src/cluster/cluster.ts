@@ -15,6 +15,8 @@ export type ClusterOptions = {
   readonly client: string;
   /** Whether asking for the metadata of a topic may create it, where brokers do that. */
   readonly createsTopics: boolean;
+  /** Topics that nobody has asked for or watched for so long are forgotten, and not asked for any more; never unless given. */
+  readonly topicIdleMs?: number;
 };
 
 /** While fewer brokers than this are connected, another one is when an answer did not serve: with three, most likely two are not cut off. */
@@ -31,8 +33,8 @@ export class Cluster {
   readonly #connections: BrokerConnections;
   readonly #bootstrapServers: readonly Address[];
   readonly #informant: Informant<BrokerConnection>;
-  /** The topics that a refresh asks for. */
-  readonly #interest = new Set<string>();
+  /** The topics that a refresh asks for, and since when nobody has asked for them. */
+  readonly #interest = new Map<string, number>();
   readonly #coordinators = new Map<string, Node>();
   readonly #transactionCoordinators = new Map<string, Node>();
   #refreshing: Promise<void> | undefined;
@@ -128,8 +130,9 @@ export class Cluster {
 
   async #refresh(): Promise<void> {
     const connection = await this.anyConnection();
+    this.#forgetIdleTopics();
     const response = await connection.send(Metadata, {
-      topics: [...this.#interest].map((name) => ({ name })),
+      topics: [...this.#interest.keys()].map((name) => ({ name })),
       allowAutoTopicCreation: this.#options.createsTopics,
     });
     const error = errorOfCode(response.errorCode);
@@ -140,12 +143,24 @@ export class Cluster {
 
   /** From now on, refreshes ask for these topics too. */
   watch(topics: Iterable<string>): void {
-    for (const topic of topics) this.#interest.add(topic);
+    const nowMs = this.runtime.clock.monotonicMs();
+    for (const topic of topics) this.#interest.set(topic, nowMs);
+  }
+
+  /** Who asks for a topic may create it: one that was deleted would come back with each refresh, for ever. */
+  #forgetIdleTopics(): void {
+    const { topicIdleMs = Number.POSITIVE_INFINITY } = this.#options;
+    const oldestMs = this.runtime.clock.monotonicMs() - topicIdleMs;
+    for (const [topic, usedMs] of this.#interest) {
+      if (usedMs > oldestMs) continue;
+      this.#interest.delete(topic);
+      this.metadata.forget(topic);
+    }
   }
 
   /** Waits for the topic's metadata if needed. Rejects with the last error when the time is over, or at once when it is final. */
   async topic(name: string, timeoutMs = this.#config.defaultApiTimeoutMs): Promise<TopicMetadata> {
-    this.#interest.add(name);
+    this.watch([name]);
     const known = this.metadata.topic(name);
     if (known) return known;
     return this.retry(timeoutMs, async () => {

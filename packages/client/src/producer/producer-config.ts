@@ -1,6 +1,6 @@
 import { type CompressionCodec, compressionCodecs, KafkaError } from '@ottla/protocol';
 import { type ClientConfig, clientRules, withDefaults } from '../client-config.ts';
-import { anyInt32, checkOptions, fromOne, fromZero, fromZeroToLong, type OptionRules } from '../option-rules.ts';
+import { anyInt32, checkOptions, fromOne, fromZero, fromZeroToLong, maxInt32, type OptionRules } from '../option-rules.ts';
 
 export type Acks = 'all' | -1 | 0 | 1;
 
@@ -18,13 +18,15 @@ export type ProducerConfig = ClientConfig & {
   readonly enableIdempotence?: boolean;
   /** Requests to one broker that are not answered yet. At most 5 with idempotence. */
   readonly maxInFlightRequestsPerConnection?: number;
-  /** From `send` to success or failure, with all retries. */
+  /** From `send` to success or failure, with all retries. At least `lingerMs` and `requestTimeoutMs` together. */
   readonly deliveryTimeoutMs?: number;
   /** Bytes of records that wait to be sent or answered; `send` waits beyond. */
   readonly bufferMemory?: number;
   /** How long `send` may wait for metadata and for memory. */
   readonly maxBlockMs?: number;
   readonly maxRequestSize?: number;
+  /** A topic that nothing was sent to for so long is forgotten until something is. */
+  readonly metadataMaxIdleMs?: number;
   /** Records and offsets are sent in transactions, and one producer at a time has this id. Needs `initTransactions`. */
   readonly transactionalId?: string;
   /** A transaction that is open for longer is aborted by the coordinator. */
@@ -41,6 +43,7 @@ const defaults = {
   bufferMemory: 33_554_432,
   maxBlockMs: 60_000,
   maxRequestSize: 1_048_576,
+  metadataMaxIdleMs: 300_000,
   transactionalId: '',
   transactionTimeoutMs: 60_000,
 } as const satisfies Partial<ProducerConfig>;
@@ -58,6 +61,7 @@ const rules: OptionRules<ProducerConfig> = {
   bufferMemory: fromZeroToLong,
   maxBlockMs: fromZero,
   maxRequestSize: fromZero,
+  metadataMaxIdleMs: { min: 5000, max: Number.MAX_SAFE_INTEGER },
   transactionalId: 'text',
   transactionTimeoutMs: fromOne,
 };
@@ -77,17 +81,21 @@ export function completeProducerConfig(config: ProducerConfig): CompleteProducer
   checkLevel(complete.compressionType, complete.compressionLevel);
   const given: Acks = config.acks ?? defaults.acks;
   const acks = given === 'all' ? -1 : given;
-  const isCompatible = acks === -1 && complete.maxInFlightRequestsPerConnection <= 5;
-  const enableIdempotence = config.enableIdempotence ?? isCompatible;
-  if (enableIdempotence && !isCompatible) {
-    throw new KafkaError('INVALID_CONFIG', 'enableIdempotence needs acks "all" and at most 5 maxInFlightRequestsPerConnection');
+  const enableIdempotence = config.enableIdempotence ?? acks === -1;
+  if (enableIdempotence && acks !== -1) throw new KafkaError('INVALID_CONFIG', 'enableIdempotence needs acks "all"');
+  // Nobody loses what keeps records from being written twice by asking for more speed.
+  if (enableIdempotence && complete.maxInFlightRequestsPerConnection > 5) {
+    const text = 'maxInFlightRequestsPerConnection must be at most 5, unless enableIdempotence is false';
+    throw new KafkaError('INVALID_CONFIG', text);
   }
   if (complete.transactionalId !== '' && !enableIdempotence)
     throw new KafkaError('INVALID_CONFIG', 'transactionalId needs enableIdempotence');
-  if (complete.deliveryTimeoutMs < complete.lingerMs + complete.requestTimeoutMs) {
+  const attemptMs = Math.min(complete.lingerMs + complete.requestTimeoutMs, maxInt32);
+  if (config.deliveryTimeoutMs !== undefined && config.deliveryTimeoutMs < attemptMs) {
     throw new KafkaError('INVALID_CONFIG', 'deliveryTimeoutMs must be at least lingerMs + requestTimeoutMs');
   }
-  return { ...complete, acks, enableIdempotence } as CompleteProducerConfig;
+  const deliveryTimeoutMs = Math.max(complete.deliveryTimeoutMs, attemptMs);
+  return { ...complete, acks, enableIdempotence, deliveryTimeoutMs } as CompleteProducerConfig;
 }
 
 const levels: Readonly<Record<CompressionCodec, { min: number; max: number; also?: number } | undefined>> = {

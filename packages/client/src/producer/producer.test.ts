@@ -305,3 +305,25 @@ test('acks 0 does not run ahead of a connection that takes nothing, and goes on 
   await simulation.run(Promise.all(sends));
   await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
 });
+
+test('a topic that is not written to any more stays deleted, and is made again when it is', async () => {
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+  const { world, kafka } = simulation;
+  const producer = simulation.producer({ metadataMaxAgeMs: 1000, metadataMaxIdleMs: 5000 });
+  await simulation.run(producer.send({ topic: 'gone', value: 'first' }));
+  const writeFor = async (seconds: number): Promise<void> => {
+    for (let second = 0; second < seconds; second++) {
+      await simulation.run(producer.send({ topic: 'log', value: 'again' }));
+      await world.advance(1000);
+    }
+  };
+  await writeFor(7);
+  const admin = kafka.admin();
+  await simulation.run(admin.deleteTopics(['gone']));
+  await writeFor(7);
+  const names = async () => (await simulation.run(admin.listTopics())).map(({ name }) => name);
+  assert.deepEqual(await names(), ['log']);
+  await simulation.run(producer.send({ topic: 'gone', value: 'second' }));
+  assert.deepEqual(await names(), ['gone', 'log']);
+  await simulation.run(Promise.all([producer.close(), kafka.stop()]));
+});

@@ -66,7 +66,8 @@ export class Producer {
   /** Throws INVALID_CONFIG. Connects when first used. */
   constructor(config: ProducerConfig) {
     this.#config = completeProducerConfig(config);
-    this.#cluster = new Cluster(this.#config, { client: 'producer', createsTopics: true });
+    const { metadataMaxIdleMs: topicIdleMs } = this.#config;
+    this.#cluster = new Cluster(this.#config, { client: 'producer', createsTopics: true, topicIdleMs });
     this.#accumulator = new RecordAccumulator(this.#cluster, this.#config);
     if (this.#config.transactionalId !== '') {
       this.#transactions = new Transactions(this.#cluster, this.#config, {

@@ -73,6 +73,7 @@ export class RecordAccumulator {
       batch = new ProducerBatch({ ...where, createdMs }, this.#batchOptions, queue.compressionRatio);
       queue.waiting.push(batch);
       this.#busy.add(queue);
+      this.#cluster.watch([where.topic]);
     }
     batch.reservedBytes += bytes;
     this.#bufferedBytes += bytes;

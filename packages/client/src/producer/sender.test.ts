@@ -49,6 +49,7 @@ class Brokers {
       openConnectionTo: (id: number) => this.#connection(id),
       anyConnection: async () => this.#connection(this.#informant),
       refreshMetadata: async () => {},
+      watch: () => {},
       askAnother: () => {
         this.#informant = 2;
       },

@@ -106,6 +106,7 @@ export class Sender {
         continue;
       }
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
+        this.#cluster.watch([queue.topic]);
         this.#refreshMetadata();
         continue;
       }
