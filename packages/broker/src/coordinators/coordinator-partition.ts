@@ -24,8 +24,8 @@ export type CoordinatorPartitionOptions<Machine, Record> = {
   readonly codec: RecordCodec<Record>;
   readonly config: CoordinatorPartitionConfig;
   readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'logger'>;
-  /** The machine and the log have come apart: the owner loads the partition again. */
-  readonly onDiverged: () => void;
+  /** The machine cannot be relied on: it and the log have come apart, or it threw halfway. The owner loads the partition again. */
+  readonly onDiverged: (reason: unknown) => void;
   /** Called after each operation, commit and failure, and when the partition was loaded: what the machine wants done outside can be taken from it. */
   readonly onEffects?: ((machine: Machine) => void) | undefined;
 };
@@ -125,7 +125,7 @@ export class CoordinatorPartition<
       });
       return records;
     } catch (error) {
-      if (this.#state !== 'loading') return 0;
+      if (this.#state !== 'loading' && this.#state !== 'active') return 0;
       this.#state = 'failed';
       runtime.logger.error('coordinator could not be loaded', { partition: name, error });
       return 0;
@@ -205,7 +205,7 @@ export class CoordinatorPartition<
 
   /** Appends now what waits for company. */
   flush(): void {
-    this.#whole(() => this.#append());
+    this.#undertake(() => this.#append());
   }
 
   /** This broker no longer leads the partition, or stops: everyone who waits is sent away. */
@@ -217,13 +217,21 @@ export class CoordinatorPartition<
     this.#commitTimer?.cancel();
     this.#wakeTimer?.timer.cancel();
     const gone = new KafkaError('NOT_COORDINATOR', `${this.#options.name} is coordinated by another broker now`);
-    if (wasActive) this.#deliver(this.#machine.unload(this.#moment()).answers);
+    if (wasActive) this.#unload();
     const operations = [...this.#uncommitted.flatMap(({ operations }) => operations), ...(this.#batch?.operations ?? [])];
     this.#uncommitted = [];
     this.#batch = null;
     for (const { failed } of operations) failed(gone);
     for (const { reject } of this.#waiting.values()) reject(gone);
     this.#waiting.clear();
+  }
+
+  #unload(): void {
+    try {
+      this.#deliver(this.#machine.unload(this.#moment()).answers);
+    } catch (error) {
+      this.#options.runtime.logger.error('coordinator could not be unloaded', { partition: this.#options.name, error });
+    }
   }
 
   #requireActive(): void {
@@ -244,17 +252,36 @@ export class CoordinatorPartition<
     try {
       return work();
     } finally {
-      if (this.#depth === 1) {
-        for (let next = this.#followUps.shift(); next !== undefined; next = this.#followUps.shift()) next();
-        if (this.#state === 'active') this.#scheduleWake();
-      }
+      if (this.#depth === 1) this.#afterwards();
       this.#depth--;
-      this.#tellEffects();
+      if (this.#depth === 0 && this.#state === 'active') this.#guard(() => this.#options.onEffects?.(this.#machine));
     }
   }
 
-  #tellEffects(): void {
-    if (this.#depth === 0 && this.#state === 'active') this.#options.onEffects?.(this.#machine);
+  #afterwards(): void {
+    for (let next = this.#followUps.shift(); next !== undefined; next = this.#followUps.shift()) this.#guard(next);
+    if (this.#state === 'active') this.#guard(() => this.#scheduleWake());
+  }
+
+  /** Work on behalf of nobody: of a timer, or of a commit. */
+  #undertake(work: () => void): void {
+    this.#guard(() => this.#whole(work));
+  }
+
+  /**
+   * For what nobody waits for: nobody would catch it, and the broker would end by one group's trouble. What it was about may be half
+   * done, so the partition begins again from its log.
+   */
+  #guard(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.#diverged(error);
+    }
+  }
+
+  #diverged(reason: unknown): void {
+    if (this.#state === 'active') this.#options.onDiverged(reason);
   }
 
   #submit<Response>(outcome: MachineOutcome<Record, Continuation, Response>, writer?: Writer): Promise<Response> {
@@ -312,7 +339,7 @@ export class CoordinatorPartition<
       }
       this.#batch ??= new OpenBatch(this.#endOffset, writer);
       for (const record of piece) {
-        this.#machine.replay(records[index]!, { offset: this.#batch.nextOffset, producerId: writer?.producerId ?? -1 });
+        this.#replay(records[index]!, { offset: this.#batch.nextOffset, producerId: writer?.producerId ?? -1 });
         this.#batch.add(record);
         index++;
       }
@@ -320,6 +347,16 @@ export class CoordinatorPartition<
     this.#batch!.operations.push(operation);
     if (writer === undefined) this.#scheduleAppend();
     else this.#append(writer);
+  }
+
+  #replay(record: Record, position: { readonly offset: number; readonly producerId: number }): void {
+    try {
+      this.#machine.replay(record, position);
+    } catch (error) {
+      // Before the batch, which holds what was replayed of it, can be appended.
+      this.#followUps.push(() => this.#diverged(error));
+      throw error;
+    }
   }
 
   get #nextOffset(): number {
@@ -367,8 +404,9 @@ export class CoordinatorPartition<
 
   #appendBatch(baseOffset: number, bytes: Uint8Array, options: CoordinatorAppend): number {
     if (this.#log.logEndOffset !== baseOffset) {
-      this.#followUps.push(this.#options.onDiverged);
-      throw new KafkaError('NOT_COORDINATOR', `${this.#options.name} was written to by another: its coordinator loads it again`);
+      const error = new KafkaError('NOT_COORDINATOR', `${this.#options.name} was written to by another: it is loaded again`);
+      this.#followUps.push(() => this.#diverged(error));
+      throw error;
     }
     return this.#log.append(bytes, options);
   }
@@ -406,7 +444,7 @@ export class CoordinatorPartition<
     this.#log.whenCommitted(head.endOffset).then(
       () => {
         this.#isAwaitingCommit = false;
-        if (this.#state === 'active') this.#whole(() => this.#advanceCommit());
+        if (this.#state === 'active') this.#undertake(() => this.#advanceCommit());
       },
       (error: unknown) => {
         this.#isAwaitingCommit = false;
@@ -414,7 +452,7 @@ export class CoordinatorPartition<
         // The new leader may or may not have the records: who retries there will find out.
         const operations = this.#uncommitted.flatMap(({ operations }) => operations);
         this.#uncommitted = [];
-        this.#whole(() => this.#failed(operations, this.#asKafkaError(error)));
+        this.#undertake(() => this.#failed(operations, this.#asKafkaError(error)));
       },
     );
   }
@@ -429,24 +467,30 @@ export class CoordinatorPartition<
       entry.operations = [];
     }
     const error = new KafkaError('REQUEST_TIMED_OUT', `${this.#options.name} did not commit in time`);
-    this.#whole(() => {
+    this.#undertake(() => {
       this.#failed(late, error);
       this.#awaitCommit();
     });
   }
 
   #committed({ continuation, committed }: Operation<Continuation>): void {
-    if (continuation !== undefined) this.#submit(this.#machine.continueWith(continuation, null, this.#moment()));
+    this.#continueWith(continuation, null);
     committed();
   }
 
   #failed(operations: readonly Operation<Continuation>[], error: KafkaError): void {
     for (const { continuation, failed } of operations) {
       this.#followUps.push(() => {
-        if (continuation !== undefined) this.#submit(this.#machine.continueWith(continuation, error, this.#moment()));
+        this.#continueWith(continuation, error);
         failed(error);
       });
     }
+  }
+
+  /** What comes of the operation is told even when its continuation throws. */
+  #continueWith(continuation: Continuation | undefined, error: KafkaError | null): void {
+    if (continuation === undefined || this.#state !== 'active') return;
+    this.#guard(() => this.#submit(this.#machine.continueWith(continuation, error, this.#moment())));
   }
 
   #scheduleWake(): void {
@@ -463,7 +507,7 @@ export class CoordinatorPartition<
   #wake(): void {
     this.#wakeTimer = null;
     if (this.#state !== 'active') return;
-    this.#whole(() => {
+    this.#undertake(() => {
       for (let count = 0; count < WAKES_PER_TURN; count++) {
         const outcome = this.#machine.wake(this.#moment());
         if (outcome === undefined) break;

@@ -1,5 +1,5 @@
 import { KafkaError } from '@ottla/protocol';
-import type { Runtime } from '@ottla/runtime';
+import { type Runtime, sleep } from '@ottla/runtime';
 import type { TransactionMarker } from '../transactions/transaction-marker.ts';
 import type { CoordinatorLog } from './coordinator-log.ts';
 import type { CoordinatorMachine, MachineOutcome, Moment, RecordCodec } from './coordinator-machine.ts';
@@ -17,6 +17,9 @@ export type CoordinatorRuntimeOptions<Machine, Record> = {
   /** See `CoordinatorPartitionOptions.onEffects`. */
   readonly onEffects?: (machine: Machine, from: { readonly partition: number; readonly leaderEpoch: number }) => void;
 };
+
+/** A partition whose coordinator fails again as soon as it is loaded is not read all the time. */
+const RELOAD_PAUSE_MS = 10_000;
 
 /**
  * The partitions of one kind of coordinator that this broker leads, each with its own state machine. What differs between groups,
@@ -113,7 +116,7 @@ export class CoordinatorRuntime<
     return [...this.#partitions.values()].filter(({ state }) => state === 'active').map((partition) => partition.write(decide));
   }
 
-  async #load(partition: number, leaderEpoch: number): Promise<void> {
+  async #load(partition: number, leaderEpoch: number, notBeforeMs = Number.NEGATIVE_INFINITY): Promise<void> {
     const { topic, createMachine, codec, log, config, runtime, onEffects } = this.#options;
     const name = `${topic}-${partition}`;
     const coordinated = new CoordinatorPartition<Machine, Record, Continuation>({
@@ -125,16 +128,19 @@ export class CoordinatorRuntime<
       config,
       runtime,
       onEffects: onEffects && ((machine) => onEffects(machine, { partition, leaderEpoch })),
-      onDiverged: () => {
-        runtime.logger.error('coordinator state and log have diverged: loading again', { partition: name });
+      onDiverged: (reason) => {
+        runtime.logger.error('coordinator state is not to be relied on: loading it again', { partition: name, error: reason });
         coordinated.close();
         if (this.#partitions.get(partition) !== coordinated) return;
-        this.#load(partition, leaderEpoch).catch((error: unknown) => {
+        const nextMs = Math.max(runtime.clock.monotonicMs(), notBeforeMs + RELOAD_PAUSE_MS);
+        this.#load(partition, leaderEpoch, nextMs).catch((error: unknown) => {
           runtime.logger.error('coordinator could not be loaded again', { partition: name, error });
         });
       },
     });
     this.#partitions.set(partition, coordinated);
+    const pauseMs = notBeforeMs - runtime.clock.monotonicMs();
+    if (pauseMs > 0) await sleep(runtime.timers, pauseMs);
     await this.#loadInRound(coordinated);
   }
 
