@@ -23,9 +23,18 @@ import { GroupCoordinator } from './group-coordinator.ts';
 import { defaultGroupCoordinatorConfig, type GroupCoordinatorConfig } from './group-coordinator-config.ts';
 import { decodeGroupRecord, encodeGroupRecord, type GroupRecord } from './group-record.ts';
 import { MemoryGroupTopics } from './group-topics.ts';
-import type { Answer, Outcome } from './outcome.ts';
+import type { Answer, Continuation, Outcome, Token } from './outcome.ts';
 
 type LogEntry = { key: Uint8Array; value: Uint8Array | null; producerId: number };
+
+/** What waits for its records, and all before them, to be committed; told that it failed when that takes too long. */
+type Uncommitted = {
+  readonly endOffset: number;
+  readonly deadlineMs: number;
+  readonly records: readonly GroupRecord[];
+  continuation: Continuation | undefined;
+  token: Token | undefined;
+};
 type JoinFields = Partial<Omit<JoinGroupRequest, 'groupId' | 'memberId'>> & {
   apiVersion?: number;
   clientId?: string;
@@ -47,6 +56,9 @@ export type Beat = {
   readonly topicPartitions?: readonly string[] | undefined;
 };
 
+/** offsets.commit.timeout.ms */
+const COMMIT_TIMEOUT_MS = 5_000;
+
 const defaultGroupConfig = Object.fromEntries(
   Object.entries(groupConfigs).map(([name, definition]) => [name, definition.default]),
 ) as unknown as GroupConfig;
@@ -63,6 +75,9 @@ export class GroupWorld {
   nowMs = 0;
   /** Every append fails with this while it is set. */
   appendError: KafkaError | null = null;
+  /** While it is set, what is appended is not committed before `commitAppended`, and given up for lost after COMMIT_TIMEOUT_MS. */
+  commitsLate = false;
+  #uncommitted: Uncommitted[] = [];
   #tokens = 0;
   #uuids = 0;
   #topicIds = 0;
@@ -283,32 +298,47 @@ export class GroupWorld {
   /** Moves time, stopping at each deadline. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
-    for (let next = this.coordinator.nextWakeMs(); next !== undefined && next <= untilMs; next = this.coordinator.nextWakeMs()) {
+    for (let next = this.#nextMs(); next <= untilMs; next = this.#nextMs()) {
       this.nowMs = Math.max(this.nowMs, next);
+      this.#giveUpLate();
       for (let outcome = this.coordinator.wake(this.moment); outcome; outcome = this.coordinator.wake(this.moment))
         this.submit(outcome);
     }
     this.nowMs = untilMs;
   }
 
-  submit(outcome: Outcome<unknown>): KafkaError | null {
+  /** The token is that of the request that the outcome is of: a failure answers it, unless the continuation does. */
+  submit(outcome: Outcome<unknown>, token?: Token): KafkaError | null {
     const { coordinator } = this;
+    const { records, continuation } = outcome;
     const baseOffset = this.log.length;
-    const encoded = outcome.records.map((record) => encodeGroupRecord(record));
-    for (const [index, record] of outcome.records.entries()) {
+    const encoded = records.map((record) => encodeGroupRecord(record));
+    for (const [index, record] of records.entries()) {
       coordinator.replay(record, { offset: baseOffset + index, producerId: -1 });
     }
     for (const { token, response } of outcome.answers) this.#answer(token, response);
-    if (this.appendError !== null && outcome.records.length > 0) {
+    if (this.appendError !== null && records.length > 0) {
       coordinator.rollbackTo(baseOffset);
-      if (outcome.continuation) this.submit(coordinator.continueWith(outcome.continuation, this.appendError, this.moment));
+      this.#failed({ continuation, token }, this.appendError);
       return this.appendError;
     }
     this.log.push(...encoded.map((record) => ({ ...record, producerId: -1 })));
-    coordinator.commitTo(this.log.length);
-    for (const record of outcome.records) this.#noteRecord(record);
-    if (outcome.continuation) this.submit(coordinator.continueWith(outcome.continuation, null, this.moment));
+    const deadlineMs = this.nowMs + COMMIT_TIMEOUT_MS;
+    this.#uncommitted.push({ endOffset: this.log.length, deadlineMs, records, continuation, token });
+    // What needs no record waits only for those before it.
+    if (!this.commitsLate || this.#uncommitted[0]!.records.length === 0) this.commitAppended();
     return null;
+  }
+
+  /** The high watermark reaches the end of the log. */
+  commitAppended(): void {
+    this.coordinator.commitTo(this.log.length);
+    const committed = this.#uncommitted;
+    this.#uncommitted = [];
+    for (const { records, continuation } of committed) {
+      for (const record of records) this.#noteRecord(record);
+      if (continuation) this.submit(this.coordinator.continueWith(continuation, null, this.moment));
+    }
   }
 
   /** A record that something else wrote: a transaction, or Kafka. */
@@ -331,6 +361,7 @@ export class GroupWorld {
 
   takeOver(): void {
     this.coordinator = this.reloaded();
+    this.#uncommitted = [];
     this.submit(this.coordinator.activate(this.moment));
   }
 
@@ -365,12 +396,31 @@ export class GroupWorld {
     return this.#tokens;
   }
 
+  #nextMs(): number {
+    const deadlineMs = this.#uncommitted.find(({ continuation, token }) => continuation || token !== undefined)?.deadlineMs;
+    return Math.min(this.coordinator.nextWakeMs() ?? Infinity, deadlineMs ?? Infinity);
+  }
+
+  /** Their records are in the log all the same, and may yet be committed. */
+  #giveUpLate(): void {
+    const late = this.#uncommitted.filter(({ deadlineMs }) => deadlineMs <= this.nowMs);
+    for (const operation of late) {
+      const { continuation, token } = operation;
+      operation.continuation = undefined;
+      operation.token = undefined;
+      this.#failed({ continuation, token }, new KafkaError('REQUEST_TIMED_OUT'));
+    }
+  }
+
+  #failed({ continuation, token }: Pick<Uncommitted, 'continuation' | 'token'>, error: KafkaError): void {
+    if (continuation) this.submit(this.coordinator.continueWith(continuation, error, this.moment));
+    // What the operation has not answered itself is answered by its failure.
+    if (token !== undefined) this.#answer(token, { errorCode: error.code });
+  }
+
   #attempt(token: number | undefined, operation: () => Outcome<unknown>): string | undefined {
     try {
-      const error = this.submit(operation());
-      // What the operation has not answered itself is answered by its failure.
-      if (error !== null && token !== undefined) this.#answer(token, { errorCode: error.code });
-      return error?.name;
+      return this.submit(operation(), token)?.name;
     } catch (error) {
       if (!(error instanceof KafkaError)) throw error;
       if (token !== undefined) this.#answer(token, { errorCode: error.code });

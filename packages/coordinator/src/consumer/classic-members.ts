@@ -92,6 +92,8 @@ export class ClassicMembers {
           this.#state,
           turn,
         );
+    // From now on, not from the commit: that may come after the request was given up, for a member whose id nobody was told.
+    if (!downgrades) this.#groups.keepAlive(groupId, memberId, turn, sessionTimeoutMs);
     const response = {
       memberId,
       generationId: member.memberEpoch,

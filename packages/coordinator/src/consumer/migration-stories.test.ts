@@ -157,3 +157,20 @@ test('a static classic member takes the place of the last consumer of the new pr
   assert.equal(world.heartbeat(memberId, 2), 'NONE');
   assert.equal(world.reloaded().groups.get('g')?.type, 'Classic');
 });
+
+test('a classic member that was not told in time that it joined is out when its session ends', () => {
+  const world = new GroupWorld();
+  world.setTopic('t', 2);
+  world.beat('n', 0);
+  world.commitsLate = true;
+  const joined = world.join('', { apiVersion: 3, sessionTimeoutMs: 8_000 });
+  world.pass(5_000);
+  assert.equal(world.errorOf(joined), 'REQUEST_TIMED_OUT');
+  world.commitAppended();
+  world.commitsLate = false;
+  assert.equal(world.consumerGroup().members.size, 2, 'the log has it, though nobody knows its id');
+  world.pass(2_999);
+  assert.equal(world.consumerGroup().members.size, 2);
+  world.pass(1);
+  assert.deepEqual([...world.consumerGroup().members.keys()], ['n']);
+});
