@@ -239,3 +239,16 @@ test('a flipped bit is there for who reads now, and after the power failed', asy
   machine.files.flipBit('/f', 7, 0);
   assert.equal(machine.files.readFile('/f').length, 3, 'there is no such byte');
 });
+
+test('whoever looks on sees each thing that a process catches up on by itself', async () => {
+  const { world, b, runtimeB } = await pair();
+  let caughtUp = 0;
+  b.pause();
+  for (const ms of [5, 10, 15]) runtimeB.timers.after(ms, () => caughtUp++);
+  await world.advance(100);
+  const seen = new Set<number>();
+  world.time.afterEach = () => seen.add(caughtUp);
+  b.resume();
+  await world.advance(10);
+  assert.deepEqual([...seen], [0, 1, 2, 3]);
+});

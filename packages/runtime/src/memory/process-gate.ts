@@ -2,7 +2,7 @@ import type { VirtualTime } from './virtual-time.ts';
 
 /**
  * Between a simulated machine and its process: a process that is stopped (SIGSTOP) hears of nothing until it goes on, and then of all
- * that happened meanwhile, in order, each in a turn of its own.
+ * that happened meanwhile, in order, each as an event of its own, so that whoever looks on sees what each of them did.
  */
 export class ProcessGate {
   readonly #time: VirtualTime;
@@ -41,7 +41,7 @@ export class ProcessGate {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    this.#time.soon(() => this.#letOnePass());
+    this.#time.after(0, () => this.#letOnePass());
   }
 
   /** The process is no more. */
@@ -60,7 +60,7 @@ export class ProcessGate {
       next();
     } finally {
       this.#waiting.shift();
-      if (this.#waiting.length > 0) this.#time.soon(() => this.#letOnePass());
+      if (this.#waiting.length > 0) this.#time.after(0, () => this.#letOnePass());
     }
   }
 }
