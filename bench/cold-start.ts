@@ -25,7 +25,7 @@ type Sample = { readonly startMs: number; readonly cpuMs: number; readonly memor
 const options = readOptions({ rounds: { type: 'string', default: '7' } }, `npm run bench cold-start [-- --rounds N]`);
 const rounds = wholeNumber(options.rounds, 'rounds', 1);
 
-installKafka();
+await installKafka();
 const nodes = { ottla: await TargetNode.create('ottla'), kafka: await TargetNode.create('kafka') };
 const installed = mkdtempSync(join(tmpdir(), 'ottla-cold-start-'));
 const published = await installCommand(installed);

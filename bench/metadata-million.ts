@@ -91,7 +91,7 @@ console.log(`  ${'its size'.padEnd(44)}${mib(written.length).padStart(10)}`);
   });
 }
 
-if (targets.includes('kafka')) installKafka();
+if (targets.includes('kafka')) await installKafka();
 for (const target of targets) {
   await using controller = await startController(target);
   await fetchBy(target, controller);

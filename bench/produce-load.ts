@@ -47,7 +47,7 @@ if (options.port !== undefined) {
   const node = { bootstrap: `127.0.0.1:${options.port}`, port: Number(options.port) };
   await measure({ ...node, pid: options.pid === undefined ? undefined : Number(options.pid) });
 } else {
-  if (options.start === 'kafka') installKafka();
+  if (options.start === 'kafka') await installKafka();
   await using node = await BenchNode.start(options.start as TargetName, { inspected: options.profile !== undefined });
   const { bootstrap, port, pid, inspectorPort } = node;
   await measure({ bootstrap, port, pid, inspectorPort });

@@ -43,7 +43,7 @@ export async function runCommand({ name: command, scenarios, properties }: Comma
   }
 
   const targets = namesOf(options.target, ['ottla', 'kafka'], 'target');
-  if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java'))) installKafka();
+  if (targets.includes('kafka') || chosen.some(({ name }) => name.startsWith('java'))) await installKafka();
   const rounds = wholeNumber(options.rounds ?? (options.quick ? '2' : '5'), 'rounds', 1);
   const results: { scenario: string; comparisons: Comparison[] }[] = [];
   const skipped: string[] = [];

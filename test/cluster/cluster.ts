@@ -63,7 +63,7 @@ const [seed, seconds, nodes, recordsPerSecond] = [
   number('nodes'),
   number('records-per-second'),
 ];
-installKafka();
+await installKafka();
 stopLeftovers();
 const targets = (values.target === 'both' ? ['kafka', 'ottla'] : [values.target]) as TargetName[];
 let isWell = true;

@@ -58,7 +58,7 @@ const size = {
   writers: wholeNumber(values.writers, 'writers', 1),
   partitions: wholeNumber(values.partitions, 'partitions', 1),
 };
-installKafka();
+await installKafka();
 const targets = (target === 'both' ? ['kafka', 'ottla'] : [target]) as TargetName[];
 let isWell = true;
 for (let seed = first; seed < first + runs; seed++) {

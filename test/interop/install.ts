@@ -8,17 +8,21 @@ import process from 'node:process';
 import { systemPath, WorkerClient } from './clients/client.ts';
 import { interopDirectory, interopHome, javascriptClients, python, pythonClients } from './home.ts';
 import { archiveFile, compileJavaClient, installKafka } from './kafka/kafka.ts';
-import { run } from './processes.ts';
+import { run, runAlong } from './processes.ts';
 import { TargetNode } from './targets/node.ts';
 
 export async function installInterop(): Promise<void> {
   needProgram('kcat', ['-V'], 'apt-get install kcat');
   needProgram('java', ['-version'], 'a JDK, version 17 or newer');
   needProgram('mvn', ['-version'], 'Apache Maven');
-  installKafka();
-  compileJavaClient();
-  installPythonClients();
-  installJavascriptClients();
+  // Side by side: they wait for the network, or keep one processor busy.
+  const installed = await Promise.allSettled([installKafkaAndItsClient(), installPythonClients(), installJavascriptClients()]);
+  for (const outcome of installed) if (outcome.status === 'rejected') throw outcome.reason;
+}
+
+async function installKafkaAndItsClient(): Promise<void> {
+  await installKafka();
+  await compileJavaClient();
   await recordClassArchives();
 }
 
@@ -30,13 +34,21 @@ function needProgram(name: string, args: string[], remedy: string): void {
   }
 }
 
-function installPythonClients(): void {
+async function installPythonClients(): Promise<void> {
   const list = readFileSync(join(interopDirectory, 'clients', 'requirements.txt'), 'utf8');
   if (isInstalled(pythonClients, list)) return;
   console.error('interop: installing the Python clients');
   rmSync(pythonClients, { recursive: true, force: true });
-  run('python3', ['-m', 'venv', pythonClients]);
-  run(python, ['-m', 'pip', 'install', '--quiet', '--no-deps', '-r', join(interopDirectory, 'clients', 'requirements.txt')]);
+  await runAlong('python3', ['-m', 'venv', pythonClients]);
+  await runAlong(python, [
+    '-m',
+    'pip',
+    'install',
+    '--quiet',
+    '--no-deps',
+    '-r',
+    join(interopDirectory, 'clients', 'requirements.txt'),
+  ]);
   markInstalled(pythonClients, list);
 }
 
@@ -44,7 +56,7 @@ function installPythonClients(): void {
  * @confluentinc/kafka-javascript has a native part. Its prebuilt binary is not on the package registry, so it is built here, from
  * the sources in the package, against the system's zlib, zstd and OpenSSL, for the Node that npm runs on.
  */
-function installJavascriptClients(): void {
+async function installJavascriptClients(): Promise<void> {
   const source = join(interopDirectory, 'clients');
   const list = readFileSync(join(source, 'package-lock.json'), 'utf8') + process.arch + run('node', ['-v'], onSystemPath);
   if (isInstalled(javascriptClients, list)) return;
@@ -54,15 +66,25 @@ function installJavascriptClients(): void {
   for (const name of ['package.json', 'package-lock.json', '.npmrc'])
     copyFileSync(join(source, name), join(javascriptClients, name));
   const npm = { cwd: javascriptClients, ...onSystemPath };
-  run('npm', ['ci', '--ignore-scripts'], npm);
+  await runAlong('npm', ['ci', '--ignore-scripts'], npm);
   const native = '@confluentinc/kafka-javascript';
-  run('npm', ['rebuild', `--build-from-source=${native}`, native], {
+  inOneFile(join(javascriptClients, 'node_modules', native));
+  await runAlong('npm', ['rebuild', `--build-from-source=${native}`, native], {
     ...npm,
     // Not optimized: it is compiled in a fifth of the time, and sends a few thousand records.
     env: { ...npm.env, CKJS_LINKING: 'dynamic', MAKEFLAGS: '', CFLAGS: '-O0', CXXFLAGS: '-O0' },
   });
   run('node', ['-e', `require('${native}')`], npm);
   markInstalled(javascriptClients, list);
+}
+
+/** Its sources become one file for the compiler, which then reads V8's headers once and not for each of them: a fifth of the time. */
+function inOneFile(directory: string): void {
+  const recipe = join(directory, 'binding.gyp');
+  const text = readFileSync(recipe, 'utf8');
+  const sources = [...text.matchAll(/'(src\/[\w-]+\.cc)'/g)].map(([, path]) => path!);
+  writeFileSync(join(directory, 'all.cc'), sources.map((path) => `#include "${path}"\n`).join(''));
+  writeFileSync(recipe, text.replace(/'sources': \[[^\]]*\]/, "'sources': ['all.cc']"));
 }
 
 const onSystemPath = {

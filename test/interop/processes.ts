@@ -58,6 +58,20 @@ export async function end(child: ChildProcess, signal: NodeJS.Signals, graceMs: 
     throw new Error(`process ${child.pid} did not end within ${graceMs} ms`);
 }
 
+/** As `run`, while this process goes on with other things. */
+export async function runAlong(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<void> {
+  const child = start(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout!, child.stderr!])
+    stream.setEncoding('utf8').on('data', (chunk) => (output = (output + chunk).slice(-64_000)));
+  await new Promise<void>((resolve, reject) => {
+    child.once('error', (error) => reject(new Error(`cannot run ${command}: ${error.message}`, { cause: error })));
+    child.once('close', () => resolve());
+  });
+  const status = howItEnded(child);
+  if (status !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${status}:\n${output}`);
+}
+
 /** Runs a command to its end and gives its output; throws with that output when it fails. */
 export function run(command: string, args: readonly string[], options: SpawnSyncOptions = {}): string {
   const done = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 64 << 20, ...options });

@@ -154,8 +154,8 @@ function kcat({ bootstrapServers, topic }: LoadOptions): ChildProcess {
 /** Kafka's own console producer, from what the interop tests have installed. */
 async function javaProducer({ bootstrapServers, topic }: LoadOptions): Promise<ChildProcess> {
   const { compileJavaClient, installKafka, programCommand } = await import('../interop/kafka/kafka.ts');
-  installKafka();
-  compileJavaClient();
+  await installKafka();
+  await compileJavaClient();
   const settings = { ...patience, 'delivery.timeout.ms': '900000', 'max.block.ms': '900000' };
   const args = [
     ...['--bootstrap-server', bootstrapServers, '--topic', topic],

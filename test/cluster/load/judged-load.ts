@@ -57,7 +57,7 @@ export class JudgedLoad {
 
   /** Makes the topics, and resolves when all programs write. */
   static async start(cluster: AskedCluster<AskedNode>, options: JudgedLoadOptions): Promise<JudgedLoad> {
-    compileJavaClient();
+    await compileJavaClient();
     const judged = new JudgedLoad(cluster);
     try {
       await judged.#begin(cluster, options);

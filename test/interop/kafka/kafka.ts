@@ -23,7 +23,7 @@ import {
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { interopDirectory, interopHome } from '../home.ts';
-import { run } from '../processes.ts';
+import { runAlong } from '../processes.ts';
 
 const pom = join(interopDirectory, 'kafka', 'pom.xml');
 export const kafkaRelease = /<kafka\.version>(.+)<\/kafka\.version>/.exec(readFileSync(pom, 'utf8'))![1]!;
@@ -66,14 +66,14 @@ export function programCommand(mainClass: string, args: readonly string[], archi
   ];
 }
 
-export function installKafka(): void {
+export async function installKafka(): Promise<void> {
   const list = join(libs, 'pom.xml');
   if (existsSync(list) && readFileSync(list, 'utf8') === readFileSync(pom, 'utf8')) return;
   console.error(`interop: fetching Apache Kafka ${kafkaRelease} with Maven`);
   mkdirSync(home, { recursive: true });
   const partial = mkdtempSync(join(home, 'fetching-'));
   const goal = ['dependency:copy-dependencies', '-DincludeScope=runtime', `-DoutputDirectory=${partial}`];
-  run('mvn', ['-B', '-q', '-Dstyle.color=never', '-f', pom, ...goal]);
+  await runAlong('mvn', ['-B', '-q', '-Dstyle.color=never', '-f', pom, ...goal]);
   writeFileSync(
     join(home, 'log4j2.properties'),
     `rootLogger.level=INFO
@@ -90,13 +90,21 @@ appender.console.layout.pattern=[%d] %p %m (%c)%n
   for (const kind of ['server', 'client'] as const) rmSync(archiveFile(kind), { force: true });
 }
 
-export function compileJavaClient(): void {
+export async function compileJavaClient(): Promise<void> {
   const target = javaClientJar();
   if (existsSync(target)) return;
   const classes = mkdtempSync(join(tmpdir(), 'ottla-javac-'));
-  run('javac', ['-J-XX:TieredStopAtLevel=1', '-nowarn', '-d', classes, '-cp', classpath('simple'), ...javaClientSources]);
+  await runAlong('javac', [
+    '-J-XX:TieredStopAtLevel=1',
+    '-nowarn',
+    '-d',
+    classes,
+    '-cp',
+    classpath('simple'),
+    ...javaClientSources,
+  ]);
   mkdirSync(join(home, 'java-client'), { recursive: true });
-  run('jar', ['--create', '--file', target, '-C', classes, '.']); // class data archives know jars only
+  await runAlong('jar', ['--create', '--file', target, '-C', classes, '.']); // class data archives know jars only
   rmSync(classes, { recursive: true });
   rmSync(archiveFile('client'), { force: true });
 }
