@@ -56,7 +56,7 @@ describe('data directories pass from one to the other', { skip: targets.length =
   }
 
   async function create(target: TargetName): Promise<void> {
-    node = await TargetNode.create(target, properties);
+    node = await TargetNode.create(target, properties, {}, target);
     java = connectClient('java', node.bootstrap);
     await makeTopics(java);
     await node.settled();
