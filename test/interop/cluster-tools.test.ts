@@ -21,6 +21,7 @@ const properties = {
   'auto.leader.rebalance.enable': 'false', // when leaders move is told by the transcripts
   'broker.session.timeout.ms': '9000', // long enough for a slow machine, and Kafka takes a broker back that soon
   'broker.heartbeat.interval.ms': '300',
+  'controller.quorum.fetch.timeout.ms': '20000', // a change that is asked for again because the controller is another was done before
   'controller.quorum.append.linger.ms': '0',
   'min.insync.replicas': '2',
 };
