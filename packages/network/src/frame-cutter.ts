@@ -67,7 +67,9 @@ export class FrameCutter {
     if (this.#given) this.#buffers?.giveBack(this.#given);
     this.#given = undefined;
     const left = this.#chunk.length - this.#offset;
-    if (left > 0 && this.#sizeBytes < sizeLength) {
+    // Of a whole frame, which its receiver had no room for, only the size may have been read.
+    const isBeginning = this.#sizeBytes === sizeLength && left < this.#size - this.#gathered;
+    if (left > 0 && !isBeginning) {
       if (!this.#isKept) this.#keepRest(left);
       return;
     }
