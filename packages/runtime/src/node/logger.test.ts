@@ -32,6 +32,20 @@ test('an error is followed by its stack and its causes', () => {
   assert.match(written[0]!, / ERROR it failed {2}error="outer"\nError: outer\n {4}at [\s\S]+caused by TypeError: inner\n {4}at /);
 });
 
+test('an error that was thrown for somebody to read is told with its message, unless it is grave, or all is to be told', () => {
+  class RefusedError extends Error {}
+  const error = new RefusedError('no API has key 7', { cause: new RangeError('7') });
+  const { logger, written } = lines();
+  logger.info('closing a connection', { error });
+  logger.warn('closing a connection', { error });
+  for (const line of written) assert.match(line, /closing a connection {2}error="no API has key 7"\n$/);
+  logger.error('closing a connection', { error });
+  logger.info('a bug', { error: new TypeError('x is not a function') });
+  const all = lines({ level: 'debug' });
+  all.logger.info('closing a connection', { error });
+  for (const line of [...written.slice(2), ...all.written]) assert.match(line, /\n {4}at /);
+});
+
 test('text from outside can neither forge a line nor drive the terminal', () => {
   const { logger, written } = lines();
   logger.info('client\n2026-01-01 ERROR forged\u001b[2J', { id: 'a\nb', other: '\u001b[31m\u009b', quote: '"' });

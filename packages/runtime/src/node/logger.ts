@@ -4,6 +4,8 @@ import type { LogFields, Logger } from '../logger.ts';
 export const logLevels = ['debug', 'info', 'warn', 'error'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
+const ERROR = logLevels.indexOf('error');
+
 export type NodeLoggerOptions = {
   /** Lines below it are not written; `info` unless said otherwise. */
   readonly level?: LogLevel;
@@ -31,7 +33,8 @@ export function nodeLogger(options: NodeLoggerOptions = {}): Logger {
 /**
  *   2026-11-21 13:27:04.512 INFO  the message  key=value other="with spaces"
  *
- * An error among the fields ends the line with its message; its stack follows on lines of its own.
+ * An error among the fields is there with its message. Where it was thrown follows on lines of its own, if that helps anybody: a connection that
+ * is lost, a request that is refused are everyday life, and whoever sends garbage must not fill the log with stacks.
  */
 class TextLogger implements Logger {
   readonly #threshold: number;
@@ -54,7 +57,7 @@ class TextLogger implements Logger {
     this.#line(2, 'WARN ', message, fields);
   }
   error(message: string, fields?: LogFields): void {
-    this.#line(3, 'ERROR', message, fields);
+    this.#line(ERROR, 'ERROR', message, fields);
   }
   child(fields: LogFields): Logger {
     return new TextLogger(this.#threshold, this.#write, { ...this.#fields, ...fields });
@@ -67,7 +70,8 @@ class TextLogger implements Logger {
     for (const [name, value] of Object.entries({ ...this.#fields, ...fields })) {
       if (value === undefined) continue;
       line += `  ${name}=${text(value)}`;
-      if (value instanceof Error) stacks += `${stackOf(value)}\n`;
+      if (value instanceof Error && (level === ERROR || this.#threshold === 0 || !saysItAll(value)))
+        stacks += `${stackOf(value)}\n`;
     }
     this.#write(`${line}\n${stacks}`);
   }
@@ -88,6 +92,12 @@ function text(value: unknown): string {
   } catch {
     return String(value);
   }
+}
+
+/** One of the language's own is a fault of the program, and its stack says where. Those of our classes are thrown for somebody to read. */
+function saysItAll(error: Error): boolean {
+  const itsClass = error.constructor;
+  return (globalThis as Record<string, unknown>)[itsClass.name] !== itsClass;
 }
 
 function stackOf(error: Error): string {
