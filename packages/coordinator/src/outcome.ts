@@ -66,6 +66,8 @@ export type Continuation =
       readonly apiVersion: number;
       readonly oldMemberId: string;
       readonly newMemberId: string;
+      /** Of the group, which was stable then. */
+      readonly generationId: number;
       readonly oldLeaderId: string | null;
       readonly oldProtocols: readonly MemberProtocol[];
       readonly oldRebalanceTimeoutMs: number;

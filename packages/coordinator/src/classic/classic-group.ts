@@ -200,6 +200,8 @@ export class ClassicGroup implements Group {
     this.#members.set(newMemberId, replacement);
     this.#staticMembers.set(groupInstanceId, newMemberId);
     if (this.leaderId === oldMemberId) this.leaderId = newMemberId;
+    // The generation goes on with the replacement, which asks for its assignment in its own time.
+    this.pendingSyncMembers.delete(oldMemberId);
     return replacement;
   }
 

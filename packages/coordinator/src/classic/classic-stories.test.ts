@@ -272,6 +272,65 @@ test('a static replacement that cannot be stored leaves the old member in place'
   assert.deepEqual(durableState(world.reloaded()), durableState(world.coordinator));
 });
 
+test('a static replacement is not undone once others have joined upon what it brought', () => {
+  const world = new GroupWorld();
+  const supporting = (...names: string[]) => ({
+    apiVersion: 3,
+    rebalanceTimeoutMs: 8_000,
+    protocols: names.map((name) => ({ name, metadata: subscription(['t']) })),
+  });
+  world.join('', supporting('range', 'sticky'));
+  world.join('', { ...supporting('range'), groupInstanceId: 'i1' });
+  world.pass(8_000);
+  world.sync('i1-u2', 1, {}, { groupInstanceId: 'i1' });
+  world.sync('c-u1', 1, { 'c-u1': 'a', 'i1-u2': 'b' });
+  assert.equal(world.group().state, 'Stable');
+  world.commitsLate = true;
+  const replacement = world.join('', { ...supporting('range', 'sticky'), groupInstanceId: 'i1' });
+  world.pass(1_000);
+  const newcomer = world.join('', supporting('sticky'));
+  world.pass(4_000);
+  assert.equal(world.errorOf(replacement), 'COORDINATOR_NOT_AVAILABLE');
+  world.coordinator.assertInvariants();
+  world.commitAppended();
+  const first = world.join('c-u1', supporting('range', 'sticky'));
+  world.pass(4_000);
+  assert.equal(world.errorOf(first), 'NONE');
+  assert.equal(world.errorOf(newcomer), 'NONE');
+  assert.equal(world.group().protocolName, 'sticky');
+});
+
+test('a static replacement that took longer than a session to be stored has a session', () => {
+  const world = new GroupWorld();
+  const statically = { groupInstanceId: 'i1', sessionTimeoutMs: 1_000 };
+  world.join('', statically);
+  world.pass(3_000);
+  world.sync('i1-u1', 1, {}, { groupInstanceId: 'i1' });
+  world.commitsLate = true;
+  const replacement = world.join('', statically);
+  world.pass(2_000);
+  world.commitAppended();
+  assert.equal(world.errorOf(replacement), 'NONE');
+  world.pass(1_000);
+  assert.equal(world.group().members.size, 0);
+});
+
+test('a static member that restarts before it has synced is not waited for under its former id', () => {
+  const world = new GroupWorld();
+  world.join('', { apiVersion: 3 });
+  world.join('', { groupInstanceId: 'i1' });
+  world.pass(6_000);
+  world.sync('c-u1', 1, { 'c-u1': 'a', 'i1-u2': 'b' });
+  world.join('', { groupInstanceId: 'i1' });
+  world.sync('i1-u3', 1, {}, { groupInstanceId: 'i1' });
+  world.coordinator.assertInvariants();
+  for (let second = 0; second < 120; second += 5) {
+    world.pass(5_000);
+    assert.equal(world.heartbeat('c-u1', 1), 'NONE');
+    assert.equal(world.heartbeat('i1-u3', 1, { groupInstanceId: 'i1' }), 'NONE');
+  }
+});
+
 test('after a restart members go on where they were, each with a fresh session', () => {
   const { world } = stableGroup(2);
   world.pass(9_000);

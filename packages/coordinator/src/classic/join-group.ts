@@ -173,6 +173,7 @@ function replaceStaticMember(on: ClassicTurn, join: Join, oldMemberId: string, n
       apiVersion: join.apiVersion,
       oldMemberId,
       newMemberId,
+      generationId: group.generationId,
       oldLeaderId,
       oldProtocols,
       oldRebalanceTimeoutMs,
@@ -199,6 +200,7 @@ export function staticMemberReplaced(
   if (member === undefined || group.state !== 'Stable') return;
   const { generationId, protocolName, protocolType } = group;
   const generation = { memberId: newMemberId, generationId, protocolName, protocolType };
+  keepAlive(on, member);
   if (apiVersion >= 9) {
     // v9: the leader learns its members, and that it is not to assign anew (KIP-814).
     const isLeader = group.isLeader(newMemberId);
@@ -210,32 +212,40 @@ export function staticMemberReplaced(
   }
 }
 
-/** The replacement could not be stored: the old member is back. */
+/**
+ * The replacement could not be stored: the old member is back. Unless a rebalance has begun meanwhile: others may have joined upon the
+ * protocols that the replacement brought, so it stays, and is a static member that is away.
+ */
 export function staticMemberNotReplaced(
   on: ClassicTurn,
   continuation: Extract<Continuation, { type: 'StaticMemberReplaced' }>,
   error: ErrorName,
 ): void {
-  const { group } = on;
+  const { group, turn } = on;
   const { groupInstanceId, newMemberId, oldMemberId, oldLeaderId, token } = continuation;
   const member = group.members.get(newMemberId);
   if (member === undefined) return;
-  group.awaitJoin(member, null);
+  const { generationId, protocolName, protocolType } = group;
+  // Else the join phase has answered it, or a later JoinGroup has taken its place.
+  if (member.awaitingJoin === token) {
+    group.awaitJoin(member, null);
+    turn.answerJoin(token, {
+      errorCode: errors[coordinatorErrorOf(error)].code,
+      memberId: '',
+      generationId,
+      protocolName,
+      protocolType,
+      leader: oldLeaderId ?? '',
+    });
+    keepAlive(on, member);
+  }
+  if (group.state !== 'Stable' || generationId !== continuation.generationId) return;
   group.updateMember(member, {
     protocols: continuation.oldProtocols,
     rebalanceTimeoutMs: continuation.oldRebalanceTimeoutMs,
     sessionTimeoutMs: continuation.oldSessionTimeoutMs,
   });
   keepAlive(on, group.replaceStaticMember(groupInstanceId, newMemberId, oldMemberId));
-  const { generationId, protocolName, protocolType } = group;
-  on.turn.answerJoin(token, {
-    errorCode: errors[coordinatorErrorOf(error)].code,
-    memberId: '',
-    generationId,
-    protocolName,
-    protocolType,
-    leader: oldLeaderId ?? '',
-  });
 }
 
 /** A group that is full takes nobody new, but lets its members rejoin: all that are in, or those that were quick enough. */
