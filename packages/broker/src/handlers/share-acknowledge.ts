@@ -28,7 +28,7 @@ async function acknowledge(
   );
   const isRenewing = apiVersion >= FIRST_VERSION_WITH_RENEW;
   const rules = { highestType: isRenewing ? 4 : 3, isRenewAck: isRenewing && request.isRenewAck };
-  const acknowledged = await acknowledgeShared(sharing.shares, member, asked, rules);
+  const acknowledged = await acknowledgeShared({ shares: sharing.shares, runtime: broker.runtime }, member, asked, rules);
   if (member.epoch === FINAL_EPOCH) await sharing.closeSession(session);
   const { lockDurationMs } = sharing.shares.sharingOf(member.groupId);
   return {

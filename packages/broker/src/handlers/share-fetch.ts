@@ -39,7 +39,7 @@ function answer(request: ShareFetchRequest, context: RequestContext): Promise<An
   }
   requireAcquireMode(request, apiVersion);
   const rules = { highestType: apiVersion >= FIRST_VERSION_WITH_RENEW ? 4 : 3, isRenewAck };
-  const acknowledging = acknowledgeShared(sharing.shares, member, acknowledgements, rules);
+  const acknowledging = acknowledgeShared({ shares: sharing.shares, runtime: broker.runtime }, member, acknowledgements, rules);
   const isFetching = !isRenewAck && member.epoch !== FINAL_EPOCH;
   return finish(session, member, context, acknowledging, isFetching ? fetch(request, session, member, context) : []);
 }

@@ -1,4 +1,4 @@
-import { KafkaError } from '@ottla/protocol';
+import { type ErrorName, KafkaError } from '@ottla/protocol';
 import type { Partition } from './partition.ts';
 
 /** What there is in the cluster, with a replica here or without. */
@@ -51,6 +51,13 @@ export class Partitions {
     if (this.#cluster.hasPartition(topic, index))
       throw new KafkaError('NOT_LEADER_OR_FOLLOWER', `${topic}-${index} has no replica on this broker: refresh metadata`);
     throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `there is no partition ${topic}-${index} on this broker`);
+  }
+
+  /** What `require` would throw: for what may be asked of very many that are not here, where each exception takes its time. */
+  failureOf(topic: string, index: number): ErrorName | undefined {
+    if (this.get(topic, index)) return undefined;
+    if (this.isOffline(topic, index)) return 'KAFKA_STORAGE_ERROR';
+    return this.#cluster.hasPartition(topic, index) ? 'NOT_LEADER_OR_FOLLOWER' : 'UNKNOWN_TOPIC_OR_PARTITION';
   }
 
   /** Throws UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER, FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH. */

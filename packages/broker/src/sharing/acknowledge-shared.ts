@@ -1,5 +1,7 @@
-import { KafkaError } from '@ottla/protocol';
+import { errors, KafkaError } from '@ottla/protocol';
+import type { Runtime } from '@ottla/runtime';
 import { failureOf } from '../handlers/handler.ts';
+import { inSteps } from '../handlers/in-steps.ts';
 import { type AcknowledgementBatch, AcknowledgeType } from './acknowledge-type.ts';
 import type { ShareMember } from './member-request.ts';
 import type { Shares } from './shares.ts';
@@ -24,14 +26,17 @@ export type AcknowledgeRules = {
   readonly isRenewAck: boolean;
 };
 
-/** What became of each partition's acknowledgements, in the order asked, once it is known. Never rejects for one of them. */
+/**
+ * What became of each partition's acknowledgements, in the order asked, once it is known. Never rejects for one of them. A request may name very
+ * many: what is more than some hundred comes in later turns.
+ */
 export function acknowledgeShared(
-  shares: Shares,
+  { shares, runtime }: { readonly shares: Shares; readonly runtime: Pick<Runtime, 'clock' | 'timers'> },
   member: ShareMember,
   asked: readonly AskedAcknowledgements[],
   rules: AcknowledgeRules,
 ): Promise<Acknowledged[]> {
-  return Promise.all(asked.map((one) => acknowledgePartition(shares, member, one, rules)));
+  return inSteps(asked, runtime, (one) => acknowledgePartition(shares, member, one, rules));
 }
 
 async function acknowledgePartition(
@@ -42,11 +47,12 @@ async function acknowledgePartition(
 ): Promise<Acknowledged> {
   try {
     requireWellFormed(batches, rules);
-    shares.requireKnown(topicId, index);
   } catch (error) {
     // What is wrong with the request itself is told without words, as Kafka does.
     return { topicId, index, errorCode: failureOf(error).errorCode, errorMessage: null };
   }
+  const failure = shares.failureOf(topicId, index);
+  if (failure !== undefined) return { topicId, index, errorCode: errors[failure].code, errorMessage: null };
   try {
     const share = shares.get(groupId, topicId, index);
     if (!share) throw new KafkaError('UNKNOWN_TOPIC_OR_PARTITION', `nobody of ${groupId} has records of that partition here`);

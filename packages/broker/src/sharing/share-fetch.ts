@@ -1,4 +1,4 @@
-import { errorCodeOf, KafkaError } from '@ottla/protocol';
+import { type ErrorName, errors, KafkaError } from '@ottla/protocol';
 import type { Timer, Timers } from '@ottla/runtime';
 import type { LogRead, Release } from '@ottla/storage';
 import type { PartitionWatcher } from '../replication/partition.ts';
@@ -62,8 +62,8 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
   readonly #session: ShareSession;
   readonly #asked: readonly SharedPartitionName[];
   readonly #rules: ShareFetchRules;
-  /** Each share that was opened, also if it closes meanwhile: then that is told, and the next fetch opens another. */
-  readonly #shares = new Map<SharedPartitionName, Share>();
+  /** Each share as it was opened, or why not, also if that changes meanwhile: then that is told, and the next fetch opens another. */
+  readonly #opened = new Map<SharedPartitionName, Share | ErrorName>();
   #waiting: Waiting | undefined;
   #timer: Timer | undefined;
   #stopHearing: (() => void) | undefined;
@@ -81,20 +81,21 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     this.#rules = rules;
   }
 
-  #open(asked: SharedPartitionName): Share {
-    let share = this.#shares.get(asked);
-    if (!share) this.#shares.set(asked, (share = this.#around.shares.open(this.#session.groupId, asked)));
+  #open(asked: SharedPartitionName): Share | ErrorName {
+    let share = this.#opened.get(asked);
+    if (!share) this.#opened.set(asked, (share = this.#around.shares.open(this.#session.groupId, asked)));
     return share;
+  }
+
+  *#shares(): Iterable<Share> {
+    for (const share of this.#opened.values()) if (typeof share !== 'string') yield share;
   }
 
   /** Some share cannot be looked at yet, and none has anything. */
   get isLoading(): boolean {
     return this.#asked.some((asked) => {
-      try {
-        return this.#open(asked).isLoading;
-      } catch {
-        return false;
-      }
+      const share = this.#open(asked);
+      return typeof share !== 'string' && share.isLoading;
     });
   }
 
@@ -103,29 +104,33 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     let bytes = 0;
     let failures = 0;
     for (const asked of this.#asked) {
-      try {
-        bytes += this.#bytesReady(this.#open(asked));
-      } catch {
-        // What is wrong is told with whatever the others have.
-        failures++;
-      }
+      const share = this.#open(asked);
+      const ready = typeof share === 'string' ? undefined : this.#bytesReady(share);
+      // What is wrong is told with whatever the others have.
+      if (ready === undefined) failures++;
+      else bytes += ready;
     }
     return failures === this.#asked.length || bytes >= Math.max(1, this.#rules.minBytes);
   }
 
-  #bytesReady(share: Share): number {
-    const offset = share.nextFetchOffset();
-    if (offset === undefined) return 0;
-    const bound = boundOf(share);
-    if (offset >= share.partition.endOffsetFor(bound)) return 0;
-    if (this.#rules.minBytes <= 1) return 1;
-    return share.partition.bytesToRead(offset, this.#rules.maxBytes, bound);
+  /** Undefined: it cannot be read. */
+  #bytesReady(share: Share): number | undefined {
+    try {
+      const offset = share.nextFetchOffset();
+      if (offset === undefined) return 0;
+      const bound = boundOf(share);
+      if (offset >= share.partition.endOffsetFor(bound)) return 0;
+      if (this.#rules.minBytes <= 1) return 1;
+      return share.partition.bytesToRead(offset, this.#rules.maxBytes, bound);
+    } catch {
+      return undefined;
+    }
   }
 
   wait(waiting: Waiting): void {
     this.#waiting = waiting;
     this.#timer = this.#around.timers.after(this.#rules.maxWaitMs, () => this.#end());
-    for (const share of this.#shares.values()) {
+    for (const share of this.#shares()) {
       share.watch(this);
       share.partition.watch(this);
     }
@@ -157,7 +162,7 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     this.#waiting = undefined;
     this.#timer?.cancel();
     this.#stopHearing?.();
-    for (const share of this.#shares.values()) {
+    for (const share of this.#shares()) {
       share.unwatch(this);
       share.partition.unwatch(this);
     }
@@ -175,17 +180,21 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     const share = Math.max(1, this.#asked.filter((asked) => this.#mayHave(asked)).length);
     const rules = { maxBytes: Math.floor(this.#rules.maxBytes / share), recordsLeft: this.#rules.maxRecords, isFirst: true };
     return this.#asked.map((asked) => {
+      const share = this.#open(asked);
+      if (typeof share === 'string') return failedFetch(asked, share);
       try {
-        return this.#acquireFrom(asked, rules);
+        return this.#acquireFrom(asked, share, rules);
       } catch (error) {
-        return failedFetch(asked, error);
+        if (!(error instanceof KafkaError)) throw error;
+        return failedFetch(asked, error.name);
       }
     });
   }
 
   #mayHave(asked: SharedPartitionName): boolean {
+    const share = this.#open(asked);
+    if (typeof share === 'string') return false;
     try {
-      const share = this.#open(asked);
       const offset = share.nextFetchOffset();
       return offset !== undefined && offset < share.partition.endOffsetFor(boundOf(share));
     } catch {
@@ -193,8 +202,11 @@ class ShareFetching implements PartitionWatcher, ShareWatcher {
     }
   }
 
-  #acquireFrom(asked: SharedPartitionName, left: { maxBytes: number; recordsLeft: number; isFirst: boolean }): SharedRecords {
-    const share = this.#open(asked);
+  #acquireFrom(
+    asked: SharedPartitionName,
+    share: Share,
+    left: { maxBytes: number; recordsLeft: number; isFirst: boolean },
+  ): SharedRecords {
     const fetchOffset = share.nextFetchOffset();
     const bound = boundOf(share);
     const { partition } = share;
@@ -250,10 +262,6 @@ function nothingOf(asked: SharedPartitionName): SharedRecords {
   return { asked, errorCode: 0, records: EMPTY, acquired: [] };
 }
 
-function failedFetch(asked: SharedPartitionName, error: unknown): SharedRecords {
-  if (!(error instanceof KafkaError)) throw error;
-  return {
-    ...nothingOf(asked),
-    errorCode: errorCodeOf(error),
-  };
+function failedFetch(asked: SharedPartitionName, error: ErrorName): SharedRecords {
+  return { ...nothingOf(asked), errorCode: errors[error].code };
 }

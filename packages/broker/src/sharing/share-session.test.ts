@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KafkaError } from '@ottla/protocol';
-import { ShareSession, ShareSessions } from './share-session.ts';
+import { maxPartitionsOfSession, ShareSession, ShareSessions } from './share-session.ts';
 
 const named = (index: number) => ({ topic: 't', topicId: 'id', index });
 const fails = (name: string) => (error: unknown) => error instanceof KafkaError && error.name === name;
@@ -95,6 +95,19 @@ test('there are no more sessions, and no more partitions in them, than there may
   fetch('c', 0, [0, 1, 2]);
   fetch('a', 0, [0, 1]);
   assert.equal(sessions.size, 2, 'who begins anew takes no second place');
+});
+
+test('one session follows no more than can be gone over in a turn', () => {
+  const { sessions, fetch } = world({ maxPartitions: 1_000_000 });
+  const most = Array.from({ length: maxPartitionsOfSession }, (_, index) => index);
+  assert.throws(() => fetch('a', 0, [...most, -1]), fails('SHARE_SESSION_LIMIT_REACHED'));
+  const session = fetch('a', 0, most);
+  assert.throws(() => fetch('a', 1, [maxPartitionsOfSession]), fails('SHARE_SESSION_LIMIT_REACHED'));
+  assert.throws(() => fetch('a', 1, [], [...most, -1]), fails('SHARE_SESSION_LIMIT_REACHED'));
+  fetch('a', 1, [0, 1], [2]);
+  fetch('a', 2, [maxPartitionsOfSession]);
+  assert.equal(session.size, maxPartitionsOfSession);
+  assert.equal(sessions.size, 1);
 });
 
 test('a group whose last member begins anew and finds no room is empty', () => {

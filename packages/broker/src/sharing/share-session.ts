@@ -36,6 +36,10 @@ export class ShareSession {
     return this.#partitions.size;
   }
 
+  has(partition: SharedPartitionName): boolean {
+    return this.#partitions.has(keyOf(partition));
+  }
+
   get partitions(): Iterable<SharedPartitionName> {
     return this.#partitions.values();
   }
@@ -76,8 +80,10 @@ export type SessionsEnd = {
   onGroupEmpty(groupId: string): void;
 };
 
-/** All sessions together remember no more partitions. */
+/** All sessions together remember no more partitions, */
 const maxPartitionsOfAll = 1_000_000;
+/** and one of them so many: each of its fetches goes over all of them, in one turn. */
+export const maxPartitionsOfSession = 10_000;
 
 /**
  * The share sessions of a broker: one for each member of each group, at most `slots`. None is put out for another; each ends with the
@@ -115,8 +121,9 @@ export class ShareSessions {
     const session = this.#require(groupId, memberId);
     if (epoch === FINAL_EPOCH) return session;
     requireEpoch(session, epoch);
+    if (forgotten.length > maxPartitionsOfSession) throw tooMany();
+    this.#requireRoom(added, session);
     const before = session.size;
-    if (this.#partitions + added.length > this.#maxPartitions) throw tooMany();
     session.update(added, forgotten);
     this.#partitions += session.size - before;
     session.epoch = nextSessionEpoch(epoch);
@@ -149,9 +156,12 @@ export class ShareSessions {
     const key = sessionKey(groupId, memberId);
     const before = this.#sessions.get(key);
     if (before) this.#forget(before);
-    if (this.#sessions.size >= this.#slots() || this.#partitions + partitions.length > this.#maxPartitions) {
+    try {
+      if (this.#sessions.size >= this.#slots()) throw tooMany();
+      this.#requireRoom(partitions);
+    } catch (error) {
       if (before) this.#tellIfEmpty(groupId);
-      throw tooMany();
+      throw error;
     }
     const session = new ShareSession(groupId, memberId);
     session.update(partitions, []);
@@ -164,6 +174,14 @@ export class ShareSessions {
       this.close(session);
     });
     return session;
+  }
+
+  #requireRoom(added: readonly SharedPartitionName[], session?: ShareSession): void {
+    if (this.#partitions + added.length > this.#maxPartitions || added.length > maxPartitionsOfSession) throw tooMany();
+    if ((session?.size ?? 0) + added.length <= maxPartitionsOfSession) return;
+    // What brings acknowledgements, or was asked for before, is no more than there was.
+    const more = added.filter((partition) => !session?.has(partition)).length;
+    if ((session?.size ?? 0) + more > maxPartitionsOfSession) throw tooMany();
   }
 
   #forget(session: ShareSession): void {
@@ -197,5 +215,8 @@ function requireEpoch(session: ShareSession, epoch: number): void {
 }
 
 function tooMany(): KafkaError {
-  return new KafkaError('SHARE_SESSION_LIMIT_REACHED', 'this broker has as many share sessions as it may: try again later');
+  return new KafkaError(
+    'SHARE_SESSION_LIMIT_REACHED',
+    'there are as many share sessions here, or partitions in one, as there may be: try again later or with fewer',
+  );
 }

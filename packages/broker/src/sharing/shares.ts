@@ -1,4 +1,4 @@
-import { KafkaError } from '@ottla/protocol';
+import { type ErrorName, KafkaError } from '@ottla/protocol';
 import type { Partition } from '../replication/partition.ts';
 import type { Partitions } from '../replication/partitions.ts';
 import type { GroupSharing } from './group-sharing.ts';
@@ -44,14 +44,16 @@ export class Shares {
   }
 
   /**
-   * Begins to load it if it is not here. Throws UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER.
+   * Begins to load it if it is not here. What is wrong is returned and not thrown: a session may ask for thousands that are not here, each time.
+   * UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER.
    */
-  open(groupId: string, { topicId, index, ...name }: SharedPartitionName): Share {
+  open(groupId: string, { topicId, index, ...name }: SharedPartitionName): Share | ErrorName {
     const topic = this.#partitions.topicName(topicId) ?? name.topic;
-    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${topicId}: refresh metadata`);
-    const partition = this.#partitions.leader(topic, index);
-    if (partition.topicId !== topicId)
-      throw new KafkaError('UNKNOWN_TOPIC_ID', `${topic} has the id ${partition.topicId} now: refresh metadata`);
+    if (topic === undefined) return 'UNKNOWN_TOPIC_ID';
+    const partition = this.#partitions.get(topic, index);
+    if (!partition) return this.#partitions.failureOf(topic, index) ?? 'UNKNOWN_TOPIC_OR_PARTITION';
+    if (!partition.isLeader) return 'NOT_LEADER_OR_FOLLOWER';
+    if (partition.topicId !== topicId) return 'UNKNOWN_TOPIC_ID';
     const known = this.get(groupId, topicId, index);
     if (known) {
       known.isNeeded = true;
@@ -70,11 +72,10 @@ export class Shares {
     return share;
   }
 
-  /** Throws UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION. */
-  requireKnown(topicId: string, index: number): void {
+  /** UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, KAFKA_STORAGE_ERROR, NOT_LEADER_OR_FOLLOWER; undefined for a replica that is here. */
+  failureOf(topicId: string, index: number): ErrorName | undefined {
     const topic = this.#partitions.topicName(topicId);
-    if (topic === undefined) throw new KafkaError('UNKNOWN_TOPIC_ID', `no topic has the id ${topicId}: refresh metadata`);
-    this.#partitions.require(topic, index);
+    return topic === undefined ? 'UNKNOWN_TOPIC_ID' : this.#partitions.failureOf(topic, index);
   }
 
   /** The replica on this broker, whoever leads it. */
