@@ -10,7 +10,7 @@ import {
 } from '@ottla/metadata';
 import type { Uuid } from '@ottla/protocol';
 import { type Clock, IoError, type Logger, type Timers } from '@ottla/runtime';
-import type { Log, LogManager } from '@ottla/storage';
+import { diskFaultOf, type Log, type LogManager } from '@ottla/storage';
 import type { BrokerSettings } from '../broker-settings.ts';
 import type { DirectoryAssignments } from './directory-assignments.ts';
 import { Partition } from './partition.ts';
@@ -236,7 +236,9 @@ export class ReplicaPublisher {
       });
       log.updateConfig(this.#settings.log(topic));
       const onIoError = (error: IoError, isNews: boolean): void => {
-        if (isNews) this.#logger.error('the disk fails a replica', { topic, partition: index, error });
+        // That there is no room is the news of a directory, told when it begins and when it ends. A small batch may fit between two that do not.
+        if (isNews && diskFaultOf(error) !== 'full')
+          this.#logger.error('the disk fails a replica', { topic, partition: index, error });
         this.#logManager.onDiskError(error);
       };
       const identity = { topic, index, topicId, brokerId: this.#brokerId };
