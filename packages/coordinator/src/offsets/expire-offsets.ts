@@ -1,7 +1,12 @@
+import { ZERO_UUID } from '@ottla/protocol';
 import type { Group } from '../group.ts';
 import { type GroupRecord, offsetTombstone } from '../group-record.ts';
+import type { GroupTopics } from '../group-topics.ts';
 import type { OffsetAndMetadata } from './offset-and-metadata.ts';
 import type { OffsetStore } from './offset-store.ts';
+
+/** `topics` are those that exist, to tell a topic from a deleted one of the same name. */
+type Retention = { readonly nowMs: number; readonly retentionMs: number; readonly topics: Pick<GroupTopics, 'byId'> };
 
 /**
  * Tombstones for the offsets of a group that nobody has needed for the retention time. Topics that the group reads are kept, and so
@@ -10,7 +15,7 @@ import type { OffsetStore } from './offset-store.ts';
 export function expireOffsets(
   store: OffsetStore,
   group: Group,
-  { nowMs, retentionMs }: { readonly nowMs: number; readonly retentionMs: number },
+  { nowMs, retentionMs, topics }: Retention,
   records: GroupRecord[],
 ): boolean {
   const { groupId } = group;
@@ -19,7 +24,7 @@ export function expireOffsets(
   for (const [topic, partitions] of store.ofGroup(groupId)) {
     for (const [partition, committed] of partitions) {
       const at = { groupId, topic, partition };
-      if (baseOf !== null && isExpired(committed, baseOf(committed)) && !group.isSubscribedTo(topic) && !store.isOpen(at)) {
+      if (baseOf !== null && isExpired(committed, baseOf(committed)) && !isRead(topic, committed) && !store.isOpen(at)) {
         records.push(offsetTombstone(at));
       } else {
         nothingLeft = false;
@@ -27,6 +32,10 @@ export function expireOffsets(
     }
   }
   return nothingLeft && !store.hasOpen(groupId);
+
+  function isRead(topic: string, { topicId }: OffsetAndMetadata): boolean {
+    return group.isSubscribedTo(topic) && (topicId === ZERO_UUID || topics.byId(topicId) !== undefined);
+  }
 
   function isExpired({ expireTimestamp }: OffsetAndMetadata, baseMs: number): boolean {
     // A commit that brought its own retention (OffsetCommit v2 to v4) keeps to it.

@@ -106,8 +106,8 @@ export class GroupOffsets {
 
   /** Tombstones for what nobody has needed for the retention time, and for groups of which nothing is left. */
   expire(turn: Turn): void {
-    const { groups, offsets, config } = this.#state;
-    const retention = { nowMs: turn.moment.wallMs, retentionMs: config.offsetsRetentionMs };
+    const { groups, offsets, config, topics } = this.#state;
+    const retention = { nowMs: turn.moment.wallMs, retentionMs: config.offsetsRetentionMs, topics };
     for (const group of groups.values()) {
       // Share groups keep their place elsewhere.
       if (group.type === 'Share') continue;

@@ -163,6 +163,22 @@ test('offsets go with their topic, but not with its namesake', () => {
   assert.deepEqual(world.fetched(), { 't-1': 2 });
 });
 
+test('what is left of a deleted topic expires though its namesake is read', () => {
+  const world = new GroupWorld({ offsetsRetentionMs: 60_000, offsetsRetentionCheckIntervalMs: 10_000 });
+  world.setTopic('t', 2);
+  world.beat('m', 0);
+  const { id } = world.topics.byName('t')!;
+  world.write(commitOf(1, { partition: 0, topicId: 'AAAAAAAAAAAAAAAAAAAAAg' }));
+  world.write(commitOf(2, { partition: 1, topicId: id }));
+  world.write(commitOf(3, { partition: 2 }));
+  for (let second = 0; second < 60; second += 5) {
+    assert.deepEqual(world.fetched(), { 't-0': 1, 't-1': 2, 't-2': 3 });
+    world.pass(5_000);
+    world.beat('m', world.consumerGroup().member('m').memberEpoch);
+  }
+  assert.deepEqual(world.fetched(), { 't-1': 2, 't-2': 3 });
+});
+
 test('a transactional commit counts from its commit marker on, and until then stable readers wait', () => {
   const world = new GroupWorld();
   world.commit({ 't-0': 1 });

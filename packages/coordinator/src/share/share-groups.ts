@@ -180,8 +180,10 @@ export class ShareGroups implements GroupProtocol<ShareRecord> {
         assigned.set(topicId, all);
       }
     }
-    for (const [topicId, { name, partitions }] of initialized) {
-      if (!names.has(name)) continue;
+    for (const [topicId, { partitions }] of initialized) {
+      // What is left of a topic that is gone is given to nobody, though it may have a namesake.
+      const topic = this.#state.topics.byId(topicId);
+      if (topic === undefined || !names.has(topic.name)) continue;
       const all = assigned.get(topicId);
       if (all?.size !== partitions.length || !partitions.every((partition) => all.has(partition))) return true;
     }

@@ -215,15 +215,16 @@ export class ShareOffsets {
     return { ...turn.outcome(), atomic: false };
   }
 
-  /** Whatever there may be state of. */
+  /** Whatever there may be state of: that of topics which are gone, the share coordinator has forgotten by itself. */
   #allOf(group: ShareGroup): Map<Uuid, TopicPartitions> {
     const { initializing, initialized, deleting } = group.sharePartitions.get();
+    const asked = union(initialized, initializing);
     const begun = new Map<Uuid, TopicPartitions>();
     for (const topicId of deleting.keys()) {
       const topic = this.#state.topics.byId(topicId);
       if (topic !== undefined) begun.set(topicId, { name: topic.name, partitions: partitionsUpTo(topic.partitionCount) });
     }
-    return union(union(initialized, initializing), begun);
+    return union(new Map([...asked].filter(([topicId]) => this.#state.topics.byId(topicId) !== undefined)), begun);
   }
 
   #named(partitions: PartitionNumbers): Map<Uuid, TopicPartitions> {

@@ -169,6 +169,30 @@ test('a member whose leaving could not be written is still expected to be heard 
   assert.equal(world.group!.isEmpty, true);
 });
 
+test('what is left of a topic whose deletion could not be written does not move the group on, nor hold up its own deletion', () => {
+  const world = settled();
+  world.appendError = new KafkaError('NOT_ENOUGH_REPLICAS');
+  assert.throws(() => world.deleteTopic('t'));
+  world.createTopic('t', 2);
+  const beat = (): void => {
+    world.pass(5_000);
+    world.beat('one', { memberEpoch: world.group!.member('one').memberEpoch });
+  };
+  beat();
+  world.answerInitialize();
+  beat();
+  assert.deepEqual([...world.group!.member('one').assigned.values()].flat(), [0, 1]);
+  const offset = world.log.length;
+  for (let count = 0; count < 5; count++) beat();
+  assert.deepEqual(world.types(offset), []);
+  world.beat('one', { memberEpoch: -1 });
+  world.deleteTopic('t');
+  const doomed = world.submit(world.coordinator.share.offsets.beginGroupDeletion(['g'], world.moment));
+  assert.deepEqual(doomed, [], 'the share coordinator forgets topics that are gone by itself, and refuses to be asked');
+  assert.equal(world.deleteGroup(), 'NONE');
+  assert.equal(world.group, undefined);
+});
+
 test('offsets are set and deleted while the group is empty', () => {
   const world = settled();
   assert.equal(world.alter('t', 0, 5), 'NON_EMPTY_GROUP');
