@@ -44,6 +44,7 @@ type Pending = {
   readonly api: Api;
   readonly version: number;
   readonly correlationId: number;
+  readonly sentMs: number;
   readonly deadlineMs: number;
   readonly resolve: (response: never) => void;
   readonly reject: (error: Error) => void;
@@ -72,6 +73,7 @@ export class BrokerConnection {
   #timeoutAtMs = Number.POSITIVE_INFINITY;
   #ending: (() => void) | undefined;
   #closed = false;
+  #heardMs = Number.NEGATIVE_INFINITY;
 
   /** Connects, and agrees on versions. Rejects with IoError, or NETWORK_EXCEPTION, UNSUPPORTED_VERSION or REQUEST_TIMED_OUT. */
   static async connect(options: BrokerConnectionOptions): Promise<BrokerConnection> {
@@ -104,6 +106,12 @@ export class BrokerConnection {
     return this.#pending.length;
   }
 
+  /** How long the broker has owed an answer without a sign of life; 0 while it owes none. */
+  get silentMs(): number {
+    const [oldest] = this.#pending;
+    return oldest ? this.#options.clock.monotonicMs() - Math.max(oldest.sentMs, this.#heardMs) : 0;
+  }
+
   /** Bytes of requests that the system has not taken yet. */
   get queuedBytes(): number {
     return this.#socket.queuedBytes;
@@ -125,12 +133,13 @@ export class BrokerConnection {
    */
   send<Request, Response>(api: Api<Request, Response>, request: Writable<Request>, options: SendOptions = {}): Promise<Response> {
     const { requestTimeoutMs = 30_000, clock } = this.#options;
-    const deadlineMs = clock.monotonicMs() + (options.timeoutMs ?? requestTimeoutMs);
+    const sentMs = clock.monotonicMs();
+    const deadlineMs = sentMs + (options.timeoutMs ?? requestTimeoutMs);
     return new Promise<Response>((resolve, reject) => {
       this.#assertOpen(api);
       const version = options.version ?? this.versionFor(api as Api);
       const correlationId = this.#enqueue(api as Api, request as object, version);
-      this.#pending.push({ api: api as Api, version, correlationId, deadlineMs, resolve, reject });
+      this.#pending.push({ api: api as Api, version, correlationId, sentMs, deadlineMs, resolve, reject });
       this.#wakeAt(deadlineMs);
     });
   }
@@ -169,6 +178,11 @@ export class BrokerConnection {
     // The last requests without an answer may still wait for this turn's write.
     this.#flush();
     this.#close();
+  }
+
+  /** Closes at once; requests in flight are rejected with NETWORK_EXCEPTION, and what has not left never does. */
+  giveUp(why: Error): void {
+    this.#close(why);
   }
 
   /** The broker may be older than this client: it then answers in version 0, with the range of ApiVersions it speaks. */
@@ -232,6 +246,7 @@ export class BrokerConnection {
   }
 
   #received(chunk: Uint8Array): void {
+    this.#heardMs = this.#options.clock.monotonicMs();
     this.#cutter.feed(chunk);
     try {
       for (let frame = this.#cutter.next(); frame && !this.#closed; frame = this.#cutter.next()) this.#answered(frame);

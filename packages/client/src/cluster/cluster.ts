@@ -22,6 +22,9 @@ export type ClusterOptions = {
 /** While fewer brokers than this are connected, another one is when an answer did not serve: with three, most likely two are not cut off. */
 const enoughConnections = 3;
 
+/** A broker that owes an answer for so long may hang: it is not asked about the cluster while there is another. */
+const patienceMs = 2000;
+
 /** How producer, consumer and admin see the brokers: who leads what, who coordinates whom, and a connection to each. */
 export class Cluster {
   readonly runtime: Runtime;
@@ -69,10 +72,26 @@ export class Cluster {
     const open = new Set([...nodes, ...this.#bootstrapServers].flatMap((address) => openOf(address) ?? []));
     // Nobody waits for it: that one may be the broker that is down.
     if (this.#informant.isDoubted && open.size < enoughConnections) this.#connectToOneOf(nodes.filter((node) => !openOf(node)));
-    const connection = this.#informant.choose([...open]);
+    const lively = [...open].filter((connection) => !this.isSilent(connection));
+    const connection = this.#informant.choose(lively);
     if (connection) return connection;
-    const opened = await this.#firstOf([...this.#fromAnywhere(nodes), ...this.#fromAnywhere(this.#bootstrapServers)]);
-    return this.#informant.choose([opened])!;
+    const closed = [...this.#fromAnywhere(nodes), ...this.#fromAnywhere(this.#bootstrapServers)].filter(
+      (address) => !openOf(address),
+    );
+    const opened = this.#firstOf(closed);
+    if (open.size === 0) return this.#informant.choose([await opened])!;
+    // Those that are silent may just be slow, and the others gone.
+    const other = this.within(patienceMs, opened, () => new KafkaError('REQUEST_TIMED_OUT')).catch(() => undefined);
+    return this.#informant.choose([(await other) ?? [...open][0]!])!;
+  }
+
+  /** Whether its broker owes an answer for so long that it may hang. */
+  isSilent({ silentMs }: BrokerConnection): boolean {
+    return silentMs >= patienceMs;
+  }
+
+  get patienceMs(): number {
+    return patienceMs;
   }
 
   /** After a failure that another look at the cluster may mend: who answered last may be behind, so the next question goes to another. */

@@ -1,26 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { acceptConnections } from '@ottla/network';
-import {
-  type Api,
-  ApiVersions,
-  apis,
-  FindCoordinator,
-  KafkaError,
-  Metadata,
-  Reader,
-  readRequestHeader,
-  type Writable,
-  Writer,
-  writeResponseHeader,
-} from '@ottla/protocol';
+import { FindCoordinator, KafkaError, Metadata } from '@ottla/protocol';
 import { SeededRandom, World } from '@ottla/runtime';
 import { withDefaults } from '../client-config.ts';
+import { serveScripted } from '../testing/scripted-broker.ts';
 import { Cluster } from './cluster.ts';
 import { Informant } from './informant.ts';
 
 const brokerIds = [1, 2, 3];
-const apiKeys = apis.map(({ apiKey, minVersion, maxVersion }) => ({ apiKey, minVersion, maxVersion }));
 
 /** Three brokers, and a client that knows the first. One is behind: it knows neither the new leader nor the new coordinator, which is broker 2. */
 class HalfInformed {
@@ -45,7 +32,6 @@ class HalfInformed {
   async #serve(id: number, { isBehind }: { isBehind: boolean }): Promise<void> {
     const [leaderId, leaderEpoch] = isBehind ? [1, 5] : [2, 6];
     const answers = new Map<object, object>([
-      [ApiVersions, { apiKeys }],
       [
         Metadata,
         {
@@ -56,22 +42,10 @@ class HalfInformed {
       ],
       [FindCoordinator, { coordinators: [{ key: 'writer', nodeId: leaderId, host: `broker${leaderId}`, port: 9092 }] }],
     ]);
-    await this.run(
-      acceptConnections({
-        ...this.world.machine(`broker${id}`).boot(),
-        address: { host: `broker${id}`, port: 9092 },
-        listenerName: 'PLAINTEXT',
-        onRequest: async (frame) => {
-          const { apiKey, apiVersion, correlationId } = readRequestHeader(new Reader(frame));
-          const api = apis.find((candidate) => candidate.apiKey === apiKey)! as Api;
-          if ((api as object) !== ApiVersions) this.asked.push(id);
-          const writer = new Writer();
-          writeResponseHeader(writer, api, apiVersion, correlationId);
-          api.response.write(writer, answers.get(api) as Writable<object>, apiVersion);
-          return writer.chunks();
-        },
-      }),
-    );
+    await serveScripted(this.world, `broker${id}`, (api) => {
+      this.asked.push(id);
+      return answers.get(api)!;
+    });
   }
 }
 

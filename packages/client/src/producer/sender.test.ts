@@ -40,6 +40,8 @@ class Brokers {
       backoff: new Backoff(runtime.random, { initialMs: 100, maxMs: 1000 }),
       closed: false,
       isMetadataOld: false,
+      isSilent: () => false,
+      patienceMs: 2000,
       metadata: {
         nodes: new Map([1, 2].map((id) => [id, {}])),
         topic: () => undefined,

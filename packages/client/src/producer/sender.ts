@@ -21,6 +21,8 @@ export class Sender {
   /** As Kafka's producer: with idempotence, and where only one request is in flight. */
   readonly #keepsOrder: boolean;
   readonly #inFlightOf = new Map<number, number>();
+  /** Requests without an answer, in the order they were sent. */
+  readonly #unanswered = new Set<Unanswered>();
   readonly #connecting = new Set<number>();
   #identity: ProducerIdentity | undefined;
   #isPreparing = false;
@@ -87,6 +89,7 @@ export class Sender {
       return;
     }
     if (this.#cluster.isMetadataOld) this.#refreshMetadata();
+    if (this.#config.enableIdempotence) this.#leaveSilentLeaders(nowMs);
     for (;;) {
       const requests = this.#collect(nowMs);
       if (requests.size === 0) return;
@@ -152,14 +155,46 @@ export class Sender {
       queue.sent(batch, identity, leaderId);
     }
     this.#inFlightOf.set(leaderId, (this.#inFlightOf.get(leaderId) ?? 0) + 1);
+    const lookAtMs = this.#cluster.runtime.clock.monotonicMs() + this.#cluster.patienceMs;
+    const unanswered = { leaderId, connection, queued, lookAtMs };
+    this.#unanswered.add(unanswered);
+    this.wakeAt(lookAtMs);
     this.#exchange(connection, queued)
       .catch((error: unknown) => {
         for (const one of queued) this.#failed(one, error as Error);
       })
       .finally(() => {
+        this.#unanswered.delete(unanswered);
         this.#inFlightOf.set(leaderId, this.#inFlightOf.get(leaderId)! - 1);
         this.wake();
       });
+  }
+
+  /**
+   * A leader that hangs answers nothing, and its connection lives on for requestTimeoutMs. Once another leads one of the partitions, the
+   * connection is given up, as if it had broken: all that was sent over it is sent again in its order, and idempotence has the leaders drop what
+   * they had. Without idempotence it would be written twice.
+   */
+  #leaveSilentLeaders(nowMs: number): void {
+    for (const one of [...this.#unanswered]) {
+      const isSilent = this.#cluster.isSilent(one.connection);
+      const moved = isSilent ? this.#movedAwayFrom(one) : undefined;
+      if (moved) {
+        const what = `broker ${one.leaderId} says nothing any more, and another one leads ${partitionName(moved.batch)}`;
+        one.connection.giveUp(new KafkaError('NETWORK_EXCEPTION', what));
+      } else if (nowMs >= one.lookAtMs) {
+        one.lookAtMs = nowMs + this.#cluster.patienceMs;
+        if (isSilent) this.#refreshMetadata();
+      }
+      this.wakeAt(one.lookAtMs);
+    }
+  }
+
+  #movedAwayFrom({ leaderId, queued }: Unanswered): QueuedBatch | undefined {
+    return queued.find(({ batch: { topic, partition }, leaderEpoch: before }) => {
+      const { leaderId: successor = -1, leaderEpoch = -1 } = this.#cluster.metadata.partition(topic, partition) ?? {};
+      return leaderEpoch > before && successor >= 0 && successor !== leaderId;
+    });
   }
 
   async #exchange(connection: BrokerConnection, queued: readonly QueuedBatch[]): Promise<void> {
@@ -361,6 +396,14 @@ export class Sender {
     await this.#cluster.pause(this.#cluster.backoff.delayMs(this.#preparationFailures + 1));
   }
 }
+
+type Unanswered = {
+  readonly leaderId: number;
+  readonly connection: BrokerConnection;
+  readonly queued: readonly QueuedBatch[];
+  /** Then it is asked whether somebody else leads. */
+  lookAtMs: number;
+};
 
 type QueuedBatch = {
   readonly queue: PartitionQueue;
