@@ -5,7 +5,7 @@ import { Consumer } from '../consumer/consumer.ts';
 import { Producer } from '../producer/producer.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import { Admin } from './admin.ts';
-import type { ConfigResource } from './configs.ts';
+import type { ConfigChange, ConfigResource } from './configs.ts';
 import { ItemsError } from './each-item.ts';
 
 test('topics are created, listed, described, grown and deleted', async () => {
@@ -183,4 +183,22 @@ test('what does not exist is told at once, with a text', async () => {
   // A request each, on wires that take up to 20 ms, and no pause.
   assert.ok(runtime.clock.monotonicMs() - beganMs < calls.length * 50);
   await world.runUntil(Promise.all([admin.close(), kafka.stop()]));
+});
+
+test('a broker that is not there keeps nobody from the configs of others', async () => {
+  await using kafka = await startKafka({ topics: ['log'] });
+  const admin = kafka.admin();
+  const absent = { type: 'broker', name: '9' } as const;
+  const log = { type: 'topic', name: 'log' } as const;
+  await assert.rejects(admin.describeConfigs([absent, log]), (error: ItemsError) => {
+    assert.deepEqual([...error.failures.keys()], ['broker 9']);
+    return true;
+  });
+  const changes: ConfigChange[] = [
+    { ...absent, set: { 'log.retention.ms': '1000' } },
+    { ...log, set: { 'retention.ms': '1000' } },
+  ];
+  await assert.rejects(admin.incrementalAlterConfigs(changes), { name: 'BROKER_NOT_AVAILABLE' });
+  const [described] = await admin.describeConfigs([log], { names: ['retention.ms'] });
+  assert.equal(described!.configs[0]!.value, '1000');
 });

@@ -1,6 +1,6 @@
 import { DescribeConfigs, errorOfCode, IncrementalAlterConfigs, KafkaError } from '@ottla/protocol';
 import type { AdminContext } from './admin.ts';
-import { eachItem, missingAnswer, type Outcome } from './each-item.ts';
+import { asKafkaError, eachItem, missingAnswer, type Outcome } from './each-item.ts';
 
 const resourceTypes = { topic: 2, broker: 4, brokerLogger: 8, clientMetrics: 16, group: 32 } as const;
 
@@ -158,15 +158,22 @@ async function eachBroker<Item extends ConfigResource, Result>(
     byBroker.set(brokerId, indexes);
     indexes.push(index);
   });
-  for (const [brokerId, indexes] of byBroker) {
-    const answers = await send(
-      brokerId,
-      indexes.map((index) => items[index]!),
-    );
-    indexes.forEach((index, at) => {
-      outcomes[index] = answers[at]!;
-    });
-  }
+  // One that is down is no reason not to ask the others.
+  await Promise.all(
+    [...byBroker].map(async ([brokerId, indexes]) => {
+      try {
+        const answers = await send(
+          brokerId,
+          indexes.map((index) => items[index]!),
+        );
+        indexes.forEach((index, at) => {
+          outcomes[index] = answers[at]!;
+        });
+      } catch (error) {
+        for (const index of indexes) outcomes[index] = asKafkaError(error);
+      }
+    }),
+  );
   return outcomes;
 }
 

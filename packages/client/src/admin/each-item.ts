@@ -86,3 +86,8 @@ function mayPass(outcome: unknown, final: readonly KafkaError['name'][]): boolea
 export function missingAnswer(what: string): KafkaError {
   return new KafkaError('UNKNOWN_SERVER_ERROR', `the broker's answer says nothing about ${what}`);
 }
+
+export function asKafkaError(error: unknown): KafkaError {
+  if (error instanceof KafkaError) return error;
+  throw error;
+}

@@ -2,7 +2,7 @@ import type { BrokerConnection } from '@ottla/network';
 import { errorOfCode, KafkaError, ListOffsets } from '@ottla/protocol';
 import type { Cluster } from '../cluster/cluster.ts';
 import { groupByTopic, partitionName, type TopicPartition } from '../topic-partition.ts';
-import { eachItem, missingAnswer, type Outcome } from './each-item.ts';
+import { asKafkaError, eachItem, missingAnswer, type Outcome } from './each-item.ts';
 
 /** Which offset: the first or the next to be written, the one with the greatest timestamp, or the first at or after a time. */
 export type OffsetSpec = 'earliest' | 'latest' | 'maxTimestamp' | { readonly timestamp: number };
@@ -127,9 +127,4 @@ export async function knowTopics(cluster: Cluster, items: readonly TopicPartitio
   await cluster.refreshMetadata();
   // The refresh may have been under way, without these topics.
   if (!topics.every((topic) => cluster.metadata.topic(topic) ?? cluster.metadata.errorOf(topic))) await cluster.refreshMetadata();
-}
-
-export function asKafkaError(error: unknown): KafkaError {
-  if (error instanceof KafkaError) return error;
-  throw error;
 }

@@ -126,7 +126,13 @@ export class Cluster {
   async connectionTo(nodeId: number, purpose: Purpose = 'default'): Promise<BrokerConnection> {
     const node = this.metadata.nodes.get(nodeId);
     if (!node) throw new KafkaError('LEADER_NOT_AVAILABLE', `broker ${nodeId} is not in the metadata: refresh it and retry`);
-    return this.#connections.get(node, purpose);
+    try {
+      return await this.#connections.get(node, purpose);
+    } catch (error) {
+      // It may be elsewhere by now, or gone for good: who tries again finds out.
+      if (isRetriableError(error)) this.refreshMetadata().catch(() => {});
+      throw error;
+    }
   }
 
   /** The connection if it is open already, for callers that cannot wait. */
@@ -155,7 +161,12 @@ export class Cluster {
       allowAutoTopicCreation: this.#options.createsTopics,
     });
     const error = errorOfCode(response.errorCode);
-    if (error?.name === 'REBOOTSTRAP_REQUIRED') this.metadata.nodes.clear();
+    if (error?.name === 'REBOOTSTRAP_REQUIRED') {
+      this.metadata.nodes.clear();
+      this.askAnother();
+      // It passes (KIP-1102): whoever asks again asks the bootstrap servers.
+      throw new KafkaError('NETWORK_EXCEPTION', error.message, { cause: error });
+    }
     if (error) throw error;
     this.metadata.apply(response, this.runtime.clock.monotonicMs());
   }
