@@ -107,7 +107,7 @@ export class BrokerRole {
       }),
       ensureTopic: () =>
         metadata.partitionCount(SHARE_STATE_TOPIC) === undefined ? topics.ensure(SHARE_STATE_TOPIC) : undefined,
-      timers: runtime.timers,
+      runtime,
     });
     const groups: GroupCoordinatorService = groupCoordinators({
       runtime: coordinatorRuntime,

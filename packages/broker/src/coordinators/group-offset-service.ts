@@ -91,7 +91,7 @@ export class GroupOffsetService {
 
   async offsetFetch(request: OffsetFetchRequest, { apiVersion }: GroupRequestContext): Promise<Writable<OffsetFetchResponse>> {
     const groups = groupsOf(request, apiVersion);
-    const fetched = await Promise.all(groups.map((group) => this.#fetchGroup(group, request.requireStable, apiVersion)));
+    const fetched = await this.#partitions.inSteps(groups, (group) => this.#fetchGroup(group, request.requireStable, apiVersion));
     return fetchResponse(fetched, apiVersion);
   }
 

@@ -1,6 +1,7 @@
 import { coordinatorErrorOf, type GroupCoordinator, type GroupTopics } from '@ottla/coordinator';
 import { type ErrorName, errors, KafkaError, partitionForGroup } from '@ottla/protocol';
 import { nextTurn, type Random, type Runtime } from '@ottla/runtime';
+import { inSteps } from '../in-steps.ts';
 import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import type { CoordinatorRuntime } from './coordinator-runtime.ts';
 import type { GroupServiceConfig } from './group-service-config.ts';
@@ -18,7 +19,7 @@ type Surroundings = {
   readonly partitionCount: () => number | undefined;
   readonly config: () => GroupServiceConfig;
   readonly topics: GroupTopics;
-  readonly runtime: Pick<Runtime, 'random' | 'logger' | 'timers'>;
+  readonly runtime: Pick<Runtime, 'random' | 'logger' | 'clock' | 'timers'>;
 };
 
 type DescribedGroup = { readonly groupId?: string; readonly errorCode?: number };
@@ -61,6 +62,11 @@ export class GroupPartitions {
     if (count === undefined)
       throw new KafkaError('NOT_COORDINATOR', `${OFFSETS_TOPIC} does not exist yet: look the coordinator up to have it created`);
     return partitionForGroup(groupId, count);
+  }
+
+  /** For what a request may name very many of, see `inSteps`. */
+  inSteps<Item, Result>(items: readonly Item[], work: (item: Item) => Result | Promise<Result>): Promise<Result[]> {
+    return inSteps(items, this.#surroundings.runtime, work);
   }
 
   /** Describes each group, as often as it is named; POLICY_VIOLATION for those that the answer has no room for. */

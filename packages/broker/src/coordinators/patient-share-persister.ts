@@ -15,7 +15,7 @@ import {
   type WriteShareGroupStateResponse,
   ZERO_UUID,
 } from '@ottla/protocol';
-import { sleep, type Timers } from '@ottla/runtime';
+import { type Runtime, sleep } from '@ottla/runtime';
 import type { SharePersister } from '../sharing/share-persister.ts';
 import type { ShareCoordinators } from './share-coordinator-routes.ts';
 import { askEachSharePartition, type ShareStateResponse } from './share-partition-requests.ts';
@@ -24,7 +24,7 @@ export type PatientSharePersisterOptions = {
   readonly coordinators: ShareCoordinators;
   /** Resolves when `__share_group_state` exists; undefined when it does already. Rejects when it cannot be created, and says why in the log. */
   readonly ensureTopic: () => Promise<unknown> | undefined;
-  readonly timers: Timers;
+  readonly runtime: Pick<Runtime, 'clock' | 'timers'>;
 };
 
 /**
@@ -98,7 +98,7 @@ export class PatientSharePersister implements SharePersister {
       topicId,
       partitions: partitions.map(whole),
     }));
-    return askEachSharePartition({ groupId, topics: wholeTopics }, (key, partition) => {
+    return askEachSharePartition({ groupId, topics: wholeTopics }, this.#options.runtime, (key, partition) => {
       const single = { groupId, topics: [{ topicId: key.topicId, partitions: [partition] }] };
       return this.#inLine(key, () => this.#patiently(() => ask(single)));
     });
@@ -113,7 +113,7 @@ export class PatientSharePersister implements SharePersister {
       const result = results[0]!.partitions[0]!;
       const isHopeless = attempt === MAX_ATTEMPTS || this.#isClosed || !hasTopic;
       if (isHopeless || !passing.has(result.errorCode)) return result;
-      await sleep(this.#options.timers, Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS));
+      await sleep(this.#options.runtime.timers, Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS));
     }
   }
 

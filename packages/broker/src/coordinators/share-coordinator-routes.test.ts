@@ -39,8 +39,8 @@ function cluster() {
     leaderOf: (partition) => leaders[partition],
     brokers,
   });
-  const { timers } = world.machine('node').boot();
-  const persister = new PatientSharePersister({ coordinators, ensureTopic: () => undefined, timers });
+  const runtime = world.machine('node').boot();
+  const persister = new PatientSharePersister({ coordinators, ensureTopic: () => undefined, runtime });
   const write = async (groupId: string, startOffset: number) => {
     const partitions = [{ partition: 0, stateEpoch: 1, leaderEpoch: 2, startOffset, stateBatches: [] }];
     const { results } = await persister.write({ groupId, topics: [{ topicId: TOPIC_ID, partitions }] });

@@ -33,7 +33,7 @@ function start() {
       topic.creations++;
       return Promise.reject(new KafkaError('INVALID_REPLICATION_FACTOR'));
     },
-    timers: runtime.timers,
+    runtime,
   });
   return { world, log, pruned, topic, service, persister };
 }

@@ -160,7 +160,7 @@ export class ShareCoordinatorService {
     ) => ShareStateOutcome<Result>,
     refused: (failure: SharePartitionFailure) => Result,
   ): Promise<ShareStateResponse<Result>> {
-    return askEachSharePartition(request, async (key, partition) => {
+    return askEachSharePartition(request, this.#options.runtime, async (key, partition) => {
       try {
         if (!this.#isActive) throw new KafkaError('COORDINATOR_NOT_AVAILABLE', 'this broker is shutting down');
         const exists = this.#options.hasPartition(key.topicId, key.partition);

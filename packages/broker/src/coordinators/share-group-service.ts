@@ -81,13 +81,13 @@ export class ShareGroupService {
   // ── offsets ──
 
   async describeOffsets({ groups }: DescribeShareGroupOffsetsRequest): Promise<Writable<DescribeShareGroupOffsetsResponse>> {
-    const described = groups.map((group) =>
+    const described = await this.#partitions.inSteps(groups, (group) =>
       this.#partitions.answer<OffsetsOfGroup>(
         () => this.#offsetsOf(group),
         (error, cause) => ({ groupId: group.groupId, errorCode: errors[error].code, errorMessage: cause.message }),
       ),
     );
-    return { groups: await Promise.all(described) };
+    return { groups: described };
   }
 
   alterOffsets(request: AlterShareGroupOffsetsRequest): Promise<Writable<AlterShareGroupOffsetsResponse>> {
@@ -212,15 +212,22 @@ export class ShareGroupService {
         if (topic !== undefined) known.push({ topicId, topicName: topic.name, partitions });
       }
     } else {
-      for (const { topicName, partitions } of topics) {
+      for (const [topicName, partitions] of partitionsByName(topics)) {
         const topic = this.#partitions.topics.byName(topicName);
-        if (topic !== undefined) known.push({ topicId: topic.id, topicName, partitions });
-        else unknown.push({ topicName, partitions: partitions.map((partitionIndex) => ({ partitionIndex, startOffset: -1 })) });
+        if (topic === undefined) {
+          unknown.push({ topicName, partitions: partitions.map((partitionIndex) => ({ partitionIndex, startOffset: -1 })) });
+          continue;
+        }
+        // Only what exists is asked of its coordinator: numbers cost nothing.
+        const isThere = (index: number): boolean => index >= 0 && index < topic.partitionCount;
+        known.push({ topicId: topic.id, topicName, partitions: partitions.filter(isThere) });
+        const others = partitions.filter((index) => !isThere(index)).map(notThere);
+        if (others.length > 0) unknown.push({ topicId: topic.id, topicName, partitions: others });
       }
     }
     const asked = known.filter(({ partitions }) => partitions.length > 0);
     if (asked.length === 0) return { groupId, topics: unknown };
-    return { groupId, topics: [...(await this.#summaries(groupId, asked)), ...unknown] };
+    return { groupId, topics: joined([...(await this.#summaries(groupId, asked)), ...unknown]) };
   }
 
   async #summaries(groupId: string, asked: readonly AskedPartitions[]): Promise<OffsetsOfTopic[]> {
@@ -232,12 +239,16 @@ export class ShareGroupService {
       })),
     });
     const names = new Map(asked.map(({ topicId, topicName }) => [topicId, topicName]));
-    const described = results.map(async ({ topicId, partitions }) => {
-      const topicName = names.get(topicId) ?? '';
-      const offsets = await Promise.all(partitions.map((summary) => this.#offsetOf(topicName, summary)));
-      return { topicId, topicName, partitions: offsets };
-    });
-    return Promise.all(described);
+    const summaries = results.flatMap(({ topicId, partitions }) => partitions.map((summary) => ({ topicId, summary })));
+    const offsets = await this.#partitions.inSteps(summaries, ({ topicId, summary }) =>
+      this.#offsetOf(names.get(topicId) ?? '', summary),
+    );
+    let start = 0;
+    return results.map(({ topicId, partitions }) => ({
+      topicId,
+      topicName: names.get(topicId) ?? '',
+      partitions: offsets.slice(start, (start += partitions.length)),
+    }));
   }
 
   async #offsetOf(topic: string, summary: Summary): Promise<OffsetOfPartition> {
@@ -258,6 +269,32 @@ export class ShareGroupService {
 
 type Summary = Awaited<ReturnType<SharePersister['readSummary']>>['results'][number]['partitions'][number];
 type Failure = { readonly errorCode: number; readonly errorMessage: string | null };
+
+/** Each topic and each of its partitions once, however often they are named. */
+function partitionsByName(topics: NonNullable<AskedGroup['topics']>): Map<string, number[]> {
+  const byName = new Map<string, Set<number>>();
+  for (const { topicName, partitions } of topics) {
+    let known = byName.get(topicName);
+    if (known === undefined) byName.set(topicName, (known = new Set()));
+    for (const partition of partitions) known.add(partition);
+  }
+  return new Map([...byName].map(([topicName, partitions]) => [topicName, [...partitions]]));
+}
+
+function notThere(partitionIndex: number): OffsetOfPartition {
+  const { code: errorCode, text: errorMessage } = errors.UNKNOWN_TOPIC_OR_PARTITION;
+  return { partitionIndex, startOffset: -1, leaderEpoch: 0, lag: -1, errorCode, errorMessage };
+}
+
+/** What there is of a topic and what there is not, together. */
+function joined(topics: readonly OffsetsOfTopic[]): OffsetsOfTopic[] {
+  const byName = new Map<string | undefined, OffsetsOfTopic>();
+  for (const topic of topics) {
+    const known = byName.get(topic.topicName);
+    byName.set(topic.topicName, known ? { ...known, partitions: [...known.partitions!, ...topic.partitions!] } : topic);
+  }
+  return [...byName.values()];
+}
 
 /** By topic and partition. */
 function failuresOf({ results }: InitializeShareGroupStateResponse): Map<Uuid, Map<number, Failure>> {

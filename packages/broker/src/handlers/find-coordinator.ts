@@ -1,8 +1,8 @@
 import { keyOfText, textOfKey } from '@ottla/coordinator';
 import { FindCoordinator, type FindCoordinatorResponse, KafkaError, partitionForGroup, type Writable } from '@ottla/protocol';
+import { inSteps } from '../in-steps.ts';
 import { OFFSETS_TOPIC, SHARE_STATE_TOPIC, TRANSACTIONS_TOPIC } from '../internal-topics.ts';
 import { type Failure, failureOf, handler, orFailure, type RequestContext } from './handler.ts';
-import { inSteps } from './in-steps.ts';
 
 /** What can be looked up: the topic that the coordinator keeps its state in, and the text whose hash chooses its partition. */
 type Kind = { readonly topic: string; readonly since: number; readonly textOf: (key: string) => string };

@@ -20,10 +20,10 @@ import {
   WriteTxnMarkers,
   type WriteTxnMarkersResponse,
 } from '@ottla/protocol';
+import { inSteps } from '../in-steps.ts';
 import { OFFSETS_TOPIC } from '../internal-topics.ts';
 import { whoAsks } from './groups.ts';
 import { type Failure, failureOf, type Handler, handler, type RequestContext } from './handler.ts';
-import { inSteps } from './in-steps.ts';
 
 type AddedTransaction = AddPartitionsToTxnRequest['transactions'][number];
 type TopicResults = NonNullable<Writable<AddPartitionsToTxnResponse>['resultsByTopicV3AndBelow']>;

@@ -1,7 +1,7 @@
 import { errors, KafkaError } from '@ottla/protocol';
 import type { Runtime } from '@ottla/runtime';
 import { failureOf } from '../handlers/handler.ts';
-import { inSteps } from '../handlers/in-steps.ts';
+import { inSteps } from '../in-steps.ts';
 import { type AcknowledgementBatch, AcknowledgeType } from './acknowledge-type.ts';
 import type { ShareMember } from './member-request.ts';
 import type { Shares } from './shares.ts';
