@@ -69,6 +69,8 @@ type Started = {
   readonly listeners: NodeListeners;
   /** Where the metadata log has a directory of its own. */
   readonly metadataLock: DirectoryLock | undefined;
+  /** Why the node cannot go on. */
+  readonly failure: () => unknown;
 };
 
 /**
@@ -83,6 +85,7 @@ export class BrokerServer {
   readonly #logManager: LogManager | undefined;
   readonly #listeners: NodeListeners;
   readonly #metadataLock: DirectoryLock | undefined;
+  readonly #failure: () => unknown;
   #taskTimer: Timer | undefined;
   #tasks: Promise<void> = Promise.resolve();
   #stopping: Promise<void> | undefined;
@@ -107,7 +110,9 @@ export class BrokerServer {
     for (const notice of parsed.notices) runtime.logger.info(notice);
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => {}); // once started, nobody waits for it
+    let failure: unknown;
     const end = (error: unknown): void => {
+      failure ??= error;
       failed.reject(error);
       onFatal?.(error);
     };
@@ -216,7 +221,16 @@ export class BrokerServer {
         directories: logDirectories(config).join(','),
         ms: Math.round(runtime.clock.monotonicMs() - beganMs),
       });
-      return new BrokerServer({ node, broker, controller, channels, logManager, listeners, metadataLock });
+      return new BrokerServer({
+        node,
+        broker,
+        controller,
+        channels,
+        logManager,
+        listeners,
+        metadataLock,
+        failure: () => failure,
+      });
     } catch (error) {
       for (const step of undo.reverse()) {
         try {
@@ -229,7 +243,7 @@ export class BrokerServer {
     }
   }
 
-  private constructor({ node, broker, controller, channels, logManager, listeners, metadataLock }: Started) {
+  private constructor({ node, broker, controller, channels, logManager, listeners, metadataLock, failure }: Started) {
     this.#node = node;
     this.#broker = broker;
     this.#controller = controller;
@@ -237,6 +251,7 @@ export class BrokerServer {
     this.#logManager = logManager;
     this.#listeners = listeners;
     this.#metadataLock = metadataLock;
+    this.#failure = failure;
     this.#scheduleTasks();
   }
 
@@ -271,6 +286,7 @@ export class BrokerServer {
 
   async #leaveAndClose(allHandedOver?: () => Promise<void>): Promise<void> {
     const { quorum, runtime } = this.#node;
+    const hadFailed = this.#failure() !== undefined;
     await this.#broker?.leave();
     await this.#listeners.closeBroker(ANSWER_GRACE_MS);
     this.#taskTimer?.cancel();
@@ -287,7 +303,9 @@ export class BrokerServer {
       await this.#logManager?.closeAhead();
       this.#logManager?.close({ brokerEpoch: this.#broker?.brokerEpoch ?? -1 });
     }
-    runtime.logger.info('the node has stopped cleanly');
+    const failure = this.#failure();
+    if (failure === undefined) runtime.logger.info('the node has stopped cleanly');
+    else if (!hadFailed) throw failure;
   }
 
   #scheduleTasks(): void {
