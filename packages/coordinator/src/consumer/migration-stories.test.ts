@@ -174,3 +174,26 @@ test('a classic member that was not told in time that it joined is out when its 
   world.pass(1);
   assert.deepEqual([...world.consumerGroup().members.keys()], ['n']);
 });
+
+test('a classic member that the group expected to rejoin when it was one of the new protocol before has all of its time again', () => {
+  const { world, memberId } = classicWorld();
+  world.beat('n', 0);
+  assert.equal(world.heartbeat(memberId, 1), 'REBALANCE_IN_PROGRESS');
+  world.beat('n', -1);
+  world.join(memberId);
+  world.sync(memberId, world.group().generationId);
+  const passWithHeartbeats = (): void => {
+    world.pass(5_000);
+    if (world.coordinator.groups.get('g')?.type === 'Consumer') world.beat('n', world.consumerGroup().member('n').memberEpoch);
+    world.heartbeat(memberId, generationId);
+  };
+  const { generationId } = world.group();
+  for (let seconds = 0; seconds < 30; seconds += 5) passWithHeartbeats();
+  world.beat('n', 0);
+  for (let seconds = 0; seconds < 60; seconds += 5) {
+    passWithHeartbeats();
+    assert.equal(world.consumerGroup().members.has(memberId), true, `${seconds} s after it was told`);
+  }
+  passWithHeartbeats();
+  assert.equal(world.consumerGroup().members.has(memberId), false);
+});

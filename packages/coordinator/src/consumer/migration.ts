@@ -6,6 +6,7 @@ import { type ClassicMember, EMPTY_BYTES, metadataOf } from '../classic/classic-
 import type { ClassicTurn } from '../classic/classic-turn.ts';
 import { answerJoin, answerSync, keepAlive, prepareRebalance } from '../classic/rebalance.ts';
 import type { GroupCoordinatorConfig } from '../group-coordinator-config.ts';
+import { rejoinKey, resyncKey } from '../group-deadline.ts';
 import type { GroupState } from '../group-state.ts';
 import type { GroupTopics } from '../group-topics.ts';
 import type { Turn } from '../outcome.ts';
@@ -45,13 +46,18 @@ export function upgradeRecords(group: ClassicGroup, state: GroupState): Consumer
   ];
 }
 
-/** Whoever waits for the others is told to rejoin; each member has the session that it asked for. */
+/**
+ * Whoever waits for the others is told to rejoin; each member has the session that it asked for. What it was expected to do when the
+ * group was one of the consumer protocol before, it is not any more.
+ */
 export function leaveClassicGroup(group: ClassicGroup, { config, deadlines }: GroupState, turn: Turn): void {
   const on: ClassicTurn = { group, turn, config, deadlines };
   for (const member of group.members.values()) {
     answerJoin(on, member, { memberId: member.memberId, errorCode: errors.REBALANCE_IN_PROGRESS.code });
     answerSync(on, member, { errorCode: errors.REBALANCE_IN_PROGRESS.code });
     keepAlive(on, member);
+    deadlines.cancel(rejoinKey(group.groupId, member.memberId));
+    deadlines.cancel(resyncKey(group.groupId, member.memberId));
   }
 }
 
