@@ -73,6 +73,8 @@ export class GroupWorld {
   readonly transcript: string[] = [];
   readonly answers = new Map<number, Answer['response']>();
   nowMs = 0;
+  /** What the wall clock showed in the beginning. */
+  wallMs = 1_000_000;
   /** Every append fails with this while it is set. */
   appendError: KafkaError | null = null;
   /** While it is set, what is appended is not committed before `commitAppended`, and given up for lost after COMMIT_TIMEOUT_MS. */
@@ -90,7 +92,7 @@ export class GroupWorld {
   }
 
   get moment(): { wallMs: number; monotonicMs: number } {
-    return { wallMs: 1_000_000 + this.nowMs, monotonicMs: this.nowMs };
+    return { wallMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
   }
 
   /** The token: its answer is in `answers` once there is one. */

@@ -246,6 +246,19 @@ test('a topic that is no longer subscribed to is given up at once', () => {
   assert.equal(world.consumerGroup().committedState, 'Stable');
 });
 
+test('a wall clock that is set back does not keep regular expressions from new topics', () => {
+  const world = worldOf({ logs1: 1 });
+  world.beat('a', 0, { subscribedTopicRegex: 'logs.*' });
+  world.resolveRegexes();
+  world.beat('a', 1);
+  world.wallMs -= 3_600_000;
+  world.setTopic('logs2', 1);
+  world.pass(10_001);
+  world.beat('a', 2);
+  world.resolveRegexes();
+  assert.deepEqual(world.beat('a', 2).assigned, ['logs1-0', 'logs2-0']);
+});
+
 test('regular expressions are resolved out of the way, and again when topics come', () => {
   const world = worldOf({ logs1: 1, logs2: 1, other: 1 });
   assert.deepEqual(world.beat('a', 0, { subscribedTopicRegex: 'logs.*' }).assigned, []);

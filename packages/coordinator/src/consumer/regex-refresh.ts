@@ -84,7 +84,9 @@ export class RegexRefresh {
     const { groupId } = group;
     if (this.#resolving.has(groupId)) return;
     const [last] = group.regexes.values();
-    const refreshedMs = last?.timestamp ?? Number.NEGATIVE_INFINITY;
+    // Of the wall clock, as the log has it: one that was set back since holds nothing up.
+    const timestampMs = last?.timestamp ?? Number.NEGATIVE_INFINITY;
+    const refreshedMs = timestampMs > nowMs ? Number.NEGATIVE_INFINITY : timestampMs;
     if (nowMs <= refreshedMs + SHORTEST_REFRESH_INTERVAL_MS) return;
     const regexes = new Set(group.regexSubscribers.keys());
     if (group.regexSubscribers.get(before.subscribedTopicRegex) === 1) regexes.delete(before.subscribedTopicRegex);

@@ -177,13 +177,15 @@ export class ShareStateCoordinator {
 
   /**
    * A share partition that is seldom written would keep the log from being pruned up to its last snapshot: it is written once more.
-   * If all of them are there for that reason only, nothing would be gained.
+   * If all of them are there for that reason only, nothing would be gained. Times are of the wall clock, as the log has them: one from
+   * the future is old.
    */
   #coldSnapshots({ wallMs }: Moment): ShareStateRecord[] {
     const states = [...this.#states.values()];
     if (states.every(({ createTimestamp, writeTimestamp }) => createTimestamp !== writeTimestamp)) return [];
+    const intervalMs = this.#config.coldPartitionSnapshotIntervalMs;
     return states
-      .filter(({ writeTimestamp }) => wallMs - writeTimestamp >= this.#config.coldPartitionSnapshotIntervalMs)
+      .filter(({ writeTimestamp }) => wallMs < writeTimestamp || wallMs - writeTimestamp >= intervalMs)
       .map((state) => snapshotRecord(state.key, { ...state, snapshotEpoch: state.snapshotEpoch + 1, writeTimestamp: wallMs }));
   }
 

@@ -157,6 +157,21 @@ test('a cold share partition does not keep the log from being pruned', () => {
   assert.equal(world.log.length > length + 1, true);
 });
 
+test('a wall clock that is set back does not keep the log from being pruned either', () => {
+  const world = new ShareStateWorld({ updatesPerSnapshot: 3, coldPartitionSnapshotIntervalMs: 1000 });
+  const hot = world.asked(1);
+  world.initialize(1, 0);
+  world.initialize(1, 0, hot);
+  world.wallMs -= 3_600_000;
+  for (let offset = 0; offset < 20; offset++) world.write({ batches: [batch(offset, offset)] }, hot);
+  world.pass(1000);
+  world.prune();
+  assert.equal(world.logStartOffset, 22);
+  const length = world.log.length;
+  world.pass(10_000);
+  assert.ok(world.log.length <= length + 2, 'and each is written once more only');
+});
+
 test('with no state left the whole log can go', () => {
   const world = new ShareStateWorld();
   world.initialize(1, 0);

@@ -23,6 +23,8 @@ export class ShareStateWorld {
   /** The log begins here: what is before was pruned. */
   logStartOffset = 0;
   nowMs = 0;
+  /** What the wall clock showed in the beginning. */
+  wallMs = 1_000_000;
   /** Topics that are gone. */
   readonly deleted = new Set<string>();
 
@@ -33,7 +35,7 @@ export class ShareStateWorld {
   }
 
   get moment(): { wallMs: number; monotonicMs: number } {
-    return { wallMs: 1_000_000 + this.nowMs, monotonicMs: this.nowMs };
+    return { wallMs: this.wallMs + this.nowMs, monotonicMs: this.nowMs };
   }
 
   asked(partition = 0, topicId = TOPIC_ID, groupId = 'g'): AskedSharePartition {
