@@ -158,9 +158,11 @@ export class TestController {
   }
 
   do<Response>(decide: (controller: Controller, context: DecisionContext) => Decision<Response>): Response {
-    const { records, response } = decide(this.controller, this.context());
-    this.commit(records);
-    return response;
+    for (;;) {
+      const { records, response, isPartial } = decide(this.controller, this.context());
+      this.commit(records);
+      if (!isPartial) return response;
+    }
   }
 
   tick(): MetadataRecord[] {

@@ -86,23 +86,25 @@ export class QuorumController {
     decide: (controller: Controller, context: DecisionContext) => Decision<Response>,
     apiVersion?: number,
   ): Promise<Response> {
-    if (!this.isActive) throw notActive(this.#leaderId);
     const { controller, log, runtime } = this.#options;
-    const { records, response, isDivisible } = decide(controller, {
-      nowMs: this.#clock.nowMs,
-      random: runtime.random,
-      nextOffset: log.nextOffset,
-      apiVersion,
-    });
-    // A session may have begun that ends before anything else is due.
-    if (controller.nextWakeMs() < this.#wakeAtMs) this.#wakeBy(controller.nextWakeMs());
-    if (records.length > 0) {
-      await this.#commit(records, { isDivisible });
-    } else {
-      // It may build on what others have decided and may still lose.
-      await this.#lastCommit;
+    for (;;) {
+      if (!this.isActive) throw notActive(this.#leaderId);
+      const { records, response, isDivisible, isPartial } = decide(controller, {
+        nowMs: this.#clock.nowMs,
+        random: runtime.random,
+        nextOffset: log.nextOffset,
+        apiVersion,
+      });
+      // A session may have begun that ends before anything else is due.
+      if (controller.nextWakeMs() < this.#wakeAtMs) this.#wakeBy(controller.nextWakeMs());
+      if (records.length > 0) {
+        await this.#commit(records, { isDivisible });
+      } else {
+        // It may build on what others have decided and may still lose.
+        await this.#lastCommit;
+      }
+      if (!isPartial) return response;
     }
-    return response;
   }
 
   /** What is committed, in order. */

@@ -25,14 +25,8 @@ import { isReservedDirectory } from '../image/directory-ids.ts';
 import { registerBrokerRecord, registerControllerRecord, registrationChangeRecord } from '../records.ts';
 import { type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision, DecisionContext } from './decision.ts';
-import { offlineDirectoriesRecords } from './directories.ts';
-import {
-  controlledShutdownRecords,
-  fencingRecords,
-  returningRecords,
-  unfencingRecords,
-  unregistrationRecords,
-} from './fencing.ts';
+import { offlineDirectories } from './directories.ts';
+import { closed, controlledShutdown, fencing, type Part, returning, unfencing, unregistration } from './fencing.ts';
 
 /**
  * @throws INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION,
@@ -71,7 +65,7 @@ export function registerBroker(
 
   const tellsPreviousEpoch = (context.apiVersion ?? 3) >= 3;
   const stoppedCleanly = !tellsPreviousEpoch || existing?.epoch === request.previousBrokerEpoch;
-  const records = isSameIncarnation ? [] : returningRecords(state, brokerId, stoppedCleanly);
+  const left: Part = isSameIncarnation ? { records: [], isPartial: false } : returning(state, brokerId, stoppedCleanly);
   const registration: BrokerRegistration = {
     id: brokerId,
     epoch: existing && isSameIncarnation ? existing.epoch : context.nextOffset,
@@ -86,8 +80,8 @@ export function registerBroker(
     // Its next heartbeat tells.
     cordonedDirectories: null,
   };
-  records.push(registerBrokerRecord(registration, metadataVersion));
-  return { records, response: { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch }, isDivisible: true };
+  const response = { throttleTimeMs: 0, errorCode: 0, brokerEpoch: registration.epoch };
+  return { ...closed(left, registerBrokerRecord(registration, metadataVersion)), response, isDivisible: true };
 }
 
 function checkDirectories(brokers: Iterable<BrokerRegistration>, { brokerId, logDirs }: BrokerRegistrationRequest): void {
@@ -128,7 +122,7 @@ export function brokerHeartbeat(
   state: ControllerState,
   request: BrokerHeartbeatRequest,
   context: DecisionContext,
-): Decision<BrokerHeartbeatResponse> {
+): Decision<BrokerHeartbeatResponse> & { readonly leavesElections: boolean } {
   const { sessions, image } = state;
   const broker = registeredBroker(state, request.brokerId, request.brokerEpoch);
   sessions.touch(broker.id, broker.epoch, context.nowMs, request.currentMetadataOffset);
@@ -139,8 +133,10 @@ export function brokerHeartbeat(
   const leavesSome = next === 'shutting down' && image.topics.hasLeaderships(broker.id);
   const { level } = image.features.metadataVersion;
   const offline = level >= directoryAssignmentSince ? request.offlineLogDirs : [];
-  const moved = next !== status || leavesSome ? statusRecords(state, broker, { next, offline }) : [];
-  const records = [...moved, ...offlineDirectoriesRecords(state, broker, offline, moved)];
+  const moved: Part =
+    next !== status || leavesSome ? statusChange(state, broker, { next, offline }) : { records: [], isPartial: false };
+  const lost = offlineDirectories(state, broker, offline, moved.records);
+  const records = [...moved.records, ...lost.records];
   const cordoned = request.cordonedLogDirs;
   if (level >= cordonedDirectoriesSince && cordoned && !sameMembers(cordoned, broker.cordonedDirectories)) {
     records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
@@ -158,16 +154,19 @@ export function brokerHeartbeat(
       shouldShutDown: next === 'shut down',
     },
     isDivisible: true,
+    // Asked again, nothing would tell of its return.
+    isPartial: lost.isPartial || (moved.isPartial && next !== 'unfenced'),
+    leavesElections: moved.isPartial && next === 'unfenced',
   };
 }
 
-function statusRecords(
+function statusChange(
   state: ControllerState,
   broker: BrokerRegistration,
   { next, offline }: { readonly next: BrokerStatus; readonly offline: readonly Uuid[] },
-): MetadataRecord[] {
-  if (next === 'unfenced') return unfencingRecords(state, broker, offline);
-  return next === 'shutting down' ? controlledShutdownRecords(state, broker) : fencingRecords(state, broker);
+): Part {
+  if (next === 'unfenced') return unfencing(state, broker, offline);
+  return next === 'shutting down' ? controlledShutdown(state, broker) : fencing(state, broker);
 }
 
 /**
@@ -208,13 +207,13 @@ function sameMembers(a: readonly Uuid[], b: readonly Uuid[] | null): boolean {
   return b !== null && a.length === b.length && a.every((id) => b.includes(id));
 }
 
-/** The one silent for longest, if longer than its session lasts. */
+/** The one silent for longest, if longer than its session lasts. Its session lasts until it is fenced: whoever asks again is told the rest. */
 export function fenceSilentBroker(state: ControllerState, nowMs: number): MetadataRecord[] {
   const id = state.sessions.expired(nowMs);
   if (id === undefined) return [];
   const broker = state.image.brokers.get(id);
   // Its session ends as the records are replayed: they may be refused.
-  if (broker && !broker.fenced) return fencingRecords(state, broker);
+  if (broker && !broker.fenced) return fencing(state, broker).records;
   state.sessions.end(id);
   return [];
 }
@@ -227,7 +226,7 @@ export function unregisterBroker(
   const broker = state.image.brokers.get(brokerId);
   if (!broker) throw new KafkaError('BROKER_ID_NOT_REGISTERED', `Broker ID ${brokerId} is not currently registered`);
   const response = { throttleTimeMs: 0, errorCode: 0, errorMessage: '' };
-  return { records: unregistrationRecords(state, broker), response, isDivisible: true };
+  return { ...unregistration(state, broker), response, isDivisible: true };
 }
 
 /** @throws UNSUPPORTED_VERSION */

@@ -296,7 +296,7 @@ test('an unregistered broker is gone from every isr and elr', () => {
   test.createTopicOn('t', [[1, 2, 3]], { 'min.insync.replicas': '3' });
   kill(test, 1);
   assert.deepEqual(test.partition('t').elr, [1]);
-  test.do((controller) => controller.unregisterBroker({ brokerId: 1 }));
+  test.do((controller, context) => controller.unregisterBroker({ brokerId: 1 }, context));
   assert.deepEqual([test.partition('t').isr, test.partition('t').elr], [[2, 3], []]);
   assert.equal(test.image.brokers.has(1), false);
 });

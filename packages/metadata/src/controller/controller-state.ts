@@ -31,6 +31,8 @@ export interface ControllerSettings {
   readonly uncleanElectionIntervalMs: number;
   readonly maxRecordsPerOperation: number;
   readonly maxElectionsPerRun: number;
+  /** What follows one broker is decided in parts of about so many records: some 50 ms of work, which heartbeats and the other voters wait for. */
+  readonly maxRecordsPerPart: number;
   /** Without one there are no delegation tokens. */
   readonly tokenSecretKey?: string | undefined;
   readonly tokenMaxLifetimeMs: number;
@@ -50,6 +52,7 @@ export const defaultControllerSettings: Omit<ControllerSettings, 'clusterId' | '
   uncleanElectionIntervalMs: 300_000,
   maxRecordsPerOperation: 10_000,
   maxElectionsPerRun: 1_000,
+  maxRecordsPerPart: 5_000,
   tokenMaxLifetimeMs: 604_800_000,
   tokenRenewalMs: 86_400_000,
   tokenExpiryCheckIntervalMs: 3_600_000,

@@ -46,6 +46,9 @@ export interface Tick {
   readonly wakeAtMs: number;
 }
 
+/** Longer than it takes until the next part is asked for. */
+const betweenPartsMs = 1_000;
+
 /** In the order in which they are done when several are due. */
 const electionTasks = ['elections left over', 'balance leaders', 'unclean elections'] as const;
 const elections = {
@@ -136,7 +139,8 @@ export class Controller {
     const elected: MetadataRecord[] = [];
     const [election, ...later] = electionTasks.filter((name) => due.includes(name));
     if (election) {
-      const { records, isComplete } = elections[election](this.#state, settings.maxElectionsPerRun);
+      const limit = election === 'elections left over' ? settings.maxRecordsPerPart : settings.maxElectionsPerRun;
+      const { records, isComplete } = elections[election](this.#state, limit);
       elected.push(...records);
       if (!isComplete) this.#tasks.hasten(election, nowMs + 1);
       for (const name of later) this.#tasks.hasten(name, nowMs + 1);
@@ -183,17 +187,25 @@ export class Controller {
 
   /** @throws INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION */
   registerBroker(request: wire.BrokerRegistrationRequest, context: DecisionContext): Decision<wire.BrokerRegistrationResponse> {
-    return brokers.registerBroker(this.#state, request, context);
+    return this.#inParts(brokers.registerBroker(this.#state, request, context), context);
   }
 
   /** @throws STALE_BROKER_EPOCH */
   brokerHeartbeat(request: wire.BrokerHeartbeatRequest, context: DecisionContext): Decision<wire.BrokerHeartbeatResponse> {
-    return brokers.brokerHeartbeat(this.#state, request, context);
+    const decision = brokers.brokerHeartbeat(this.#state, request, context);
+    if (decision.leavesElections) this.#tasks.hasten('elections left over', context.nowMs);
+    return this.#inParts(decision, context);
   }
 
   /** @throws BROKER_ID_NOT_REGISTERED */
-  unregisterBroker(request: wire.UnregisterBrokerRequest, _context?: DecisionContext): Decision<wire.UnregisterBrokerResponse> {
-    return brokers.unregisterBroker(this.#state, request);
+  unregisterBroker(request: wire.UnregisterBrokerRequest, context: DecisionContext): Decision<wire.UnregisterBrokerResponse> {
+    return this.#inParts(brokers.unregisterBroker(this.#state, request), context);
+  }
+
+  /** Who goes in several parts looks alive until the last, and must not be elected for what it has left already: neither would come to an end. */
+  #inParts<Response>(decision: Decision<Response>, { nowMs }: DecisionContext): Decision<Response> {
+    if (decision.isPartial) this.#tasks.putOff('elections left over', nowMs + betweenPartsMs);
+    return decision;
   }
 
   /** @throws UNSUPPORTED_VERSION */

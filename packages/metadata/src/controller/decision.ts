@@ -12,6 +12,8 @@ export interface Decision<Response> {
    * they may go into several batches. So for what follows one broker, which may be records for each of very many partitions.
    */
   readonly isDivisible?: boolean;
+  /** Not all of it: when these records were written the same is to be asked again, and the answer is the last one's. */
+  readonly isPartial?: boolean;
 }
 
 export interface RandomSource {

@@ -11,39 +11,39 @@ import {
 import { directoryAssignmentSince } from '../features/metadata-versions.ts';
 import type { BrokerRegistration } from '../image/broker-registration.ts';
 import { isOnlineDirectory, lostDirectory } from '../image/directory-ids.ts';
-import { directoryOf, type PartitionState } from '../image/partition-state.ts';
+import { directoryOf, noLeader, type PartitionState } from '../image/partition-state.ts';
 import { registrationChangeRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
+import { changes, closed, type Part } from './fencing.ts';
 import { partitionChange } from './partition-change.ts';
 
 /** The broker leaves the partitions it had in these directories, and those without a leader may get one; whatever else the heartbeat decided comes first in `decided`. */
-export function offlineDirectoriesRecords(
+export function offlineDirectories(
   state: ControllerState,
   broker: BrokerRegistration,
   offline: readonly Uuid[],
   decided: readonly MetadataRecord[],
-): MetadataRecord[] {
+): Part {
   const failed = broker.directories.filter((id) => offline.includes(id));
-  if (failed.length === 0) return [];
+  if (failed.length === 0) return { records: [], isPartial: false };
   const online = broker.directories.filter((id) => !failed.includes(id));
   const alreadyLeft = new Set(
     decided.flatMap((record) =>
       record.type === 'PartitionChangeRecord' ? [`${record.value.topicId}:${record.value.partitionId}`] : [],
     ),
   );
-  const records: MetadataRecord[] = [];
-  for (const found of state.image.topics.partitionsWithReplica(broker.id)) {
-    const { topic, index, partition } = found;
-    if (!failed.includes(directoryOf(partition, broker.id)!) || alreadyLeft.has(`${topic.id}:${index}`)) continue;
-    const record = partitionChange(state, found, {
+  const left = changes(state, state.image.topics.partitionsWithReplica(broker.id), ({ topic, index, partition }) => {
+    if (!failed.includes(directoryOf(partition, broker.id)!) || alreadyLeft.has(`${topic.id}:${index}`)) return null;
+    const isReassigning = partition.addingReplicas.length + partition.removingReplicas.length > 0;
+    // It has left already.
+    if (partition.leader !== noLeader && !partition.isr.includes(broker.id) && !isReassigning) return null;
+    return {
       isr: partition.isr.filter((id) => id !== broker.id),
       isAlive: (id) => id !== broker.id && brokerIsActive(state, id),
-    });
-    if (record) records.push(record);
-  }
-  if (online.length > 0) records.push(registrationChangeRecord(broker, { logDirs: online }));
-  return records;
+    };
+  });
+  return online.length > 0 ? closed(left, registrationChangeRecord(broker, { logDirs: online })) : left;
 }
 
 /** @throws STALE_BROKER_EPOCH, UNSUPPORTED_VERSION */

@@ -1,11 +1,11 @@
 /**
- * What follows one broker may be written in several batches. Of any such decision only the first records may be committed: the same controller
- * goes on from them, or the next one does, and what caused the decision is still there.
+ * What follows one broker may be decided in several parts, and written in several batches. Only the first records may be committed: the same
+ * controller goes on from them, or the next one does, and what caused the decision is still there.
  */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type BrokerHeartbeatRequest, KafkaError, type MetadataRecord } from '@ottla/protocol';
+import { type BrokerHeartbeatRequest, KafkaError } from '@ottla/protocol';
 import fc from 'fast-check';
 import { directory, TestController } from '../../test/test-controller.ts';
 import { defaultFeatureLevels } from '../features/supported-features.ts';
@@ -26,6 +26,7 @@ type Cluster = {
   readonly minIsr: number;
   readonly isUnclean: boolean;
   readonly hasElr: boolean;
+  readonly maxRecordsPerPart: number;
 };
 
 const aCluster = fc.record<Cluster>({
@@ -34,10 +35,11 @@ const aCluster = fc.record<Cluster>({
   minIsr: fc.constantFrom(1, 2),
   isUnclean: fc.boolean(),
   hasElr: fc.boolean(),
+  maxRecordsPerPart: fc.constantFrom(1, 2, 100),
 });
 
-function started({ assignments, fenced, minIsr, isUnclean, hasElr }: Cluster): TestController {
-  const test = new TestController(settings);
+function started({ assignments, fenced, minIsr, isUnclean, hasElr, maxRecordsPerPart }: Cluster): TestController {
+  const test = new TestController({ ...settings, maxRecordsPerPart });
   const levels = new Map(defaultFeatureLevels());
   if (!hasElr) levels.delete('eligible.leader.replicas.version');
   test.activate(levels);
@@ -139,7 +141,7 @@ const causes: Record<string, Cause> = {
   'registers after a clean stop': registers(true),
   'registers after a crash': registers(false),
   'is unregistered': {
-    ask: (controller, _context, _test, brokerId) => controller.unregisterBroker({ brokerId }),
+    ask: (controller, context, _test, brokerId) => controller.unregisterBroker({ brokerId }, context),
     isDone: (test, id) => registration(test, id) === undefined,
   },
 };
@@ -150,15 +152,28 @@ function goOn(test: TestController, id: number, { ask, isDone }: Cause): void {
     test.nowMs += 1_000;
     for (const other of brokers) if (other !== id && !isFenced(test, other)) test.heartbeat(other);
     if (ask) askAgain(test, (controller, context) => ask(controller, context, test, id));
-    for (let ticks = 0; ticks < 3; ticks++) test.tick();
+    passTime(test);
   }
-  for (let ticks = 0; ticks < 3; ticks++) test.tick();
+  passTime(test);
+}
+
+function passTime(test: TestController): void {
+  for (let ticks = 0; ticks < 10; ticks++) {
+    test.nowMs += 10;
+    test.tick();
+  }
 }
 
 /** To another controller the broker that was before may be alive. */
 function askAgain(test: TestController, ask: (controller: Controller, context: DecisionContext) => Decision<unknown>): void {
   try {
-    test.do(ask);
+    for (let parts = 0; ; parts++) {
+      const { records, isPartial } = ask(test.controller, test.context());
+      test.commit(records);
+      if (!isPartial) return;
+      assert.ok(parts < 20, 'it comes to an end');
+      test.tick();
+    }
   } catch (error) {
     if (!(error instanceof KafkaError && error.name === 'DUPLICATE_BROKER_REGISTRATION')) throw error;
   }
@@ -198,39 +213,37 @@ for (const [name, cause] of Object.entries(causes)) {
         if (!isPossible(before, id)) return;
         begin?.(before, id);
         for (const other of brokers) if (other !== id && !isFenced(before, other)) before.heartbeat(other);
-        const records = decided(
-          before,
-          (controller, context) => ask?.(controller, context, before, id) ?? silence(controller, context),
-        );
-        const count = committed % (records.length + 1);
-        if (count > 0 && count < records.length) divided++;
-        before.commitFirst(count, records);
+        const decide = (): Decision<unknown> => {
+          const decision = ask?.(before.controller, before.context(), before, id) ?? silence(before);
+          assert.equal(decision.isDivisible, true);
+          return decision;
+        };
+        let decision = decide();
+        let left = committed;
+        for (; decision.isPartial && decision.records.length < left; decision = decide()) {
+          left -= decision.records.length;
+          before.commit(decision.records);
+        }
+        const count = left % (decision.records.length + 1);
+        if (left < committed || (count > 0 && count < decision.records.length)) divided++;
+        before.commitFirst(count, decision.records);
         let after = before;
         if (isSucceeded) {
-          after = new TestController(settings);
+          after = new TestController({ ...settings, maxRecordsPerPart: cluster.maxRecordsPerPart });
           after.succeed(before);
         }
         goOn(after, id, cause);
         assert.ok(isDone(after, id));
         assertAllIsWell(after);
       }),
-      { numRuns: 150 },
+      { numRuns: 100 },
     );
     assert.ok(divided > 15, `${divided} decisions were divided`);
   });
 }
 
-function decided(
-  test: TestController,
-  decide: (controller: Controller, context: DecisionContext) => Decision<unknown>,
-): MetadataRecord[] {
-  const { records, isDivisible } = decide(test.controller, test.context());
-  assert.equal(isDivisible, true);
-  return records;
-}
-
-const silence = (controller: Controller, context: DecisionContext): Decision<null> => ({
-  records: controller.tick(context).records,
+const silence = (test: TestController): Decision<null> => ({
+  records: test.controller.tick(test.context()).records,
   response: null,
   isDivisible: true,
 });

@@ -9,7 +9,7 @@ import {
 } from '@ottla/protocol';
 import { noLeader, noLeaderChange } from '../image/partition-state.ts';
 import type { PartitionOfTopic } from '../image/topics-image.ts';
-import { type ControllerState, uncleanElectionAllowed } from './controller-state.ts';
+import { brokerIsActive, type ControllerState, uncleanElectionAllowed } from './controller-state.ts';
 import { assertWithinLimit, type Decision, type ItemError, success } from './decision.ts';
 import { partitionChange } from './partition-change.ts';
 
@@ -101,6 +101,7 @@ export function balanceLeaders(state: ControllerState, limit: number): { records
  */
 export function electLeftOverLeaders(state: ControllerState, limit: number): { records: MetadataRecord[]; isComplete: boolean } {
   return electSome(state.image.topics.partitionsWithoutLeader(), limit, (found) => {
+    if (!found.partition.replicas.some((id) => brokerIsActive(state, id))) return null;
     const record = partitionChange(state, found, { election: 'online' });
     return record && record.value.leader !== noLeaderChange ? record : null;
   });

@@ -1,75 +1,102 @@
 /**
  * What becomes of partitions when a broker comes or goes. The order of records is Kafka's: who goes leaves its partitions
- * first and is fenced then; who comes is unfenced first and may then be elected.
+ * first and is fenced then; who comes is unfenced first and may then be elected. Where there are very many partitions it is
+ * told in parts, and what closes it is in the last one: nothing else is decided while a part is, heartbeats of the other brokers least of all.
  */
 
 import type { MetadataRecord, Uuid } from '@ottla/protocol';
 import type { BrokerRegistration } from '../image/broker-registration.ts';
-import { directoryOf } from '../image/partition-state.ts';
+import { directoryOf, noLeader, type PartitionState } from '../image/partition-state.ts';
 import type { PartitionOfTopic } from '../image/topics-image.ts';
 import { registrationChangeRecord, unregisterBrokerRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState } from './controller-state.ts';
 import { type PartitionWish, partitionChange } from './partition-change.ts';
 
-export function fencingRecords(state: ControllerState, broker: BrokerRegistration): MetadataRecord[] {
-  return [...leavingRecords(state, broker.id), registrationChangeRecord(broker, { fenced: true })];
+export interface Part {
+  readonly records: MetadataRecord[];
+  /** There is more: asked again when these records were replayed, the same function tells it. */
+  readonly isPartial: boolean;
 }
 
-/** What it has in the directories it has lost meanwhile, `offline`, it cannot lead. */
-export function unfencingRecords(state: ControllerState, broker: BrokerRegistration, offline: readonly Uuid[]): MetadataRecord[] {
-  const elected = changes(state, state.image.topics.partitionsWithoutLeader(), ({ partition }) => ({
+export function fencing(state: ControllerState, broker: BrokerRegistration): Part {
+  return closed(leaving(state, broker.id), registrationChangeRecord(broker, { fenced: true }));
+}
+
+/** What it has in the directories it has lost meanwhile, `offline`, it cannot lead. Who is not elected in this part is left over. */
+export function unfencing(state: ControllerState, broker: BrokerRegistration, offline: readonly Uuid[]): Part {
+  const { records, isPartial } = changes(state, state.image.topics.partitionsWithoutLeader(), ({ partition }) => ({
     isAlive: (id) => (id === broker.id ? !offline.includes(directoryOf(partition, id)!) : brokerIsActive(state, id)),
   }));
-  return [registrationChangeRecord(broker, { fenced: false }), ...elected];
+  return { records: [registrationChangeRecord(broker, { fenced: false }), ...records], isPartial };
 }
 
-export function controlledShutdownRecords(state: ControllerState, broker: BrokerRegistration): MetadataRecord[] {
+export function controlledShutdown(state: ControllerState, broker: BrokerRegistration): Part {
   const entering = broker.inControlledShutdown ? [] : [registrationChangeRecord(broker, { inControlledShutdown: true })];
-  return [...entering, ...leavingRecords(state, broker.id)];
+  const { records, isPartial } = leaving(state, broker.id);
+  return { records: [...entering, ...records], isPartial };
 }
 
-export function unregistrationRecords(state: ControllerState, broker: BrokerRegistration): MetadataRecord[] {
-  const left = changes(state, state.image.topics.partitionsWithElrMember(broker.id), ({ partition }) => ({
+export function unregistration(state: ControllerState, broker: BrokerRegistration): Part {
+  const left = leaving(state, broker.id);
+  if (left.isPartial) return left;
+  const forgotten = changes(state, state.image.topics.partitionsWithElrMember(broker.id), ({ partition }) => ({
     isr: without(partition.isr, broker.id),
     isAlive: (id) => id !== broker.id && brokerIsActive(state, id),
     uncleanlyStopped: [broker.id],
   }));
-  return [...leavingRecords(state, broker.id), ...left, unregisterBrokerRecord(broker.id, broker.epoch)];
+  return closed(joined(left, forgotten), unregisterBrokerRecord(broker.id, broker.epoch));
 }
 
 /** A new incarnation registers. What it had not flushed when it was not stopped cleanly is lost, so it is eligible no more. */
-export function returningRecords(state: ControllerState, brokerId: number, stoppedCleanly: boolean): MetadataRecord[] {
-  if (stoppedCleanly || !state.image.features.elrEnabled) return leavingRecords(state, brokerId);
+export function returning(state: ControllerState, brokerId: number, stoppedCleanly: boolean): Part {
+  if (stoppedCleanly || !state.image.features.elrEnabled) return leaving(state, brokerId);
   const { topics } = state.image;
   const forget = ({ partition }: PartitionOfTopic): PartitionWish => ({
     isr: without(partition.isr, brokerId),
     isAlive: (id) => id !== brokerId && brokerIsActive(state, id),
     uncleanlyStopped: [brokerId],
   });
-  return [
-    ...changes(state, topics.partitionsWithIsrMember(brokerId), forget),
-    ...changes(state, topics.partitionsWithElrMember(brokerId), forget),
-  ];
+  const left = changes(state, topics.partitionsWithIsrMember(brokerId), forget);
+  return left.isPartial ? left : joined(left, changes(state, topics.partitionsWithElrMember(brokerId), forget));
 }
 
-function leavingRecords(state: ControllerState, brokerId: number): MetadataRecord[] {
-  return changes(state, state.image.topics.partitionsWithIsrMember(brokerId), ({ partition }) => ({
-    isr: without(partition.isr, brokerId),
-    isAlive: (id) => id !== brokerId && brokerIsActive(state, id),
-  }));
+export function closed(part: Part, last: MetadataRecord): Part {
+  return part.isPartial ? part : { records: [...part.records, last], isPartial: false };
 }
 
-function changes(
+const joined = (first: Part, then: Part): Part => ({ records: [...first.records, ...then.records], isPartial: then.isPartial });
+
+function leaving(state: ControllerState, brokerId: number): Part {
+  const { image } = state;
+  const { elrEnabled } = image.features;
+  /** It is the last in sync, and the partition has lost it already. */
+  const hasLeft = ({ leader, isr, replicas }: PartitionState): boolean =>
+    !elrEnabled &&
+    leader === noLeader &&
+    isr.length === 1 &&
+    !replicas.some((id) => id !== brokerId && brokerIsActive(state, id));
+  return changes(state, image.topics.partitionsWithIsrMember(brokerId), ({ partition }) =>
+    hasLeft(partition)
+      ? null
+      : { isr: without(partition.isr, brokerId), isAlive: (id) => id !== brokerId && brokerIsActive(state, id) },
+  );
+}
+
+/** Of the partitions that a broker has, as many as may be changed at once. */
+export function changes(
   state: ControllerState,
   partitions: Iterable<PartitionOfTopic>,
-  wish: (partition: PartitionOfTopic) => PartitionWish,
-): MetadataRecord[] {
+  wish: (partition: PartitionOfTopic) => PartitionWish | null,
+): Part {
+  const limit = state.settings.maxRecordsPerPart;
   const records: MetadataRecord[] = [];
   for (const partition of partitions) {
-    const record = partitionChange(state, partition, wish(partition));
+    if (records.length >= limit) return { records, isPartial: true };
+    const wished = wish(partition);
+    const record = wished && partitionChange(state, partition, wished);
     if (record) records.push(record);
   }
-  return records;
+  return { records, isPartial: false };
 }
 
 const without = (list: readonly number[], member: number): number[] => list.filter((id) => id !== member);

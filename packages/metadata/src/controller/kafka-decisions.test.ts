@@ -21,7 +21,7 @@ import type { Decision, DecisionContext } from './decision.ts';
 import { assignReplicasToDirectories } from './directories.ts';
 import { balanceLeaders, electLeaders, electUncleanLeaders } from './elections.ts';
 import { updateFeatures } from './feature-updates.ts';
-import { fencingRecords } from './fencing.ts';
+import { fencing } from './fencing.ts';
 import { alterPartition } from './in-sync-replicas.ts';
 import { alterPartitionReassignments } from './reassignments.ts';
 import { createPartitions, createTopics, deleteTopics } from './topics.ts';
@@ -146,7 +146,7 @@ function fenceAsKafka(state: ControllerState, { records, nowMs }: Step): Metadat
   const broker = state.image.brokers.get(brokerId)!;
   assert.ok(!state.sessions.isValid(brokerId, broker.epoch, nowMs));
   state.sessions.end(brokerId);
-  return fencingRecords(state, broker);
+  return fencing(state, broker).records;
 }
 
 /** Version 3 has no newIsr: our codec leaves the list empty. */

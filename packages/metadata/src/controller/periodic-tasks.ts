@@ -26,6 +26,11 @@ export class PeriodicTasks {
       if (task.name === name) task.dueMs = Number.isNaN(task.dueMs) ? dueMs : Math.min(task.dueMs, dueMs);
   }
 
+  /** Not before then, if it is to be done at all. */
+  putOff(name: string, dueMs: number): void {
+    for (const task of this.#tasks) if (task.name === name && task.dueMs < dueMs) task.dueMs = dueMs;
+  }
+
   /** As if nothing had been asked yet. */
   clear(): void {
     for (const task of this.#tasks) task.dueMs = Number.NaN;
