@@ -1,4 +1,11 @@
-import { type SharePartitionKey, textOfKey } from '@ottla/coordinator';
+import {
+  plainFailure,
+  readFailure,
+  type SharePartitionFailure,
+  type SharePartitionKey,
+  summaryFailure,
+  textOfKey,
+} from '@ottla/coordinator';
 import {
   type DeleteShareGroupStateRequest,
   type DeleteShareGroupStateResponse,
@@ -28,10 +35,10 @@ export type PatientSharePersisterOptions = {
 };
 
 /**
- * 25 pauses, of 20 seconds together: a coordinator that was lost has a successor by then, as its broker is missed after
+ * From when it is asked for, also while it waits in line: a coordinator that was lost has a successor by then, as its broker is missed after
  * broker.session.timeout.ms; and the records whose state is to be kept are still locked.
  */
-const MAX_ATTEMPTS = 26;
+const PATIENCE_MS = 20_000;
 const FIRST_PAUSE_MS = 20;
 const LONGEST_PAUSE_MS = 1_000;
 
@@ -45,12 +52,13 @@ const passing: ReadonlySet<number> = new Set([
 /**
  * The share coordinators, as those see them who need share state kept: the leaders of shared partitions, and the group coordinator. It has the
  * coordinators' topic created, and is patient while a coordinator is being loaded, or another one is taking its place. What is asked of one share
- * partition is asked one after the other, so that what has to be asked again does not overtake what came before it.
+ * partition is asked one after the other, so that what has to be asked again does not overtake what came before it; what has waited behind it as
+ * long as that fails with it.
  */
 export class PatientSharePersister implements SharePersister {
   readonly #options: PatientSharePersisterOptions;
-  /** For share partitions of which something is being asked: the last of it. */
-  readonly #lines = new Map<string, Promise<unknown>>();
+  /** For share partitions of which something is being asked: the last of it, and whether it was asked in vain. */
+  readonly #lines = new Map<string, Promise<{ readonly isInVain: boolean }>>();
   #isClosed = false;
 
   constructor(options: PatientSharePersisterOptions) {
@@ -59,16 +67,16 @@ export class PatientSharePersister implements SharePersister {
 
   initialize(request: Writable<InitializeShareGroupStateRequest>): Promise<InitializeShareGroupStateResponse> {
     const whole = ({ partition = 0, stateEpoch = 0, startOffset = 0 }) => ({ partition, stateEpoch, startOffset });
-    return this.#each(request, whole, (single) => this.#options.coordinators.initialize(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.initialize(single), plainFailure);
   }
 
   read(request: Writable<ReadShareGroupStateRequest>): Promise<ReadShareGroupStateResponse> {
     const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
-    return this.#each(request, whole, (single) => this.#options.coordinators.read(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.read(single), readFailure);
   }
 
   write(request: Writable<WriteShareGroupStateRequest>): Promise<WriteShareGroupStateResponse> {
-    return this.#each(request, wholeChange, (single) => this.#options.coordinators.write(single));
+    return this.#each(request, wholeChange, (single) => this.#options.coordinators.write(single), plainFailure);
   }
 
   delete(request: Writable<DeleteShareGroupStateRequest>): Promise<DeleteShareGroupStateResponse> {
@@ -76,12 +84,13 @@ export class PatientSharePersister implements SharePersister {
       request,
       ({ partition = 0 }) => ({ partition }),
       (single) => this.#options.coordinators.delete(single),
+      plainFailure,
     );
   }
 
   readSummary(request: Writable<ReadShareGroupStateSummaryRequest>): Promise<ReadShareGroupStateSummaryResponse> {
     const whole = ({ partition = 0, leaderEpoch = 0 }) => ({ partition, leaderEpoch });
-    return this.#each(request, whole, (single) => this.#options.coordinators.readSummary(single));
+    return this.#each(request, whole, (single) => this.#options.coordinators.readSummary(single), summaryFailure);
   }
 
   /** This broker stops: nobody is kept waiting. */
@@ -93,27 +102,35 @@ export class PatientSharePersister implements SharePersister {
     { groupId = '', topics = [] }: GivenRequest<Given>,
     whole: (given: Given) => Partition,
     ask: (single: SingleRequest<Partition>) => Promise<ShareStateResponse<Result>>,
+    refused: (failure: SharePartitionFailure) => Result,
   ): Promise<ShareStateResponse<Result>> {
+    const { runtime } = this.#options;
     const wholeTopics = topics.map(({ topicId = ZERO_UUID, partitions = [] }) => ({
       topicId,
       partitions: partitions.map(whole),
     }));
-    return askEachSharePartition({ groupId, topics: wholeTopics }, this.#options.runtime, (key, partition) => {
+    return askEachSharePartition({ groupId, topics: wholeTopics }, runtime, (key, partition) => {
       const single = { groupId, topics: [{ topicId: key.topicId, partitions: [partition] }] };
-      return this.#inLine(key, () => this.#patiently(() => ask(single)));
+      const deadlineMs = runtime.clock.monotonicMs() + PATIENCE_MS;
+      return this.#inLine(key, async (isBeforeInVain) => {
+        if (isBeforeInVain && runtime.clock.monotonicMs() >= deadlineMs) return refused(notAvailable(key));
+        return this.#patiently(deadlineMs, () => ask(single));
+      });
     });
   }
 
   async #patiently<Result extends { readonly errorCode: number }>(
+    deadlineMs: number,
     ask: () => Promise<ShareStateResponse<Result>>,
   ): Promise<Result> {
-    for (let attempt = 1; ; attempt++) {
+    const { clock, timers } = this.#options.runtime;
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 2, LONGEST_PAUSE_MS)) {
       const hasTopic = await this.#hasTopic();
       const { results } = await ask();
       const result = results[0]!.partitions[0]!;
-      const isHopeless = attempt === MAX_ATTEMPTS || this.#isClosed || !hasTopic;
+      const isHopeless = clock.monotonicMs() >= deadlineMs || this.#isClosed || !hasTopic;
       if (isHopeless || !passing.has(result.errorCode)) return result;
-      await sleep(this.#options.runtime.timers, Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS));
+      await sleep(timers, pauseMs);
     }
   }
 
@@ -127,15 +144,29 @@ export class PatientSharePersister implements SharePersister {
     );
   }
 
-  #inLine<Result>(key: SharePartitionKey, work: () => Promise<Result>): Promise<Result> {
+  async #inLine<Result extends { readonly errorCode: number }>(
+    key: SharePartitionKey,
+    work: (isBeforeInVain: boolean) => Promise<Result>,
+  ): Promise<Result> {
     const text = textOfKey(key);
     const before = this.#lines.get(text);
-    const result = before === undefined ? work() : before.then(work, work);
-    this.#lines.set(text, result);
-    return result.finally(() => {
-      if (this.#lines.get(text) === result) this.#lines.delete(text);
-    });
+    const result = before === undefined ? work(false) : before.then(({ isInVain }) => work(isInVain));
+    const place = result.then(
+      ({ errorCode }) => ({ isInVain: passing.has(errorCode) }),
+      () => ({ isInVain: false }),
+    );
+    this.#lines.set(text, place);
+    try {
+      return await result;
+    } finally {
+      if (this.#lines.get(text) === place) this.#lines.delete(text);
+    }
   }
+}
+
+function notAvailable({ partition, ...key }: SharePartitionKey): SharePartitionFailure {
+  const errorMessage = `nobody has kept the state of the share partition ${textOfKey({ partition, ...key })} for ${PATIENCE_MS / 1_000} s`;
+  return { partition, errorCode: errors.COORDINATOR_NOT_AVAILABLE.code, errorMessage };
 }
 
 type GivenRequest<Given> = {

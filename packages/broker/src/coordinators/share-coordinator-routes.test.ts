@@ -89,6 +89,31 @@ test('whoever waits too long for a coordinator is told', async () => {
   assert.equal(results[0]!.partitions[0]!.errorCode, errors.COORDINATOR_NOT_AVAILABLE.code);
 });
 
+test('what waits in line behind a coordinator that is away fails with what is before it', async () => {
+  const { brokers, world, write } = cluster();
+  const told: number[] = [];
+  const all = Array.from({ length: 10 }, async (_, startOffset) => {
+    assert.equal(await write(there, startOffset), errors.COORDINATOR_NOT_AVAILABLE.code);
+    told.push(startOffset);
+    assert.ok(world.time.nowMs <= 21_000, `${startOffset} was told after ${world.time.nowMs} ms`);
+  });
+  await world.runUntil(Promise.all(all));
+  assert.deepEqual(told, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+  const seen: string[] = [];
+  brokers.answer(2, WriteShareGroupState, accepting(seen));
+  assert.equal(await world.runUntil(write(there, 10)), 0);
+});
+
+test('what has waited long behind what was kept in the end is asked all the same', async () => {
+  const { brokers, world, write } = cluster();
+  const both = [write(there, 1), write(there, 2)];
+  await world.advance(19_500);
+  const seen: string[] = [];
+  brokers.answer(2, WriteShareGroupState, accepting(seen));
+  assert.deepEqual(await world.runUntil(Promise.all(both)), [0, 0]);
+  assert.deepEqual(seen, [`${there} from 1`, `${there} from 2`]);
+});
+
 test('where partitions end is asked of their leaders, many at once', async () => {
   const brokers = new FakeBrokers();
   const leaders: Record<string, number> = { 'a-0': 1, 'a-1': 2, 'a-2': 2, 'a-3': -1, 'a-4': 3 };
