@@ -246,6 +246,32 @@ test('a topic that is no longer subscribed to is given up at once', () => {
   assert.equal(world.consumerGroup().committedState, 'Stable');
 });
 
+test('a change of topics asks nothing of the members of a group, until its next heartbeat', () => {
+  const world = worldOf({ t: 1, other: 1 });
+  world.beat('a', 0);
+  world.beat('a', 2);
+  const group = world.consumerGroup();
+  let looks = 0;
+  group.subscribedTopics = () => {
+    looks++;
+    return new Set(['t']);
+  };
+  for (let partitions = 2; partitions < 50; partitions++) world.setTopic('other', partitions);
+  assert.equal(looks, 0);
+  assert.equal(world.beat('a', 2).epoch, 2);
+  assert.equal(world.beat('a', 2).epoch, 2);
+  assert.equal(looks, 1);
+  world.setTopic('t', 2);
+  world.setTopic('other', 50);
+  world.pass(1_000);
+  assert.deepEqual(world.beat('a', 2).assigned, ['t-0', 't-1']);
+  // One that slept through very many looks at its topics themselves.
+  world.setTopic('t', 3);
+  for (let partitions = 51; partitions < 200; partitions++) world.setTopic('other', partitions);
+  world.pass(1_000);
+  assert.deepEqual(world.beat('a', 3).assigned, ['t-0', 't-1', 't-2']);
+});
+
 test('a wall clock that is set back does not keep regular expressions from new topics', () => {
   const world = worldOf({ logs1: 1 });
   world.beat('a', 0, { subscribedTopicRegex: 'logs.*' });

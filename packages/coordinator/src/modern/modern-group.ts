@@ -15,6 +15,9 @@ export interface ModernMember {
 const FIRST_EPOCH = { groupEpoch: 1, metadataHash: 0n };
 const FIRST_ASSIGNMENT = { assignmentEpoch: 1, assignmentTimestamp: 0 };
 
+/** A group that has slept through more of them looks at all of its topics. */
+const UNSEEN_CHANGES = 100;
+
 /**
  * A group whose coordinator decides who gets what (KIP-848, KIP-932, KIP-1071). Members, subscriptions or topics change: the group's
  * epoch grows. A target assignment is computed for that epoch, and the members are led there one by one.
@@ -33,6 +36,8 @@ export abstract class ModernGroup<Member extends ModernMember, Target> implement
   readonly assignment: JournaledValue<{ readonly assignmentEpoch: number; readonly assignmentTimestamp: number }>;
   /** In memory: the epoch up to which the group knows its topics; null when they have changed since. */
   #refreshedAt: number | null = null;
+  /** In memory: topics that have changed since, and whether the group subscribes to one of them was not looked at yet. */
+  #unseenChanges: ReadonlySet<string>[] = [];
 
   constructor(groupId: string, journal: Journal) {
     this.groupId = groupId;
@@ -95,15 +100,24 @@ export abstract class ModernGroup<Member extends ModernMember, Target> implement
 
   /** Whether the hash of the group's topics has to be looked at again: they changed, or what it led to was not written. */
   get needsRefresh(): boolean {
+    if (this.#refreshedAt !== null && this.#unseenChanges.length > 0) {
+      const changes = this.#unseenChanges;
+      this.#unseenChanges = [];
+      for (const name of this.subscribedTopics()) if (changes.some((names) => names.has(name))) this.#refreshedAt = null;
+    }
     return this.#refreshedAt === null || this.groupEpoch < this.#refreshedAt;
   }
 
   refreshed(groupEpoch: number): void {
     this.#refreshedAt = groupEpoch;
+    this.#unseenChanges = [];
   }
 
+  /** Cheap, as every group hears of every change: its members are asked with the next heartbeat. */
   onTopicsChanged(names: ReadonlySet<string>): void {
-    for (const name of this.subscribedTopics()) if (names.has(name)) this.#refreshedAt = null;
+    if (this.#refreshedAt === null) return;
+    if (this.#unseenChanges.length < UNSEEN_CHANGES) this.#unseenChanges.push(names);
+    else this.#refreshedAt = null;
   }
 
   validateOffsetDelete(): void {}
