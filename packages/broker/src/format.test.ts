@@ -245,6 +245,22 @@ test("a developer's node without a word about the quorum gets one of its own", (
   assert.ok(isFormatted(files, ['/data']));
 });
 
+test('a node whose settings tell of others is not made a cluster of its own', () => {
+  const machine = { files: new MemoryFiles(), random: new SeededRandom(1), clock: { nowMs: () => 5, monotonicMs: () => 5 } };
+  const { 'controller.quorum.bootstrap.servers': _, ...plain } = settings;
+  for (const others of [
+    { ...settings, 'controller.quorum.bootstrap.servers': 'localhost:9093,elsewhere:9093' },
+    { ...plain, 'controller.quorum.voters': '1@localhost:9093,2@elsewhere:9093' },
+    { ...settings, 'process.roles': 'broker', listeners: 'PLAINTEXT://localhost:9092' },
+  ]) {
+    assert.throws(
+      () => formatForDevelopment(machine, others),
+      /^FormatError: .*the settings tell of other nodes.*docs\/cluster\.md/,
+    );
+    assert.ok(!isFormatted(machine.files, ['/data']));
+  }
+});
+
 test('a directory that has records but no meta.properties is not formatted by itself', () => {
   const files = new MemoryFiles();
   files.makeDirectory('/data/orders-0');

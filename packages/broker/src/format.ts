@@ -90,7 +90,8 @@ export function formatDirectories(options: FormatOptions): string[] {
 /**
  * Formats what a lone developer's node needs: a dynamic quorum of itself, under the cluster id of the directories that are formatted, or a
  * fresh one. Throws FormatError also where there are records and the directory, or that of the metadata log, is not formatted: what nobody
- * asked for by name must not make them another cluster's, or strays.
+ * asked for by name must not make them another cluster's, or strays. And where the settings tell of other nodes: alone, it would be taken for
+ * their cluster by clients, and have none of its records.
  */
 export function formatForDevelopment(
   { files, random, clock }: Pick<Runtime, 'files' | 'random' | 'clock'>,
@@ -102,6 +103,11 @@ export function formatForDevelopment(
   for (const directory of directories) requireNoRecords(files, directory);
   requireMetadataOf(files, directories, metadataLogDirectory(config));
   const clusterIds = directories.flatMap((directory) => readMetaProperties(files, directory)?.clusterId ?? []);
+  if (clusterIds.length === 0 && isOneOfSeveral(config)) {
+    throw new FormatError(
+      `${directories[0]} is not formatted, and the settings tell of other nodes: run "ottla storage format" with the id of their cluster. A controller that has lost its directory joins them anew, as docs/cluster.md says`,
+    );
+  }
   const standalone = config['controller.quorum.voters'].length === 0;
   return formatDirectories({
     files,
@@ -135,6 +141,12 @@ function requireMetadataOf(files: Files, directories: readonly string[], metadat
     );
   }
 }
+
+/** The settings tell of other nodes, whose cluster it belongs to. */
+export const isOneOfSeveral = (config: BrokerConfig): boolean =>
+  !isController(config) ||
+  config['controller.quorum.voters'].length > 1 ||
+  config['controller.quorum.bootstrap.servers'].length > 1;
 
 const aLogIn = (files: Files, directory: string): string | undefined => files.list(directory).find((name) => /.-\d+$/.test(name));
 

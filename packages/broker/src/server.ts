@@ -27,7 +27,7 @@ import { BrokerSettings } from './broker-settings.ts';
 import { ClusterMetadata } from './cluster-metadata.ts';
 import { NodeToControllerChannel } from './controller/node-to-controller-channel.ts';
 import { ControllerRole } from './controller-role.ts';
-import { randomUuid } from './format.ts';
+import { isOneOfSeveral, randomUuid } from './format.ts';
 import { logIdleConfigs } from './idle-config-log.ts';
 import { NodeListeners, type RegisteredEndpoint } from './listeners.ts';
 import type { NodeParts } from './node-parts.ts';
@@ -125,7 +125,7 @@ export class BrokerServer {
 
     const nodeId = config['node.id'];
     const metadataDirectory = metadataLogDirectory(config);
-    const { clusterId, directoryId } = requireFormatted(runtime, metadataDirectory, nodeId);
+    const { clusterId, directoryId } = requireFormatted(runtime, metadataDirectory, config);
     const metadata = new ClusterMetadata();
     const settings = new BrokerSettings(parsed, nodeId, metadata);
     const undo: (() => unknown)[] = [];
@@ -368,13 +368,14 @@ class Gate {
   }
 }
 
-function requireFormatted(runtime: Runtime, directory: string, nodeId: number): { clusterId: string; directoryId: Uuid } {
+function requireFormatted(runtime: Runtime, directory: string, config: BrokerConfig): { clusterId: string; directoryId: Uuid } {
+  const nodeId = config['node.id'];
   const properties = readMetaProperties(runtime.files, directory);
   if (!properties?.directoryId) {
-    throw new KafkaError(
-      'LOG_DIR_NOT_FOUND',
-      `${directory} is not formatted: run "ottla storage format", or start with --format`,
-    );
+    const remedy = isOneOfSeveral(config)
+      ? ' with the id of its cluster. A controller that has lost its directory joins anew, as docs/cluster.md says'
+      : ', or start with --format';
+    throw new KafkaError('LOG_DIR_NOT_FOUND', `${directory} is not formatted: run "ottla storage format"${remedy}`);
   }
   if (properties.nodeId !== nodeId)
     throw new KafkaError('INVALID_CONFIG', `${directory} belongs to node ${properties.nodeId}, not ${nodeId}`);

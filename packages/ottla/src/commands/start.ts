@@ -54,7 +54,7 @@ export function startCommand(): Command {
     .option('--ephemeral', 'keep everything in memory (of several nodes in a temporary directory): gone when the process ends')
     .option(
       '--format',
-      'format a fresh data directory first, as "ottla storage format" does (always done with development defaults)',
+      'format the fresh data directory of a lone node first, as "ottla storage format --standalone" does (always done with development defaults)',
     )
     .option(
       '--set <name=value>',
