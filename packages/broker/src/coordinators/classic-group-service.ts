@@ -114,6 +114,7 @@ export class ClassicGroupService {
             `a session timeout of ${sessionTimeoutMs} ms is outside ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
           );
         }
+        requireRoomFor(clientId, request.groupInstanceId);
         const uuid = javaUuid(this.#partitions.random);
         const newMemberId = memberId === '' ? randomUuid(this.#partitions.random) : '';
         // v0 has one timeout for both.
@@ -133,3 +134,16 @@ export class ClassicGroupService {
     );
   }
 }
+
+/** What a record of the group has room for. */
+const MAX_MEMBER_ID_BYTES = 32_767;
+
+/** Member ids are made of these. Throws INVALID_REQUEST. */
+function requireRoomFor(clientId: string, groupInstanceId: string | null): void {
+  const bytes = Buffer.byteLength(groupInstanceId ?? clientId) + 1 + UUID_LENGTH;
+  if (bytes <= MAX_MEMBER_ID_BYTES) return;
+  const what = groupInstanceId === null ? 'client id' : 'group.instance.id';
+  throw new KafkaError('INVALID_REQUEST', `the ${what} is too long to be part of a member's id: shorten it`);
+}
+
+const UUID_LENGTH = 36;

@@ -320,11 +320,16 @@ export class CoordinatorPartition<
   #accumulate(records: readonly Record[], atomic: boolean, operation: Operation<Continuation>, writer?: Writer): void {
     const maxBytes = this.#log.maxBatchBytes;
     const { codec } = this.#options;
-    const pieces = encodedPieces(records, (record) => codec.encode(record), { isAtomic: atomic, maxBytes });
+    let pieces: ReturnType<typeof encodedPieces>;
+    try {
+      pieces = encodedPieces(records, (record) => codec.encode(record), { isAtomic: atomic, maxBytes });
+    } catch (error) {
+      // A text may be longer than the format of a record has room for.
+      this.#refuse(operation, this.#asKafkaError(error));
+      return;
+    }
     if (!pieces) {
-      // Nothing was replayed; yet deciding may have begun something that only its record makes true.
-      this.#machine.rollbackTo(this.#nextOffset);
-      this.#failed([operation], new KafkaError('MESSAGE_TOO_LARGE', `the records do not fit into ${maxBytes} bytes`));
+      this.#refuse(operation, new KafkaError('MESSAGE_TOO_LARGE', `the records do not fit into ${maxBytes} bytes`));
       return;
     }
     let index = 0;
@@ -347,6 +352,12 @@ export class CoordinatorPartition<
     this.#batch!.operations.push(operation);
     if (writer === undefined) this.#scheduleAppend();
     else this.#append(writer);
+  }
+
+  /** Nothing was replayed; yet deciding may have begun something that only its record makes true. */
+  #refuse(operation: Operation<Continuation>, error: KafkaError): void {
+    this.#machine.rollbackTo(this.#nextOffset);
+    this.#failed([operation], error);
   }
 
   #replay(record: Record, position: { readonly offset: number; readonly producerId: number }): void {

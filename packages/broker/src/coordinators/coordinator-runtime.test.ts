@@ -16,6 +16,7 @@ function outcome<Response>(response: Response, rest: Partial<Outcome<Response>> 
 class Words implements CoordinatorMachine<string, string> {
   readonly words: string[] = [];
   readonly continued: string[] = [];
+  rolledBackTo: number | undefined;
   wakeAtMs: number | undefined;
   stumbles: 'wake' | 'activate' | 'effects' | undefined;
 
@@ -43,7 +44,9 @@ class Words implements CoordinatorMachine<string, string> {
   unload(): Outcome<undefined> {
     return outcome(undefined);
   }
-  rollbackTo(): void {}
+  rollbackTo(offset: number): void {
+    this.rolledBackTo = offset;
+  }
   replayTransactionEnd(): void {}
   skipTo(): void {}
   commitTo(): void {}
@@ -63,7 +66,10 @@ async function start() {
       return machine;
     },
     codec: {
-      encode: (word) => ({ key: Buffer.from('word'), value: Buffer.from(word) }),
+      encode: (word) => {
+        if (word === 'too long') throw new KafkaError('INVALID_REQUEST', 'a string that no record has room for');
+        return { key: Buffer.from('word'), value: Buffer.from(word) };
+      },
       decode: (_key, value) => Buffer.from(value!).toString(),
     },
     log: () => log,
@@ -136,6 +142,16 @@ test('a record that cannot be replayed is not written, and what it had begun is 
   assert.equal(log.logEndOffset, 0);
   assert.equal(await world.runUntil(say('one')), 'one');
   assert.deepEqual(machines.at(-1)!.words, ['one']);
+});
+
+test('a record that cannot be encoded undoes its operation and fails it, and nothing else', async () => {
+  const { world, machines, say } = await start();
+  await world.runUntil(say('one'));
+  await assert.rejects(say('too long', 'it'), is('INVALID_REQUEST'));
+  assert.equal(await world.runUntil(say('two')), 'two');
+  assert.equal(machines.length, 1);
+  assert.deepEqual(machines[0]!.continued, ['it INVALID_REQUEST']);
+  assert.equal(machines[0]!.rolledBackTo, 1);
 });
 
 test('what the effects throw is not the answer of whoever asked last', async () => {

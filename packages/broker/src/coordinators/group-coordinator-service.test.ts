@@ -339,6 +339,10 @@ test('a join is refused for what the group must not even see', async () => {
   assert.equal(await join({ sessionTimeoutMs: 5_999 }), 'INVALID_SESSION_TIMEOUT');
   assert.equal(await join({ sessionTimeoutMs: 1_800_001 }), 'INVALID_SESSION_TIMEOUT');
   assert.equal(await join({ memberId: 'stranger' }), 'UNKNOWN_MEMBER_ID');
+  // The id that is made of it would not fit into the records of the group.
+  assert.equal(await join({ groupInstanceId: 'ö'.repeat(16_366) }), 'INVALID_REQUEST');
+  const nameless = service.classic.joinGroup(joinRequest(), { ...v(3), clientId: 'x'.repeat(32_731) });
+  assert.equal(errorName((await world.runUntil(nameless)).errorCode!), 'INVALID_REQUEST');
   const refused = await world.runUntil(
     service.classic.joinGroup({ ...joinRequest(), memberId: 'x', groupInstanceId: 'i' }, v(6)),
   );
