@@ -203,6 +203,11 @@ export class CoordinatorPartition<
     return look(this.#machine);
   }
 
+  /** Tells the machine what it needs to know also while it is being loaded: a setting, not an operation. */
+  configure(tell: (machine: Machine) => void): void {
+    if (this.#state === 'loading' || this.#state === 'active') tell(this.#machine);
+  }
+
   /** Appends now what waits for company. */
   flush(): void {
     this.#undertake(() => this.#append());

@@ -16,6 +16,7 @@ function outcome<Response>(response: Response, rest: Partial<Outcome<Response>> 
 class Words implements CoordinatorMachine<string, string> {
   readonly words: string[] = [];
   readonly continued: string[] = [];
+  readonly settings: string[] = [];
   rolledBackTo: number | undefined;
   wakeAtMs: number | undefined;
   stumbles: 'wake' | 'activate' | 'effects' | undefined;
@@ -185,4 +186,19 @@ test('a partition whose state cannot be taken up is refused', async () => {
   await world.runUntil(runtime.elect(0, 8));
   assert.equal(runtime.partitions.get(0)?.state, 'failed');
   assert.throws(() => say('one'), is('NOT_COORDINATOR'));
+});
+
+test('a partition that is being loaded hears of settings, one that is gone does not', async () => {
+  const { world, runtime, machines, say } = await start();
+  await world.runUntil(say('one'));
+  const loading = runtime.elect(0, 8);
+  runtime.configureAll((machine) => machine.settings.push('while loading'));
+  await world.runUntil(loading);
+  runtime.configureAll((machine) => machine.settings.push('when loaded'));
+  runtime.resign(0);
+  runtime.configureAll((machine) => machine.settings.push('when gone'));
+  assert.deepEqual(
+    machines.map(({ settings }) => settings),
+    [[], ['while loading', 'when loaded']],
+  );
 });

@@ -109,6 +109,11 @@ export class CoordinatorRuntime<
     return [...this.#partitions.values()].filter(({ state }) => state !== 'failed').map((partition) => partition.read(look));
   }
 
+  /** Tells every partition, also those that are being loaded. */
+  configureAll(tell: (machine: Machine) => void): void {
+    for (const partition of this.#partitions.values()) partition.configure(tell);
+  }
+
   /** Runs an operation on every partition that is loaded. */
   writeAll<Response>(
     decide: (machine: Machine, moment: Moment) => MachineOutcome<Record, Continuation, Response>,

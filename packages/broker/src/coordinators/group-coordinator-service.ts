@@ -131,9 +131,7 @@ export class GroupCoordinatorService {
   /** Timeouts and limits count from now on; how the partitions are written stays as it was at the start. */
   updateConfig(config: GroupServiceConfig): void {
     this.#config = config;
-    for (const partition of this.#runtime.partitions.values()) {
-      if (partition.state === 'active') partition.read((groups) => groups.updateConfig(config.group));
-    }
+    this.#runtime.configureAll((groups) => groups.updateConfig(config.group));
   }
 
   /** Everyone who waits is answered NOT_COORDINATOR, and nobody is taken in any more. */

@@ -77,9 +77,7 @@ export class TransactionCoordinatorService {
   /** Timeouts, limits and the feature's level count from now on; how the partitions are written stays as it was at the start. */
   updateConfig(config: TransactionServiceConfig): void {
     this.#config = config;
-    for (const partition of this.#runtime.partitions.values()) {
-      if (partition.state === 'active') partition.read((machine) => machine.updateConfig(config.transactions));
-    }
+    this.#runtime.configureAll((machine) => machine.updateConfig(config.transactions));
   }
 
   /** Everyone who waits is answered NOT_COORDINATOR, and nobody is taken in any more. */
