@@ -217,6 +217,7 @@ export class ReplicaPublisher {
       this.#logManager.onDiskError(error);
       if (!this.#partitions.isOffline(topic, index)) {
         this.#replication.unfollow(partition);
+        this.#leadership.resigned(topic, index);
         partition.resign();
         this.#tryLater(topicId, index);
       }
