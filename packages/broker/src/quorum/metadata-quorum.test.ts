@@ -265,6 +265,25 @@ test('an operation larger than a batch may be is refused, and nothing is appende
   assert.equal(quorum.nextOffset, 3);
 });
 
+test('what need not be atomic is divided into batches that follow each other', async () => {
+  const { world, machine } = formatted();
+  const config = { ...defaultMetadataLogConfig, maxBatchBytes: 1000, maxDividedRecords: 4 };
+  const { quorum } = await open(world, machine.boot(), { config });
+  const listener = new LevelListener();
+  await quorum.subscribe(listener);
+  const large = level(5, 'x'.repeat(880));
+  const batches = quorum.divide([...[1, 2, 3, 4].map((value) => level(value)), large, level(6)]);
+  assert.deepEqual(
+    batches.map(({ length }) => length),
+    [4, 1, 1],
+  );
+  await world.runUntil(Promise.all(batches.map((batch) => quorum.append(batch))));
+  assert.deepEqual([quorum.nextOffset, listener.values.at(-1)], [9, 6]);
+  assert.throws(() => quorum.divide([level(1, 'x'.repeat(1000))]), { name: 'RECORD_LIST_TOO_LARGE' });
+  await world.runUntil(quorum.close());
+  assert.throws(() => quorum.divide([level(1)]), { name: 'NOT_CONTROLLER' });
+});
+
 test('records of an open metadata transaction are hidden until its end, and gone when it is aborted', async () => {
   const { world, machine } = formatted();
   const { quorum } = await open(world, machine.boot());

@@ -213,7 +213,12 @@ export function fenceSilentBroker(state: ControllerState, nowMs: number): Metada
   if (id === undefined) return [];
   const broker = state.image.brokers.get(id);
   // Its session ends as the records are replayed: they may be refused.
-  if (broker && !broker.fenced) return fencing(state, broker).records;
+  if (broker && !broker.fenced) {
+    const { records, isPartial } = fencing(state, broker);
+    // Leaders to whom it is not silent would take it back as quickly as it leaves.
+    if (isPartial) state.sessions.beginLeaving(id);
+    return records;
+  }
   state.sessions.end(id);
   return [];
 }

@@ -16,6 +16,8 @@ export class BrokerSessions {
   readonly #registrationOffsets = new Map<number, number>();
   /** Where the log ended when a broker entered controlled shutdown. */
   readonly #shutdownOffsets = new Map<number, number>();
+  /** Those that have been silent for too long, and leave their partitions in several parts. */
+  readonly #leaving = new Set<number>();
   readonly #timeoutMs: number;
 
   constructor(timeoutMs: number) {
@@ -26,16 +28,19 @@ export class BrokerSessions {
     const known = this.#sessions.get(brokerId);
     const offset = metadataOffset ?? (known?.brokerEpoch === brokerEpoch ? known.metadataOffset : -1);
     this.#sessions.set(brokerId, { brokerEpoch, lastContactMs: nowMs, metadataOffset: offset });
+    this.#leaving.delete(brokerId);
   }
 
   end(brokerId: number): void {
     this.#sessions.delete(brokerId);
+    this.#leaving.delete(brokerId);
     this.#shutdownOffsets.delete(brokerId);
   }
 
   /** Where brokers registered is in the log, and is not forgotten. */
   clear(): void {
     this.#sessions.clear();
+    this.#leaving.clear();
     this.#shutdownOffsets.clear();
   }
 
@@ -51,6 +56,15 @@ export class BrokerSessions {
   /** Time in which nobody could be heard counts as silence of none. */
   excuse(ms: number, nowMs: number): void {
     for (const session of this.#sessions.values()) session.lastContactMs = Math.min(session.lastContactMs + ms, nowMs);
+  }
+
+  /** Unless it is heard of before. */
+  beginLeaving(brokerId: number): void {
+    this.#leaving.add(brokerId);
+  }
+
+  isLeaving(brokerId: number): boolean {
+    return this.#leaving.has(brokerId);
   }
 
   /** The broker that has been silent for longest, if too long. */

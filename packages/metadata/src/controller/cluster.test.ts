@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { errors } from '@ottla/protocol';
+import { errorName, errors } from '@ottla/protocol';
 import fc from 'fast-check';
 import { TestController } from '../../test/test-controller.ts';
 
@@ -59,6 +59,32 @@ test('nobody is fenced for a silence in which the controller could not hear', ()
     [...test.image.brokers.values()].map(({ fenced }) => fenced),
     [true, true],
   );
+});
+
+test('a broker that leaves many partitions in parts, silent to the controller alone, joins no isr again until it is heard of', () => {
+  const test = TestController.withBrokers(2, { maxRecordsPerPart: 1, maxIdleIntervalMs: 0, leaderBalance: false });
+  test.createTopicOn('t', [
+    [1, 2],
+    [1, 2],
+    [1, 2],
+  ]);
+  test.nowMs += 9_001;
+  test.heartbeat(1);
+  test.tick();
+  assert.deepEqual(test.partition('t', 0).isr, [1]);
+  assert.equal(errorName(alterIsr(test, [1, 2]).errorCode), 'INELIGIBLE_REPLICA');
+  // Of one in which it still is, others may change.
+  assert.equal(alterIsr(test, [1, 2], { index: 1 }).errorCode, 0);
+  test.heartbeat(2);
+  assert.equal(alterIsr(test, [1, 2]).errorCode, 0);
+  test.nowMs += 9_001;
+  test.heartbeat(1);
+  for (let part = 0; part < 4; part++) {
+    test.tick();
+    for (const index of [0, 1, 2]) alterIsr(test, [1, 2], { index });
+  }
+  assert.equal(test.image.brokers.get(2)!.fenced, true);
+  for (const index of [0, 1, 2]) assert.deepEqual(test.partition('t', index).isr, [1]);
 });
 
 /** What the brokers that are left think of one that goes. */

@@ -65,7 +65,7 @@ function newIsr(asked: AskedPartition): IsrMember[] {
 }
 
 function refusal(
-  { image }: ControllerState,
+  { image, sessions }: ControllerState,
   {
     partition,
     asked,
@@ -87,7 +87,8 @@ function refusal(
   const areEligible = members.every(({ brokerId, brokerEpoch }) => {
     const broker = image.brokers.get(brokerId);
     const isCurrent = brokerEpoch === -1 || brokerEpoch === broker?.epoch;
-    return broker && !broker.fenced && !broker.inControlledShutdown && isCurrent;
+    const mayJoin = partition.isr.includes(brokerId) || !sessions.isLeaving(brokerId);
+    return broker && !broker.fenced && !broker.inControlledShutdown && isCurrent && mayJoin;
   });
   return areEligible ? null : 'INELIGIBLE_REPLICA';
 }
