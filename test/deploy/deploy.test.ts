@@ -1,7 +1,8 @@
 /** What lies in deploy/ works: nodes start with the properties as they are, on simulated machines of the names in them. */
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { BrokerServer, formatDirectories, randomUuid } from '@ottla/broker';
@@ -90,6 +91,31 @@ test('the script of a pod is a shell script, and the image has all it needs', ()
     assert.ok(instructions.includes(needed), needed);
   assert.match(image, /^FROM \S+:(?!latest)\S+$/m);
   assert.ok(instructions.indexOf('USER') > instructions.lastIndexOf('RUN'), 'nothing is installed as the user that runs it');
+});
+
+test('a pod is formatted as one of the first voters only while it is told who they are', (t) => {
+  const home = mkdtempSync(join(tmpdir(), 'ottla-pod-'));
+  t.after(() => rmSync(home, { recursive: true, force: true }));
+  const program = (name: string, lines: string) => writeFileSync(join(home, name), `#!/bin/sh\n${lines}\n`, { mode: 0o755 });
+  program('hostname', 'echo ottla-1');
+  program('ottla', 'echo "$@"');
+  writeFileSync(join(home, 'server.properties.given'), 'process.roles=broker,controller\n');
+  const script = read('container/start-node.sh')
+    .replaceAll('/etc/ottla/server.properties', join(home, 'server.properties.given'))
+    .replaceAll('/var/lib/ottla', home);
+  const voters = '0@ottla-0.ottla:9093:q1h0tXKzSJ2mVb8dL4nEwA,1@ottla-1.ottla:9093:Zk7RcPqYQx6sGf3uHj9aBg';
+  const formatted = (env: Record<string, string>): string => {
+    const given = { PATH: `${home}:${process.env['PATH']}`, CLUSTER_ID: 'id', HOST_SUFFIX: '.ottla', ...env };
+    return execFileSync('sh', ['-c', script], { env: given, encoding: 'utf8' }).split('\n')[0]!;
+  };
+  assert.ok(formatted({ INITIAL_CONTROLLERS: voters }).endsWith(` --initial-controllers ${voters}`));
+  assert.ok(formatted({ INITIAL_CONTROLLERS: voters.split(',')[0]! }).endsWith(' --no-initial-controllers'));
+  assert.ok(formatted({}).endsWith(' --no-initial-controllers'));
+  const settings = readFileSync(join(home, 'server.properties'), 'utf8');
+  assert.match(
+    settings,
+    /^node\.id=1\nadvertised\.listeners=PLAINTEXT:\/\/ottla-1\.ottla:9092,CONTROLLER:\/\/ottla-1\.ottla:9093$/m,
+  );
 });
 
 test("the manifests hang together, and the pods' properties start a node", () => {
