@@ -139,9 +139,10 @@ async function findPlants(): Promise<number> {
   console.log('| planted bug | found by seed | of at most | by the promise |\n|---|---|---|---|');
   for (const plant of chosen) {
     let found: Report | undefined;
+    const count = Math.min(plant.seeds, wholeNumber(values['at-most'] ?? String(plant.seeds), 'at-most', 1));
     await live({
       first: number('first', 0),
-      count: Math.min(plant.seeds, wholeNumber(values['at-most'] ?? String(plant.seeds), 'at-most', 1)),
+      count,
       plant: plant.name,
       mostFailures: 1,
       shrinks: false,
@@ -151,7 +152,7 @@ async function findPlants(): Promise<number> {
     });
     if (!found) missed++;
     console.log(
-      `| ${plant.what} (\`${plant.name}\`) | ${found?.seed ?? 'NOT FOUND'} | ${plant.seeds} | ${found?.failure?.promise ?? ''} |`,
+      `| ${plant.what} (\`${plant.name}\`) | ${found?.seed ?? 'NOT FOUND'} | ${count} | ${found?.failure?.promise ?? ''} |`,
     );
   }
   return missed > 0 ? 1 : 0;
