@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { BrokerConnection } from '@ottla/network';
-import { UpdateFeatures } from '@ottla/protocol';
+import { EndTxn, errors, UpdateFeatures } from '@ottla/protocol';
 import { startKafka } from '@ottla/testing';
 import type { IsolationLevel } from '../admin/offsets.ts';
 import { ClientClosedError } from '../client-closed-error.ts';
 import { Consumer } from '../consumer/consumer.ts';
 import { stringDeserializer } from '../consumer/consumer-config.ts';
+import { interceptRequests } from '../testing/intercept-requests.ts';
 import { SimulatedKafka } from '../testing/simulated-kafka.ts';
 import { Producer } from './producer.ts';
 import type { ProducerConfig } from './producer-config.ts';
@@ -490,6 +491,28 @@ test('work whose producer closes meanwhile rejects with its own reason', async (
   await assert.rejects(producer.commitTransaction(), ClientClosedError);
   await simulation.run(simulation.kafka.stop());
 });
+
+for (const [end, answer, name] of [
+  ['commitTransaction', 'INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'],
+  ['abortTransaction', 'INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED'],
+  ['abortTransaction', 'INVALID_TXN_STATE', 'INVALID_TXN_STATE'],
+] as const) {
+  test(`a producer whose ${end} the coordinator refuses with ${answer} has failed for good`, async (context) => {
+    const simulation = await SimulatedKafka.start(1, { topics: ['log'] });
+    const producer = simulation.producer({ transactionalId: 'writer' });
+    await simulation.run(producer.initTransactions());
+    producer.beginTransaction();
+    await simulation.run(producer.send({ topic: 'log', value: 'first' }));
+    interceptRequests(context, (api) => (api === EndTxn ? { errorCode: errors[answer].code } : undefined));
+    await assert.rejects(simulation.run(producer[end]()), { name });
+    assert.throws(() => producer.beginTransaction(), { name });
+    await assert.rejects(simulation.run(producer.abortTransaction()), { name });
+    const beganMs = simulation.world.time.nowMs;
+    await simulation.run(producer.close());
+    assert.ok(simulation.world.time.nowMs - beganMs < 2000);
+    await simulation.run(simulation.kafka.stop());
+  });
+}
 
 for (let seed = 1; seed <= 10; seed++) {
   test(`read, change, write is done exactly once, whatever breaks: seed ${seed}`, async () => {

@@ -457,30 +457,40 @@ export class Transactions {
         }
       });
     } catch (error) {
-      if (!isRetriableError(error)) {
-        this.#fail(error as Error);
-        throw error;
-      }
+      if (!isRetriableError(error)) throw this.#refused(error as Error);
       // Whatever kept it from happening, it can be called again.
       throw this.#late('the transaction coordinator did not do it');
     }
   }
 
+  /** By the coordinator, for good. */
+  #refused(error: Error): Error {
+    // As brokers before Kafka 2.7 call it.
+    const isFenced = error.name === 'INVALID_PRODUCER_EPOCH';
+    const refusal = isFenced ? new KafkaError('PRODUCER_FENCED', error.message, { cause: error }) : error;
+    // What cannot be aborted has no end at all.
+    if (this.#state === 'aborting' && refusal.name !== 'TRANSACTION_ABORTABLE' && !this.#cluster.closed)
+      this.#failForGood(refusal);
+    else this.#fail(refusal);
+    return refusal;
+  }
+
+  #failForGood(error: Error): void {
+    this.#state = 'fatal';
+    this.#failure = error;
+    this.#events.failUnsent(error);
+  }
+
   #fail(error: Error): void {
     if (this.#state === 'fatal' || this.#cluster.closed) return;
     this.#isEpochSpent = true;
-    // Before transactions v2 fenced producers hear INVALID_PRODUCER_EPOCH of the coordinator too, which means the same there.
-    const isFatal = error instanceof KafkaError && endsProducer.has(error.name);
-    if (isFatal) {
-      this.#state = 'fatal';
-      this.#failure = error;
-    } else if (this.#state === 'open' || this.#state === 'committing') {
-      this.#state = 'abortable';
-      // Who is told of an error that passes calls again, and that would never help.
-      this.#failure = isRetriableError(error)
-        ? new KafkaError('TRANSACTION_ABORTABLE', `the transaction has failed, abort it: ${error.message}`, { cause: error })
-        : error;
-    } else return;
+    if (error instanceof KafkaError && endsProducer.has(error.name)) return this.#failForGood(error);
+    if (!this.#isIn('open', 'committing')) return;
+    this.#state = 'abortable';
+    // Who is told of an error that passes calls again, and that would never help.
+    this.#failure = isRetriableError(error)
+      ? new KafkaError('TRANSACTION_ABORTABLE', `the transaction has failed, abort it: ${error.message}`, { cause: error })
+      : error;
     this.#events.failUnsent(this.#failure);
   }
 
