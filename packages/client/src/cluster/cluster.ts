@@ -194,6 +194,8 @@ export class Cluster {
     const known = this.metadata.topic(name);
     if (known) return known;
     return this.retry(timeoutMs, async () => {
+      // Who waits for it has not lost interest.
+      this.watch([name]);
       await this.refreshMetadata();
       // A refresh that was under way may not have asked for this topic.
       if (!this.metadata.topic(name) && !this.metadata.errorOf(name)) await this.refreshMetadata();

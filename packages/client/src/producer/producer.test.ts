@@ -327,3 +327,14 @@ test('a topic that is not written to any more stays deleted, and is made again w
   assert.deepEqual(await names(), ['gone', 'log']);
   await simulation.run(Promise.all([producer.close(), kafka.stop()]));
 });
+
+test('a topic that is made long after a record was sent to it is found', async () => {
+  const settings = { 'auto.create.topics.enable': 'false' };
+  const simulation = await SimulatedKafka.start(1, { topics: ['log'], settings });
+  const producer = simulation.producer({ metadataMaxIdleMs: 5000 });
+  const sent = producer.send({ topic: 'later', value: 'first' });
+  await simulation.world.advance(20_000);
+  await simulation.run(simulation.kafka.admin().createTopics([{ name: 'later' }]));
+  assert.equal((await simulation.run(sent)).offset, 0);
+  await simulation.run(Promise.all([producer.close(), simulation.kafka.stop()]));
+});
