@@ -484,7 +484,7 @@ export class Transactions {
   #fail(error: Error): void {
     if (this.#state === 'fatal' || this.#cluster.closed) return;
     this.#isEpochSpent = true;
-    if (error instanceof KafkaError && endsProducer.has(error.name)) return this.#failForGood(error);
+    if (error instanceof KafkaError && endsProducer.has(error.name)) this.#failForGood(error);
     if (!this.#isIn('open', 'committing')) return;
     this.#state = 'abortable';
     // Who is told of an error that passes calls again, and that would never help.
