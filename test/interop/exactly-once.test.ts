@@ -89,7 +89,8 @@ function declare(bench: Bench): void {
         const goal = Math.floor(random() * 100);
         const state = await eventually(`${app} has written ${goal}`, async () => {
           const now = await life.call('loop', { app });
-          return now.committed >= goal || now.ended !== null ? now : null;
+          if (now.committed < goal && now.ended === null) throw new Error(`it has ${JSON.stringify(now)}`);
+          return now;
         });
         assert.equal(state.ended, null, `${app} ended by itself`);
         aborted += state.aborted;
