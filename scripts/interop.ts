@@ -9,6 +9,7 @@ import { basename, join } from 'node:path';
 import process from 'node:process';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
+import { bundledCommand } from '../test/interop/bundled-command.ts';
 import { installInterop } from '../test/interop/install.ts';
 import { stopLeftovers } from '../test/interop/processes.ts';
 import { Failures } from './failures.ts';
@@ -51,6 +52,7 @@ const files = (named.length > 0 ? named : globSync('test/interop/*.test.ts')).to
 // Each file is a process of its own, and starts more: what one has compiled, the others need not compile again.
 process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache');
 stopLeftovers();
+process.env['INTEROP_OTTLA'] ??= await bundledCommand();
 await installInterop();
 const tests = run({
   files,

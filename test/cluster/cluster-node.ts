@@ -4,7 +4,7 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import process from 'node:process';
 import { ApiVersions } from '@ottla/protocol';
-import { rootDirectory } from '../interop/home.ts';
+import { ottlaCommand } from '../interop/home.ts';
 import { serverCommand } from '../interop/kafka/kafka.ts';
 import { end, eventually, howItEnded, run, start } from '../interop/processes.ts';
 import type { TargetName } from '../interop/targets/node.ts';
@@ -123,7 +123,8 @@ export class ClusterNode implements FaultyNode {
    * too: the files are the same (test/interop/interchange.test.ts), and a JVM for each would take a quarter of a short test's time.
    */
   format(clusterId: string, options: readonly string[]): void {
-    run(process.execPath, [ottla, 'storage', 'format', '--cluster-id', clusterId, '--config', this.propertiesFile, ...options]);
+    const args = ['storage', 'format', '--cluster-id', clusterId, '--config', this.propertiesFile, ...options];
+    run(process.execPath, [ottlaCommand, ...args]);
   }
 
   /** From its next start on it is that one, on the data of the other. */
@@ -198,7 +199,7 @@ export class ClusterNode implements FaultyNode {
   #command(): readonly string[] {
     if (this.#commandOf) return this.#commandOf(this);
     if (this.#target === 'kafka') return ['java', ...serverCommand(this.propertiesFile, this.directory)];
-    return [process.execPath, ottla, 'start', '--config', this.propertiesFile];
+    return [process.execPath, ottlaCommand, 'start', '--config', this.propertiesFile];
   }
 
   #configure(): void {
@@ -224,5 +225,3 @@ export class ClusterNode implements FaultyNode {
     );
   }
 }
-
-const ottla = join(rootDirectory, 'packages', 'ottla', 'bin', 'ottla.js');

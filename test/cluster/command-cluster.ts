@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { ApiVersions } from '@ottla/protocol';
-import { rootDirectory } from '../interop/home.ts';
+import { ottlaCommand } from '../interop/home.ts';
 import { end, eventually, freePort, howItEnded, run, start } from '../interop/processes.ts';
 import { type Address, ask } from './ask.ts';
 import { AskedCluster } from './asked-cluster.ts';
@@ -69,7 +69,7 @@ export class CommandCluster extends AskedCluster<CommandNode> implements FaultyC
   async start(): Promise<void> {
     if (!this.isRunning) {
       const output = openSync(this.#logFile, 'a');
-      this.#child = start(process.execPath, [ottla, ...this.#arguments], { stdio: ['ignore', output, output] });
+      this.#child = start(process.execPath, [ottlaCommand, ...this.#arguments], { stdio: ['ignore', output, output] });
     }
     await eventually('the nodes serve', () => !this.isRunning || this.nodes.every(({ isRunning }) => isRunning));
     if (!this.isRunning) throw new Error(`ottla ${this.#arguments.join(' ')} has ended:\n${this.log.slice(-3000)}`);
@@ -164,5 +164,3 @@ class CommandNode implements FaultyNode {
     return found ? Number(found[1]) : undefined;
   }
 }
-
-const ottla = join(rootDirectory, 'packages', 'ottla', 'bin', 'ottla.js');

@@ -18,4 +18,7 @@ export const javascriptClients = join(interopHome, 'javascript');
 export const pythonClients = join(interopHome, 'python');
 export const python = join(pythonClients, 'bin', 'python');
 
+/** The command: `npm run interop` sets the bundle that it has made; else the sources, which take three times as long to start. */
+export const ottlaCommand = process.env['INTEROP_OTTLA'] ?? join(rootDirectory, 'packages', 'ottla', 'bin', 'ottla.js');
+
 mkdirSync(interopHome, { recursive: true });

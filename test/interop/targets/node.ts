@@ -8,7 +8,7 @@ import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
-import { rootDirectory } from '../home.ts';
+import { ottlaCommand } from '../home.ts';
 import { programCommand, serverCommand } from '../kafka/kafka.ts';
 import { end, eventually, freePort, howItEnded, run, start } from '../processes.ts';
 import { metadataSettled } from './settled.ts';
@@ -112,7 +112,7 @@ export class TargetNode {
       const args = ['format', '--cluster-id', clusterId, '--standalone', '--config', node.propertiesFile];
       for (const [name, level] of Object.entries(features)) args.push('--feature', `${name}=${level}`);
       if (formattedBy === 'kafka') run('java', programCommand('kafka.tools.StorageTool', args));
-      else run(process.execPath, [ottla, 'storage', ...args]);
+      else run(process.execPath, [ottlaCommand, 'storage', ...args]);
     } catch (error) {
       await node.destroy();
       throw error;
@@ -173,7 +173,7 @@ export class TargetNode {
 
   /** The command line that starts the node; for Kafka the one given. */
   command(kafka: readonly string[] = ['java', ...serverCommand(this.propertiesFile, this.directory)]): readonly string[] {
-    return this.target === 'kafka' ? kafka : [process.execPath, ottla, 'start', '--config', this.propertiesFile];
+    return this.target === 'kafka' ? kafka : [process.execPath, ottlaCommand, 'start', '--config', this.propertiesFile];
   }
 
   /** As an operator stops it: SIGTERM, and it ends by itself. */
@@ -242,8 +242,6 @@ export class TargetNode {
     });
   }
 }
-
-const ottla = join(rootDirectory, 'packages', 'ottla', 'bin', 'ottla.js');
 
 /** size, api key 3, version 1, correlation id, client id, no topics. */
 const metadataRequest = Buffer.from('0000000f000300010000000700017000000000', 'hex');
