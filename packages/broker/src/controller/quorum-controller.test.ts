@@ -61,7 +61,7 @@ test('a controller that was held up tells so before it judges who has been silen
  * An active controller of brokers 1 and 2 whose log takes what it is given, or refuses it: what comes in one turn is written together, as far as
  * there is room, and a lead is lost when so many batches more are written.
  */
-async function withLog({ maxDividedRecords = 10_000, maxRecordsPerPart = 5_000 } = {}) {
+async function withLog({ maxDividedRecords = 10_000, maxRecordsPerPart = 5_000, writeMs = 0 } = {}) {
   const world = new World({ seed: 1 });
   const runtime = world.machine('controller', { logger: silentLogger }).boot();
   const metadata = new ClusterMetadata();
@@ -114,7 +114,7 @@ async function withLog({ maxDividedRecords = 10_000, maxRecordsPerPart = 5_000 }
     },
     append: (records) => {
       nextOffset += records.length;
-      if (unwritten.length === 0) runtime.timers.soon(write);
+      if (unwritten.length === 0) runtime.timers.after(writeMs, write);
       return new Promise((resolve, reject) => void unwritten.push({ records, resolve, reject }));
     },
   };
@@ -260,6 +260,19 @@ test('so is its shutdown, which its heartbeat waits for', async () => {
   assert.equal((await heartbeat(2, { wantShutDown: true })).shouldShutDown, true);
   await world.advance(1_000);
   assert.deepEqual([leaders(), isFenced(2)], [{ 1: 9 }, true]);
+});
+
+test('a heartbeat does not wait for more than a second of it, and the next one goes on', async () => {
+  const { batches, heartbeat, createTopic, leaders } = await withLog({ maxRecordsPerPart: 2, writeMs: 300 });
+  await createTopic('t', 20);
+  batches.length = 0;
+  const { isFenced, shouldShutDown } = await heartbeat(2, { wantShutDown: true });
+  assert.deepEqual([isFenced, shouldShutDown], [false, false]);
+  assert.deepEqual(batches, [3, 2, 2, 2]);
+  assert.deepEqual(leaders(), { 1: 8, 2: 12 });
+  await heartbeat(2, { wantShutDown: true });
+  await heartbeat(2, { wantShutDown: true });
+  assert.deepEqual(leaders(), { 1: 20 });
 });
 
 test('so is its return: the first part brings it back, and the rest follows by itself', async () => {

@@ -40,6 +40,8 @@ export type QuorumControllerOptions = {
 
 /** A wake-up that comes later than this was held up by something long. */
 const oversleptMs = 500;
+/** So long a heartbeat waits for what is decided in parts: a broker that hears nothing for longer believes that the controller is gone. */
+const partsMs = 1_000;
 /** How often to look whether a full disk has room again. */
 const blockedMs = 500;
 
@@ -87,9 +89,10 @@ export class QuorumController {
     apiVersion?: number,
   ): Promise<Response> {
     const { controller, log, runtime } = this.#options;
+    const beganMs = this.#clock.nowMs;
     for (;;) {
       if (!this.isActive) throw notActive(this.#leaderId);
-      const { records, response, isDivisible, isPartial } = decide(controller, {
+      const { records, response, isDivisible, isPartial, isAnswerOfPart } = decide(controller, {
         nowMs: this.#clock.nowMs,
         random: runtime.random,
         nextOffset: log.nextOffset,
@@ -103,7 +106,7 @@ export class QuorumController {
         // It may build on what others have decided and may still lose.
         await this.#lastCommit;
       }
-      if (!isPartial) return response;
+      if (!isPartial || (isAnswerOfPart && this.#clock.nowMs - beganMs >= partsMs)) return response;
     }
   }
 

@@ -141,6 +141,8 @@ export function brokerHeartbeat(
   if (level >= cordonedDirectoriesSince && cordoned && !sameMembers(cordoned, broker.cordonedDirectories)) {
     records.push(registrationChangeRecord(broker, { cordonedLogDirs: cordoned }));
   }
+  // Asked again, nothing would tell of its return.
+  const isPartial = lost.isPartial || (moved.isPartial && next !== 'unfenced');
   // Behind all that this heartbeat has moved, also away from directories that failed.
   if (next === 'shutting down' && (status !== next || leavesSome))
     sessions.enteredShutdown(broker.id, context.nextOffset + records.length);
@@ -150,12 +152,12 @@ export function brokerHeartbeat(
       throttleTimeMs: 0,
       errorCode: 0,
       isCaughtUp: request.currentMetadataOffset >= registrationOffset,
-      isFenced: next === 'fenced' || next === 'shut down',
-      shouldShutDown: next === 'shut down',
+      isFenced: isPartial ? broker.fenced : next === 'fenced' || next === 'shut down',
+      shouldShutDown: next === 'shut down' && !isPartial,
     },
     isDivisible: true,
-    // Asked again, nothing would tell of its return.
-    isPartial: lost.isPartial || (moved.isPartial && next !== 'unfenced'),
+    isPartial,
+    isAnswerOfPart: true,
     leavesElections: moved.isPartial && next === 'unfenced',
   };
 }

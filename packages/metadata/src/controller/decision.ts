@@ -14,6 +14,8 @@ export interface Decision<Response> {
   readonly isDivisible?: boolean;
   /** Not all of it: when these records were written the same is to be asked again, and the answer is the last one's. */
   readonly isPartial?: boolean;
+  /** The answer to a part is true as well, and whoever gets it asks again: nobody needs to wait for all. */
+  readonly isAnswerOfPart?: boolean;
 }
 
 export interface RandomSource {
