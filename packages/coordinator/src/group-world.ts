@@ -6,6 +6,7 @@ import { type GroupConfig, groupConfigs } from '@ottla/metadata';
 import {
   type ConsumerGroupHeartbeatRequest,
   errorName,
+  errors,
   type HeartbeatRequest,
   type JoinGroupRequest,
   KafkaError,
@@ -361,9 +362,16 @@ export class GroupWorld {
     return coordinator;
   }
 
-  takeOver(): void {
-    this.coordinator = this.reloaded();
+  /** Another broker leads the partition, and may not have what is not committed yet. */
+  takeOver({ losesUncommitted = false } = {}): void {
+    const given = this.#uncommitted;
     this.#uncommitted = [];
+    for (const { token } of given) {
+      if (token !== undefined) this.#answer(token, { errorCode: errors.NOT_COORDINATOR.code });
+    }
+    const first = given[0];
+    if (losesUncommitted && first !== undefined) this.log.length = first.endOffset - first.records.length;
+    this.coordinator = this.reloaded();
     this.submit(this.coordinator.activate(this.moment));
   }
 
