@@ -31,6 +31,7 @@ export function stopLeftovers(): void {
   if (!existsSync(pidsDirectory)) return;
   for (const pid of readdirSync(pidsDirectory)) {
     const note = join(pidsDirectory, pid);
+    if (!existsSync(note)) continue; // its parent, of another run, has just seen it end
     const { parent, argument } = JSON.parse(readFileSync(note, 'utf8')) as { parent: number; argument: string };
     if (commandLine(parent) !== '') continue;
     // Only if it is still the process that was noted, and not a later one that was given the same id.
