@@ -34,7 +34,7 @@ function run(seed: number, protocols: 'classic' | 'consumer' | 'both'): void {
   const oneOf = <Value>(values: readonly Value[]): Value => values[below(values.length)]!;
   const world = new GroupWorld({
     initialRebalanceDelayMs: oneOf([0, 3_000]),
-    consumer: { ...defaultGroupCoordinatorConfig.consumer, regexRefreshIntervalMs: 60_000 },
+    consumer: { ...defaultGroupCoordinatorConfig.consumer, regexRefreshIntervalMs: 60_000, mayDowngrade: below(2) === 0 },
   });
   world.setTopic('t', 4);
   world.commitsLate = true;
