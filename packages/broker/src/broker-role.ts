@@ -305,10 +305,10 @@ function replicaPublisher(
     timers: runtime.timers,
     clock: runtime.clock,
     leadership: {
-      elected: ({ topic, index, leaderEpoch }) => {
+      elected: ({ topic, index, leaderEpoch }, leadsOn) => {
         coordinators
           .get(topic)
-          ?.onPartitionElected(index, leaderEpoch)
+          ?.onPartitionElected(index, leaderEpoch, leadsOn)
           .catch((error: unknown) =>
             runtime.logger.error('a coordinator could not be loaded: what it has is unavailable', {
               topic,

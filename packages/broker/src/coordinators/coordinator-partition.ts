@@ -62,7 +62,7 @@ export class CoordinatorPartition<
   Record = RecordOf<Machine>,
   Continuation = ContinuationOf<Machine>,
 > {
-  readonly leaderEpoch: number;
+  #leaderEpoch: number;
   readonly #options: CoordinatorPartitionOptions<Machine, Record>;
   readonly #machine: Machine;
   readonly #log: CoordinatorLog;
@@ -84,9 +84,18 @@ export class CoordinatorPartition<
 
   constructor(options: CoordinatorPartitionOptions<Machine, Record>) {
     this.#options = options;
-    this.leaderEpoch = options.leaderEpoch;
+    this.#leaderEpoch = options.leaderEpoch;
     this.#machine = options.machine;
     this.#log = options.log;
+  }
+
+  get leaderEpoch(): number {
+    return this.#leaderEpoch;
+  }
+
+  /** This broker leads on in a later epoch, with nobody in between: the log is as it was, and whoever waits for a commit goes on waiting. */
+  leadOn(leaderEpoch: number): void {
+    this.#leaderEpoch = leaderEpoch;
   }
 
   get state(): State {

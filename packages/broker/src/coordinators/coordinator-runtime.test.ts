@@ -202,3 +202,37 @@ test('a partition that is being loaded hears of settings, one that is gone does 
     [[], ['while loading', 'when loaded']],
   );
 });
+
+test('while this broker leads on, what it coordinates goes on: who waits is answered, and nothing is read again', async () => {
+  const { world, log, runtime, machines, say } = await start();
+  log.holdsCommits = true;
+  const waiting = say('one', 'it');
+  await world.runUntil(runtime.elect(0, 8, true));
+  assert.equal(runtime.partitions.get(0)!.leaderEpoch, 8);
+  runtime.resign(0, 7);
+  log.commit();
+  assert.equal(await world.runUntil(waiting), 'one');
+  assert.equal(machines.length, 1);
+  assert.deepEqual(machines[0]!.continued, ['it committed']);
+
+  // Somebody else may have led in between.
+  log.holdsCommits = false;
+  await world.runUntil(runtime.elect(0, 10, true));
+  await world.runUntil(runtime.elect(0, 11));
+  assert.equal(machines.length, 3);
+  assert.deepEqual(machines[2]!.words, ['one']);
+});
+
+test('a partition that is being loaded when its epoch grows is loaded once; one that could not be is tried again', async () => {
+  const { world, runtime, machines, prepared, say } = await start();
+  await world.runUntil(say('one'));
+  const loading = runtime.elect(0, 9);
+  await world.runUntil(Promise.all([loading, runtime.elect(0, 10, true)]));
+  assert.deepEqual([machines.length, runtime.partitions.get(0)!.leaderEpoch], [2, 10]);
+  assert.deepEqual(machines[1]!.words, ['one']);
+  prepared.stumbles = 'activate';
+  await world.runUntil(runtime.elect(0, 11));
+  delete prepared.stumbles;
+  await world.runUntil(runtime.elect(0, 12, true));
+  assert.equal(await world.runUntil(say('two')), 'two');
+});

@@ -14,6 +14,8 @@ export type CoordinatorRuntimeOptions<Machine, Record> = {
   readonly log: (partition: number) => CoordinatorLog;
   readonly config: CoordinatorPartitionConfig;
   readonly runtime: Pick<Runtime, 'clock' | 'timers' | 'logger'>;
+  /** What the machine does bears the epoch of its partition, so that it begins anew in each. Otherwise it goes on while this broker leads on. */
+  readonly isBoundToEpoch?: boolean;
   /** See `CoordinatorPartitionOptions.onEffects`. */
   readonly onEffects?: (machine: Machine, from: { readonly partition: number; readonly leaderEpoch: number }) => void;
 };
@@ -43,10 +45,18 @@ export class CoordinatorRuntime<
     this.#options = options;
   }
 
-  /** This broker leads the partition from this epoch on. Resolves when it is loaded, or was found to be unreadable. */
-  elect(partition: number, leaderEpoch: number): Promise<void> {
+  /**
+   * This broker leads the partition from this epoch on; `leadsOn` if it has led it in the one before, with nobody in between. Resolves when it is
+   * loaded, or was found to be unreadable.
+   */
+  elect(partition: number, leaderEpoch: number, leadsOn = false): Promise<void> {
     const known = this.#partitions.get(partition);
     if (this.#isShutDown || (known !== undefined && known.leaderEpoch >= leaderEpoch)) return Promise.resolve();
+    const isHere = known?.state === 'active' || known?.state === 'loading';
+    if (known !== undefined && isHere && leadsOn && leaderEpoch === known.leaderEpoch + 1 && !this.#options.isBoundToEpoch) {
+      known.leadOn(leaderEpoch);
+      return Promise.resolve();
+    }
     known?.close();
     return this.#load(partition, leaderEpoch);
   }
@@ -138,7 +148,7 @@ export class CoordinatorRuntime<
         coordinated.close();
         if (this.#partitions.get(partition) !== coordinated) return;
         const nextMs = Math.max(runtime.clock.monotonicMs(), notBeforeMs + RELOAD_PAUSE_MS);
-        this.#load(partition, leaderEpoch, nextMs).catch((error: unknown) => {
+        this.#load(partition, coordinated.leaderEpoch, nextMs).catch((error: unknown) => {
           runtime.logger.error('coordinator could not be loaded again', { partition: name, error });
         });
       },

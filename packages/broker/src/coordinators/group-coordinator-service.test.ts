@@ -255,6 +255,17 @@ test('whoever waits when the partition goes is told to look for the coordinator'
   assert.equal(errorName((await world.runUntil(join)).errorCode!), 'NOT_COORDINATOR');
 });
 
+test('a group that rebalances goes on when its partition has a new epoch and the same leader', async () => {
+  const { world, service, log } = await started();
+  const joining = service.classic.joinGroup({ ...joinRequest(), memberId: '' }, v(3));
+  await world.advance(100);
+  await world.runUntil(service.onPartitionElected(0, 1, true));
+  const joined = await world.runUntil(joining);
+  assert.equal(joined.errorCode ?? 0, 0);
+  assert.equal(joined.generationId, 1);
+  assert.ok(log.logEndOffset > 0);
+});
+
 test('a coordinator that finds records of another in its log loads again', async () => {
   const all = await started();
   const { world, log, service } = all;

@@ -95,8 +95,8 @@ export class GroupCoordinatorService {
   // ── life ──
 
   /** This broker leads the partition. Resolves when its groups are loaded; they are refused until then. */
-  onPartitionElected(partition: number, leaderEpoch: number): Promise<void> {
-    return this.#runtime.elect(partition, leaderEpoch);
+  onPartitionElected(partition: number, leaderEpoch: number, leadsOn = false): Promise<void> {
+    return this.#runtime.elect(partition, leaderEpoch, leadsOn);
   }
 
   onPartitionResigned(partition: number, leaderEpoch?: number): void {

@@ -78,8 +78,8 @@ export class ShareCoordinatorService {
   // ── life ──
 
   /** This broker leads the partition. Resolves when its state is loaded; it is refused until then. */
-  onPartitionElected(partition: number, leaderEpoch: number): Promise<void> {
-    return this.#runtime.elect(partition, leaderEpoch);
+  onPartitionElected(partition: number, leaderEpoch: number, leadsOn = false): Promise<void> {
+    return this.#runtime.elect(partition, leaderEpoch, leadsOn);
   }
 
   onPartitionResigned(partition: number, leaderEpoch?: number): void {

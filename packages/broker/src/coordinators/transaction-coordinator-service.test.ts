@@ -159,6 +159,18 @@ test('who crashed between a decision and its markers sends them when it is back,
   assert.equal(await coordinator.state(), 'CompleteCommit');
 });
 
+test('who leads on in a new epoch sends what is left under that epoch', async () => {
+  const { coordinator, producer } = await begun();
+  coordinator.destination.refusals.set('y', 'NOT_LEADER_OR_FOLLOWER');
+  await coordinator.end(producer);
+  await coordinator.world.advance(1_000);
+  await coordinator.world.runUntil(coordinator.service.onPartitionElected(0, 4, true));
+  coordinator.destination.refusals.clear();
+  await coordinator.world.advance(2_000);
+  assert.ok(coordinator.destination.written.includes('y commit 1000/1 by 4'), `${coordinator.destination.written}`);
+  assert.equal(await coordinator.state(), 'CompleteCommit');
+});
+
 test('a coordinator that was deposed sends no more markers, and says that it is none', async () => {
   const { coordinator, producer } = await begun();
   const { destination, world, service } = coordinator;

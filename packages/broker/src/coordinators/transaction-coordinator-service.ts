@@ -57,6 +57,7 @@ export class TransactionCoordinatorService {
       log: options.log,
       config: options.config.partition,
       runtime: options.runtime,
+      isBoundToEpoch: true,
       onEffects: (machine, from) => {
         for (const effect of machine.takeEffects()) this.#perform(effect, from);
       },
@@ -66,8 +67,8 @@ export class TransactionCoordinatorService {
   // ── life ──
 
   /** This broker leads the partition. Resolves when its transactions are loaded; they are refused until then. */
-  onPartitionElected(partition: number, leaderEpoch: number): Promise<void> {
-    return this.#runtime.elect(partition, leaderEpoch);
+  onPartitionElected(partition: number, leaderEpoch: number, leadsOn = false): Promise<void> {
+    return this.#runtime.elect(partition, leaderEpoch, leadsOn);
   }
 
   onPartitionResigned(partition: number, leaderEpoch?: number): void {

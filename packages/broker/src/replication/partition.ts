@@ -143,6 +143,11 @@ export class Partition {
     return this.#state.leader === this.#brokerId;
   }
 
+  /** Stays the same through epochs in which this broker leads on, with nobody in between. */
+  get reign(): number {
+    return this.#reign;
+  }
+
   get replicas(): readonly number[] {
     return this.#state.replicas;
   }

@@ -20,7 +20,8 @@ import type { Replication } from './replication.ts';
 
 /** Who wants to know when this broker begins or ceases to lead a partition. */
 export type LeadershipListener = {
-  elected(partition: Partition): void;
+  /** Also for each epoch in which it leads on: `leadsOn` when it has led in the one before, so that the log is as it was. */
+  elected(partition: Partition, leadsOn: boolean): void;
   resigned(topic: string, index: number): void;
   topicsDeleted(topics: readonly { readonly name: string; readonly topicId: string }[]): void;
 };
@@ -182,9 +183,11 @@ export class ReplicaPublisher {
       }
       const led = partition.isLeader;
       const ledEpoch = partition.leaderEpoch;
+      const { reign } = partition;
       if (!this.#takeOver(partition, state)) continue;
       this.#replication.follow(partition);
-      if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch)) this.#leadership.elected(partition);
+      if (partition.isLeader && (!led || ledEpoch !== partition.leaderEpoch))
+        this.#leadership.elected(partition, led && reign === partition.reign);
       else if (led && !partition.isLeader) this.#leadership.resigned(topic.name, index);
     }
     return opened;

@@ -7,6 +7,7 @@ import { ReplicaPublisher } from './replica-publisher.ts';
 
 /** A partition that this broker leads on in a new epoch, which its disk may have no room to write down. */
 function leading() {
+  const world = new World({ seed: 1 });
   const told: string[] = [];
   const partition = {
     topic: 't',
@@ -14,6 +15,7 @@ function leading() {
     topicId: 'id',
     isLeader: true,
     leaderEpoch: 5,
+    reign: 1,
     isDiskFull: true,
     updateState: ({ leaderEpoch }: { leaderEpoch: number }) => {
       Object.assign(partition, { leaderEpoch, isLeader: true });
@@ -34,7 +36,8 @@ function leading() {
     logManager: { onDiskError: () => true, syncDirectories: () => undefined, isClosed: false },
     replication: { follow: () => undefined, unfollow: () => undefined },
     leadership: {
-      elected: ({ leaderEpoch }: { leaderEpoch: number }) => told.push(`elected at ${leaderEpoch}`),
+      elected: ({ leaderEpoch }: { leaderEpoch: number }, leadsOn: boolean) =>
+        told.push(`elected at ${leaderEpoch}${leadsOn ? ', leads on' : ''}`),
       resigned: () => told.push('resigned'),
       topicsDeleted: () => undefined,
     },
@@ -47,13 +50,18 @@ function leading() {
     deletedTopics: [],
     configs: new Map(),
   } as unknown as MetadataDelta;
-  return { partition, told, publish: () => publisher.publish(delta, image) };
+  return { world, partition, told, publish: () => publisher.publish(delta, image) };
 }
 
-const world = new World({ seed: 1 });
+test('who leads on in a new epoch says so', () => {
+  const { partition, told, publish } = leading();
+  partition.isDiskFull = false;
+  publish();
+  assert.deepEqual(told, ['elected at 6, leads on']);
+});
 
 test('who cannot take over a new epoch leads no more: its coordinator hears of it, and again when there is room', async () => {
-  const { partition, told, publish } = leading();
+  const { world, partition, told, publish } = leading();
   publish();
   assert.deepEqual(told, ['resigned']);
   partition.isDiskFull = false;
