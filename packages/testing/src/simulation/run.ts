@@ -233,8 +233,11 @@ class Run {
   #unrest(): string | undefined {
     const { nodes, replicas } = this.#lookAtAll();
     for (const { id, state } of this.#cluster.nodes) if (state !== 'up') return `node ${id} is ${state}`;
+    const newest = Math.max(...nodes.map(({ parts }) => parts.metadata.appliedOffset));
     for (const { node, parts } of nodes) {
-      const { image } = parts.metadata;
+      const { image, appliedOffset } = parts.metadata;
+      // A packet that was lost is sent again late, or its sender gives up the connection. Two: what is written while nobody asks for anything.
+      if (newest - appliedOffset > 2) return `node ${node.id} has applied the metadata to ${appliedOffset}, others to ${newest}`;
       for (const { id, plan } of this.#cluster.nodes) {
         if (isBroker(plan) && image.brokers.get(id)?.fenced !== false) return `broker ${id} is fenced to node ${node.id}`;
       }
