@@ -239,12 +239,14 @@ test('a move that was announced is taken back when its target fails', async () =
   const { node, fault, client, placeOf } = await withCopyBeingFlushed();
   fault.of = ({ kind, path }) => (kind === 'rename' && /^.b.orders-0[^/]*$/.test(path) ? 'EIO' : undefined);
   const told = new Set<string | undefined>();
+  const leaders = new Set<number>();
   node.server.parts.metadata.onChange(() => {
     told.add(placeOf('orders'));
-    assert.equal(leaderOf(node, 'orders'), 1);
+    leaders.add(leaderOf(node, 'orders'));
   });
   await node.advance(15_000);
   assert.deepEqual(told, new Set(['/b', '/a']));
+  assert.deepEqual(leaders, new Set([1]));
   assert.equal(placeOf('orders'), '/a');
   assert.equal(leaderOf(node, 'orders'), 1);
   assert.equal((await client.produce('orders', ['5'])).error, 'NONE');

@@ -242,8 +242,8 @@ export const plants: readonly Plant[] = [
     edits: [
       {
         file: 'packages/metadata/src/controller/fencing.ts',
-        find: 'return [...leavingRecords(state, broker.id), registrationChangeRecord(broker, { fenced: true })];',
-        replace: 'return [registrationChangeRecord(broker, { fenced: true })];',
+        find: 'return closed(leaving(state, broker.id), registrationChangeRecord(broker, { fenced: true }));',
+        replace: 'return { records: [registrationChangeRecord(broker, { fenced: true })], isPartial: false };',
       },
     ],
     seeds: 20,
