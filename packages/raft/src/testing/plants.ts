@@ -61,7 +61,7 @@ export const raftPlants: readonly RaftPlant[] = [
         'if (election.votedFor === null || election.votedFor.id === this.self.id) this.effects.electionState = election;',
       ),
     ],
-    seeds: 40,
+    seeds: 300,
   },
   {
     name: 'follower-votes',
