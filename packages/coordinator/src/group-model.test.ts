@@ -4,6 +4,7 @@ import { KafkaError } from '@ottla/protocol';
 import { offsetCommitRecord } from './group-record.ts';
 import { durableState, GroupWorld } from './group-world.ts';
 import type { Answer } from './outcome.ts';
+import { randomFrom } from './seeded-random.ts';
 
 /**
  * Clients that behave as real ones do, mostly: they join, sync, beat, commit, leave, vanish, come back and retry, while appends fail
@@ -214,15 +215,4 @@ function offsetsOf(coordinator: GroupWorld['coordinator']): unknown {
     .flatMap((groupId) =>
       [...coordinator.storedOffsets.ofGroup(groupId)].map(([topic, partitions]) => [groupId, topic, [...partitions].sort()]),
     );
-}
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { KafkaError } from '@ottla/protocol';
 import { defaultGroupCoordinatorConfig } from './group-coordinator-config.ts';
 import { durableState, GroupWorld, subscription } from './group-world.ts';
+import { randomFrom } from './seeded-random.ts';
 
 const SEEDS = 150;
 const STEPS = 80;
@@ -141,14 +142,3 @@ function run(seed: number, protocols: 'classic' | 'consumer' | 'both'): void {
 
 /** Version 0, no topics, no user data. */
 const EMPTY_ASSIGNMENT = new Uint8Array([0, 0, 0, 0, 0, 0, 255, 255, 255, 255]);
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

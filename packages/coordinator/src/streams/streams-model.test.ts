@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { KafkaError } from '@ottla/protocol';
+import { randomFrom } from '../seeded-random.ts';
 import { StreamsGroup } from './streams-group.ts';
 import { durableStreamsGroup, StreamsThread, StreamsWorld, wordCount } from './streams-world.ts';
 
@@ -154,15 +155,4 @@ function run(seed: number): void {
     );
     for (const thread of threads) assert.deepEqual(thread.status, [], String(thread));
   }
-}
-
-/** mulberry32 */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
