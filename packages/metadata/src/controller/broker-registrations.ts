@@ -25,8 +25,9 @@ import { isReservedDirectory } from '../image/directory-ids.ts';
 import { registerBrokerRecord, registerControllerRecord, registrationChangeRecord } from '../records.ts';
 import { type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision, DecisionContext } from './decision.ts';
+import { closed, nothing, type Part } from './decision-part.ts';
 import { offlineDirectories } from './directories.ts';
-import { closed, controlledShutdown, fencing, type Part, returning, unfencing, unregistration } from './fencing.ts';
+import { controlledShutdown, fencing, returning, unfencing, unregistration } from './fencing.ts';
 
 /**
  * @throws INCONSISTENT_CLUSTER_ID, DUPLICATE_BROKER_REGISTRATION, INVALID_REGISTRATION, UNSUPPORTED_VERSION,
@@ -65,7 +66,7 @@ export function registerBroker(
 
   const tellsPreviousEpoch = (context.apiVersion ?? 3) >= 3;
   const stoppedCleanly = !tellsPreviousEpoch || existing?.epoch === request.previousBrokerEpoch;
-  const left: Part = isSameIncarnation ? { records: [], isPartial: false } : returning(state, brokerId, stoppedCleanly);
+  const left: Part = isSameIncarnation ? nothing : returning(state, brokerId, stoppedCleanly);
   const registration: BrokerRegistration = {
     id: brokerId,
     epoch: existing && isSameIncarnation ? existing.epoch : context.nextOffset,
@@ -133,8 +134,7 @@ export function brokerHeartbeat(
   const leavesSome = next === 'shutting down' && image.topics.hasLeaderships(broker.id);
   const { level } = image.features.metadataVersion;
   const offline = level >= directoryAssignmentSince ? request.offlineLogDirs : [];
-  const moved: Part =
-    next !== status || leavesSome ? statusChange(state, broker, { next, offline }) : { records: [], isPartial: false };
+  const moved: Part = next !== status || leavesSome ? statusChange(state, broker, { next, offline }) : nothing;
   const lost = offlineDirectories(state, broker, offline, moved.records);
   const records = [...moved.records, ...lost.records];
   const cordoned = request.cordonedLogDirs;

@@ -15,7 +15,7 @@ import { directoryOf, noLeader, type PartitionState } from '../image/partition-s
 import { registrationChangeRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState, registeredBroker } from './controller-state.ts';
 import type { Decision } from './decision.ts';
-import { changes, closed, type Part } from './fencing.ts';
+import { changes, closed, nothing, type Part } from './decision-part.ts';
 import { partitionChange } from './partition-change.ts';
 
 /** The broker leaves the partitions it had in these directories, and those without a leader may get one; whatever else the heartbeat decided comes first in `decided`. */
@@ -26,7 +26,7 @@ export function offlineDirectories(
   decided: readonly MetadataRecord[],
 ): Part {
   const failed = broker.directories.filter((id) => offline.includes(id));
-  if (failed.length === 0) return { records: [], isPartial: false };
+  if (failed.length === 0) return nothing;
   const online = broker.directories.filter((id) => !failed.includes(id));
   const alreadyLeft = new Set(
     decided.flatMap((record) =>

@@ -4,19 +4,14 @@
  * told in parts, and what closes it is in the last one: nothing else is decided while a part is, heartbeats of the other brokers least of all.
  */
 
-import type { MetadataRecord, Uuid } from '@ottla/protocol';
+import type { Uuid } from '@ottla/protocol';
 import type { BrokerRegistration } from '../image/broker-registration.ts';
 import { directoryOf, noLeader, type PartitionState } from '../image/partition-state.ts';
 import type { PartitionOfTopic } from '../image/topics-image.ts';
 import { registrationChangeRecord, unregisterBrokerRecord } from '../records.ts';
 import { brokerIsActive, type ControllerState } from './controller-state.ts';
-import { type PartitionWish, partitionChange } from './partition-change.ts';
-
-export interface Part {
-  readonly records: MetadataRecord[];
-  /** There is more: asked again when these records were replayed, the same function tells it. */
-  readonly isPartial: boolean;
-}
+import { changes, closed, joined, type Part } from './decision-part.ts';
+import type { PartitionWish } from './partition-change.ts';
 
 export function fencing(state: ControllerState, broker: BrokerRegistration): Part {
   return closed(leaving(state, broker.id), registrationChangeRecord(broker, { fenced: true }));
@@ -60,12 +55,6 @@ export function returning(state: ControllerState, brokerId: number, stoppedClean
   return left.isPartial ? left : joined(left, changes(state, topics.partitionsWithElrMember(brokerId), forget));
 }
 
-export function closed(part: Part, last: MetadataRecord): Part {
-  return part.isPartial ? part : { records: [...part.records, last], isPartial: false };
-}
-
-const joined = (first: Part, then: Part): Part => ({ records: [...first.records, ...then.records], isPartial: then.isPartial });
-
 function leaving(state: ControllerState, brokerId: number): Part {
   const { image } = state;
   const { elrEnabled } = image.features;
@@ -80,23 +69,6 @@ function leaving(state: ControllerState, brokerId: number): Part {
       ? null
       : { isr: without(partition.isr, brokerId), isAlive: (id) => id !== brokerId && brokerIsActive(state, id) },
   );
-}
-
-/** Of the partitions that a broker has, as many as may be changed at once. */
-export function changes(
-  state: ControllerState,
-  partitions: Iterable<PartitionOfTopic>,
-  wish: (partition: PartitionOfTopic) => PartitionWish | null,
-): Part {
-  const limit = state.settings.maxRecordsPerPart;
-  const records: MetadataRecord[] = [];
-  for (const partition of partitions) {
-    if (records.length >= limit) return { records, isPartial: true };
-    const wished = wish(partition);
-    const record = wished && partitionChange(state, partition, wished);
-    if (record) records.push(record);
-  }
-  return { records, isPartial: false };
 }
 
 const without = (list: readonly number[], member: number): number[] => list.filter((id) => id !== member);
