@@ -134,9 +134,8 @@ export class MetadataQuorum {
       connectTimeoutMs: options.connectTimeoutMs,
       onOutcome: (outcome) => this.#happened(outcome),
     });
-    const { nodeId, clusterId } = options;
     this.#troubles = new QuorumTroubles({
-      ...{ logger: runtime.logger, nodeId, clusterId, raft: this.#raft, requests: this.#requests },
+      ...{ logger: runtime.logger, member: options, raft: this.#raft, requests: this.#requests },
     });
     this.#writer = new MetadataLogWriter({
       runtime,

@@ -2,13 +2,13 @@ import { KafkaError } from '@ottla/protocol';
 import type { Namesake, RaftNode } from '@ottla/raft';
 import type { Runtime } from '@ottla/runtime';
 import type { CorruptFileError } from '@ottla/storage';
+import type { QuorumMember } from './quorum-opening.ts';
 import type { QuorumRequests } from './quorum-requests.ts';
 import { type SnapshotId, snapshotName } from './snapshot-files.ts';
 
 type Options = {
   readonly logger: Runtime['logger'];
-  readonly nodeId: number;
-  readonly clusterId: string | undefined;
+  readonly member: QuorumMember;
   readonly raft: RaftNode;
   readonly requests: QuorumRequests;
 };
@@ -26,13 +26,14 @@ export class QuorumTroubles {
 
   /** Where this node is in its search for a leader, and what may keep it from finding one. */
   get search(): string {
-    const { clusterId, raft, requests } = this.#options;
+    const { member, raft, requests } = this.#options;
     const { leaderAndEpoch, voters, namesakeEpoch } = raft;
     const address = requests.addressOfOtherCluster;
     const told = [
       `(epoch ${leaderAndEpoch.leaderEpoch}, voters ${voters.ids.join(', ') || 'unknown'})`,
-      ...(address ? [`${address} belongs to another cluster than ${clusterId}`] : []),
+      ...(address ? [`${address} belongs to another cluster than ${member.clusterId}`] : []),
       ...(namesakeEpoch === null ? [] : [this.#ownIdLeads(namesakeEpoch)]),
+      ...(voters.ids.length === 0 && asksItselfAlone(member) ? [nobodyToAsk] : []),
     ];
     return told.join(', and ');
   }
@@ -55,18 +56,27 @@ export class QuorumTroubles {
 
   /** @throws DUPLICATE_BROKER_REGISTRATION when the leader has this node's own id */
   tellNamesake(): void {
-    const { logger, nodeId, raft } = this.#options;
+    const { logger, member, raft } = this.#options;
     const { namesakeEpoch, namesake } = raft;
-    if (namesake) throw namesakeLeads(nodeId, namesake);
+    if (namesake) throw namesakeLeads(member.nodeId, namesake);
     if (namesakeEpoch !== null && namesakeEpoch !== this.#namesakeEpoch)
       logger.error('this node cannot find the leader of its quorum', { why: this.#ownIdLeads(namesakeEpoch) });
     this.#namesakeEpoch = namesakeEpoch;
   }
 
   #ownIdLeads(epoch: number): string {
-    return `others say that node ${this.#options.nodeId}, which is this node's id, leads epoch ${epoch}: give each node a node.id of its own`;
+    return `others say that node ${this.#options.member.nodeId}, which is this node's id, leads epoch ${epoch}: give each node a node.id of its own`;
   }
 }
+
+/** It was formatted to join others, or what its log knew of the quorum is gone. Nobody can ever tell it who the voters are. */
+const asksItselfAlone = ({ bootstrapServers = [], controllerEndpoints }: QuorumMember): boolean =>
+  bootstrapServers.length > 0 &&
+  bootstrapServers.every(({ host, port }) => controllerEndpoints.some((own) => own.host === host && own.port === port));
+
+const nobodyToAsk =
+  'its metadata log knows no voters while controller.quorum.bootstrap.servers names this node alone: name the controllers of its cluster there, or ' +
+  'bring back its __cluster_metadata-0; if it is to be a new cluster of its own, format an empty directory with --standalone';
 
 function namesakeLeads(nodeId: number, { leaderEpoch, endpoints: [endpoint] }: Namesake): KafkaError {
   const where = endpoint ? ` at ${endpoint.host}:${endpoint.port}` : '';
