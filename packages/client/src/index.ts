@@ -16,6 +16,7 @@ export type { ClientConfig } from './client-config.ts';
 export type { Node, PartitionMetadata, TopicMetadata } from './cluster/metadata-cache.ts';
 export { Consumer, type ConsumerGroupMetadata, type ConsumerRecord, type RebalanceListener } from './consumer/consumer.ts';
 export { type ConsumerConfig, type Deserializer, jsonDeserializer, stringDeserializer } from './consumer/consumer-config.ts';
+export { nextOffsets } from './consumer/next-offsets.ts';
 export { type Content, Producer, type ProducerRecord, type RecordMetadata, type SentRange } from './producer/producer.ts';
 export type { Acks, ProducerConfig } from './producer/producer-config.ts';
 export type { TopicPartition } from './topic-partition.ts';

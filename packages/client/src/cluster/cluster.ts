@@ -143,18 +143,30 @@ export class Cluster {
 
   /** Asks for the brokers, and for all topics that were ever asked for with `topic`. Calls at the same time share one request. */
   refreshMetadata(): Promise<void> {
-    this.#refreshing ??= this.#refresh().finally(() => {
-      this.#refreshing = undefined;
-    });
+    this.#refreshing ??= this.anyConnection()
+      .then((connection) => this.#refresh(connection))
+      .finally(() => {
+        this.#refreshing = undefined;
+      });
     return this.#refreshing;
+  }
+
+  /**
+   * Asks another broker than this one, whose word is in doubt: cut off from the controllers it says once more what was true then. Does nothing
+   * where there is no other.
+   */
+  async refreshFromOtherThan(nodeId: number): Promise<void> {
+    const others = [...this.metadata.nodes.values()].filter(({ id }) => id !== nodeId);
+    if (others.length === 0) return;
+    const opened = this.#firstOf(this.#fromAnywhere(others));
+    await this.#refresh(await this.within(patienceMs, opened, () => new KafkaError('REQUEST_TIMED_OUT')));
   }
 
   get isMetadataOld(): boolean {
     return this.runtime.clock.monotonicMs() - this.metadata.updatedAtMs > this.#config.metadataMaxAgeMs;
   }
 
-  async #refresh(): Promise<void> {
-    const connection = await this.anyConnection();
+  async #refresh(connection: BrokerConnection): Promise<void> {
     this.#forgetIdleTopics();
     const response = await connection.send(Metadata, {
       topics: [...this.#interest.keys()].map((name) => ({ name })),

@@ -22,12 +22,17 @@ export type FetcherEvents = {
   readonly onOutOfRange: (state: PartitionState) => void;
 };
 
+/** Asked so often, no broker has known of the epoch that a position is of: it is of a topic that is gone, or those who know cannot be reached. */
+const enoughDoubts = 10;
+
 /** Keeps one long poll going at each broker that leads assigned partitions, and what they brought until it is taken. */
 export class Fetcher {
   readonly #cluster: Cluster;
   readonly #config: CompleteConsumerConfig;
   readonly #events: FetcherEvents;
   readonly #fetching = new Set<number>();
+  /** Said to be outside their log: another broker is asked whether who says so leads still. */
+  readonly #doubted = new Set<PartitionState>();
   /** At most one for each partition, so memory is bounded by fetchMaxBytes and the number of brokers. */
   readonly #fetched: Fetched[] = [];
   #failure: Error | undefined;
@@ -105,12 +110,13 @@ export class Fetcher {
     let isLeaderMissing = false;
     for (const state of this.#events.assigned()) {
       const { leaderId, leaderEpoch } = this.#cluster.metadata.partition(state.topic, state.partition) ?? noLeader;
-      if (state.position === undefined || state.isPaused || held.has(state) || !state.mayAsk(nowMs, leaderEpoch)) continue;
+      if (state.position === undefined || state.isPaused || held.has(state) || this.#doubted.has(state)) continue;
+      if (!state.mayAsk(nowMs, leaderEpoch)) continue;
       if (leaderId < 0 || !this.#cluster.metadata.nodes.has(leaderId)) {
         isLeaderMissing = true;
         this.#postpone(state, leaderEpoch);
       } else if (!this.#fetching.has(leaderId)) {
-        const one: Asked = { state, seeks: state.seeks, fromOffset: state.position, leaderEpoch };
+        const one: Asked = { state, seeks: state.seeks, fromOffset: state.position, leaderId, leaderEpoch };
         const others = byLeader.get(leaderId);
         if (others) others.push(one);
         else byLeader.set(leaderId, [one]);
@@ -186,11 +192,12 @@ export class Fetcher {
     }
   }
 
-  #answered({ state, seeks, fromOffset, leaderEpoch }: Asked, answer: PartitionAnswer): void {
+  #answered(asked: Asked, answer: PartitionAnswer): void {
+    const { state, seeks, fromOffset } = asked;
     // Another leader was asked meanwhile, and has answered the same or more.
     if (state.position !== fromOffset || this.#holds(state)) return;
     const error = errorOfCode(answer.errorCode);
-    if (error) this.#refused(state, leaderEpoch, error);
+    if (error) this.#refused(asked, error);
     else state.failures = 0;
     if (error || !answer.records?.length) return;
     const { isolationLevel, checkCrcs } = this.#config;
@@ -206,14 +213,38 @@ export class Fetcher {
     return this.#fetched.some((one) => one.state === state && one.seeks === state.seeks);
   }
 
-  #refused(state: PartitionState, leaderEpoch: number, error: KafkaError): void {
+  #refused(asked: Asked, error: KafkaError): void {
+    const { state, leaderEpoch } = asked;
     if (error.name === 'OFFSET_OUT_OF_RANGE') {
-      this.#events.onOutOfRange(state);
+      this.#confirmOutOfRange(asked);
       return;
     }
     this.#postpone(state, leaderEpoch);
     if (error.retriable) this.#refreshMetadata();
     else this.#failure = problemAt(state, error);
+  }
+
+  /** A former leader that is cut off says so too, of its own, shorter log: to start over there is to read everything once more. */
+  #confirmOutOfRange({ state, seeks, fromOffset, leaderId, leaderEpoch }: Asked): void {
+    this.#doubted.add(state);
+    this.#cluster
+      .refreshFromOtherThan(leaderId)
+      .then(
+        () => {
+          const known = this.#cluster.metadata.partition(state.topic, state.partition)?.leaderEpoch ?? noLeader.leaderEpoch;
+          return known <= leaderEpoch && known >= state.leaderEpoch;
+        },
+        () => false,
+      )
+      .then((isConfirmed) => {
+        this.#doubted.delete(state);
+        if (this.#cluster.closed) return;
+        if (state.seeks === seeks && state.position === fromOffset) {
+          if (isConfirmed || state.failures >= enoughDoubts) this.#events.onOutOfRange(state);
+          else this.#postpone(state, leaderEpoch);
+        }
+        this.#events.onProgress();
+      });
   }
 
   #postpone(state: PartitionState, leaderEpoch: number): void {
@@ -231,6 +262,7 @@ type Asked = {
   readonly state: PartitionState;
   readonly seeks: number;
   readonly fromOffset: number;
+  readonly leaderId: number;
   /** In which whoever is asked leads: with a later one a former leader, a follower now, would answer for its own, shorter log. */
   readonly leaderEpoch: number;
 };

@@ -1,4 +1,4 @@
-import { Consumer, type Producer, stringDeserializer } from '@ottla/client';
+import { Consumer, nextOffsets, type Producer, stringDeserializer } from '@ottla/client';
 import { partitionText, polledOf } from './reading-client.ts';
 import { closeSoon } from './simulated-client.ts';
 import { TransactionalClient, type Work } from './transactional-client.ts';
@@ -23,16 +23,13 @@ export class PipelineClient extends TransactionalClient {
       this.hear({ type: 'read', client: this.process, topic, partition, offset, isolation });
       this.sendInTransaction(producer, work, { topic: to.name, partition: offset % to.partitions });
     }
-    const offsets = new Map<string, { topic: string; partition: number; offset: number }>();
-    for (const { topic, partition, offset } of records) {
-      offsets.set(partitionText({ topic, partition }), { topic, partition, offset: offset + 1 });
-    }
+    const offsets = nextOffsets(records);
     const step = {
-      offsets: Object.fromEntries([...offsets].map(([name, { offset }]) => [name, offset])),
+      offsets: Object.fromEntries(offsets.map((next) => [partitionText(next), next.offset])),
       group: this.plan.group!,
     };
     work.steps.push(step);
-    await producer.sendOffsetsToTransaction([...offsets.values()], consumer.groupMetadata);
+    await producer.sendOffsetsToTransaction(offsets, consumer.groupMetadata);
   }
 
   /** Its consumer is ahead of what is committed now. */
