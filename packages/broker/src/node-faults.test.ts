@@ -258,3 +258,41 @@ test('a failing disk is told with the file it failed on', async () => {
     return true;
   });
 });
+
+test('a controller whose metadata log is gone or empty does not start after a clean stop, and does when it is back', async () => {
+  const { node } = await withFaults();
+  const { files } = node.machine;
+  const log = '/data/__cluster_metadata-0/00000000000000000000.log';
+  await (await node.client()).createTopic('orders');
+  await node.stop();
+  const content = files.readFile(log);
+  const names = files.list('/data/__cluster_metadata-0');
+  for (const spoil of [
+    () => files.remove(log),
+    () => files.writeFileDurably(log, ''),
+    () => files.removeDirectory('/data/__cluster_metadata-0'),
+  ]) {
+    spoil();
+    await assert.rejects(
+      node.start(),
+      /__cluster_metadata-0 is corrupt: the metadata log ends at offset 0 although it had reached \d+/,
+    );
+  }
+  assert.ok(names.length > 1);
+  files.writeFileDurably(log, content);
+  await node.start();
+  assert.deepEqual(await (await node.client()).topicNames(), ['orders']);
+  await node.stop();
+});
+
+test('a controller whose metadata log was on another disk, which is gone, may begin anew there', async () => {
+  const { node } = await withFaults({ settings: twoDirectories });
+  await (await node.client()).createTopic('orders');
+  await node.stop();
+  const kept = '/meta/__cluster_metadata-0';
+  for (const name of node.machine.files.list(kept))
+    if (!name.endsWith('.checkpoint')) node.machine.files.remove(`${kept}/${name}`);
+  await node.start();
+  assert.deepEqual(await (await node.client()).topicNames(), []);
+  await node.stop();
+});

@@ -136,7 +136,8 @@ export class BrokerServer {
         : undefined;
       undo.push(async () => {
         await logManager?.closeAhead();
-        logManager?.close();
+        // As clean as it was, and of the same epoch: the next start is to refuse what this one refused.
+        logManager?.close({ brokerEpoch: logManager.lastBrokerEpoch });
       });
       if (logManager) requireMetadataDirectory(logManager, metadataDirectory);
       const metadataLock = lockMetadataDirectory(runtime, config);
@@ -161,6 +162,7 @@ export class BrokerServer {
         directoryId,
         clusterId,
         wasCleanShutdown: logManager?.wasCleanShutdown ?? false,
+        reachedOffset: logManager?.lastBrokerEpochIn(metadataDirectory) ?? -1,
         controllerEndpoints: listeners.advertised.controller,
         onFailure: fail,
       });
@@ -265,6 +267,12 @@ export class BrokerServer {
     return this.#broker?.brokerEpoch ?? -1;
   }
 
+  /** The epoch, which is the offset of the registration, that the metadata log of this node reaches: of this life, else of the one before. */
+  get #heardOfEpoch(): number {
+    if (this.brokerEpoch < 0) return this.#logManager?.lastBrokerEpoch ?? -1;
+    return this.#node.metadata.appliedOffset >= this.brokerEpoch ? this.brokerEpoch : -1;
+  }
+
   get clusterId(): string {
     return this.#node.clusterId;
   }
@@ -301,7 +309,7 @@ export class BrokerServer {
       await this.#listeners.close(ANSWER_GRACE_MS);
       this.#metadataLock?.release();
       await this.#logManager?.closeAhead();
-      this.#logManager?.close({ brokerEpoch: this.#broker?.brokerEpoch ?? -1 });
+      this.#logManager?.close({ brokerEpoch: this.#heardOfEpoch });
     }
     const failure = this.#failure();
     if (failure === undefined) runtime.logger.info('the node has stopped cleanly');

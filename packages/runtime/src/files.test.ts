@@ -103,6 +103,14 @@ for (const [name, create] of Object.entries(implementations)) {
       );
     });
 
+    test('nothing is read from before the beginning of a file', () => {
+      const { files, at } = setup();
+      const file = files.open(at('f'), 'create');
+      file.write(bytes('content'), 0);
+      assert.throws(() => file.read(new Uint8Array(1), -5));
+      file.close();
+    });
+
     test('what a write was given may change afterwards', () => {
       const { files, at } = setup();
       const file = files.open(at('f'), 'create');

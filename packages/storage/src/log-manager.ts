@@ -137,6 +137,11 @@ export class LogManager {
     return epochs.size === 1 ? [...epochs][0]! : -1;
   }
 
+  /** The broker's epoch when it last stopped, if it did so cleanly and this is one of its directories; else -1. */
+  lastBrokerEpochIn(path: string): number {
+    return this.#directories.online.find((directory) => directory.path === path)?.cleanShutdownBrokerEpoch ?? -1;
+  }
+
   get isClosed(): boolean {
     return this.#isClosed;
   }

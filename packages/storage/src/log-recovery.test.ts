@@ -129,11 +129,23 @@ test('without its indexes, snapshots and epochs a log is rebuilt from its batche
 test('a missing or damaged index costs a clean start nothing but reading that segment', () => {
   const { runtime, log } = filledLog();
   const before = stateOf(log);
-  const base = log.segments[1]!.baseOffset.toString().padStart(20, '0');
+  const [base, last] = [log.segments[1]!, log.segments.at(-1)!].map(({ baseOffset }) => baseOffset.toString().padStart(20, '0'));
   log.close();
   const files = contentsOf(runtime);
   const path = `${directory}/${base}.index`;
+  const spoilEntries = (of: string) => {
+    const bytes = files[`${of}.index`]!.length / 2;
+    assert.ok(bytes > 0);
+    const spoilAt =
+      (at: number, ...values: number[]) =>
+      () =>
+        damage(runtime.files, `${directory}/${of}.index`, at, values);
+    const garbage = Array.from({ length: bytes }, (_, index) => (index * 151 + 201) & 0xff);
+    return [spoilAt(bytes - 4, 0xa9), spoilAt(bytes - 8, 0xa9), spoilAt(0, ...garbage)];
+  };
   for (const spoil of [
+    ...spoilEntries(base!),
+    ...spoilEntries(last!),
     () => runtime.files.remove(path),
     () => damage(runtime.files, path, 0, [1]),
     () => damage(runtime.files, path, files[`${base}.index`]!.length / 2, [0, 0, 0]),

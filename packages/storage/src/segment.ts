@@ -268,9 +268,9 @@ export class Segment {
 
   /** Cheap enough for every start. Throws CorruptFileError when an index cannot belong to this segment. */
   checkIndexes(): void {
-    if (this.offsetIndex.lastPosition > 0 && this.offsetIndex.lastPosition >= this.sizeBytes) {
-      throw new CorruptFileError(this.offsetIndex.file.path, `it points behind the ${this.sizeBytes} bytes of its segment`);
-    }
+    const { file, lastPosition } = this.offsetIndex;
+    if (file.count > 0 && (lastPosition < 0 || lastPosition >= Math.max(1, this.sizeBytes)))
+      throw new CorruptFileError(file.path, `it points out of the ${this.sizeBytes} bytes of its segment`);
     const { lastEntry } = this.timeIndex;
     if (lastEntry.offset < this.baseOffset)
       throw new CorruptFileError(this.timeIndex.file.path, 'its last offset is below its base');

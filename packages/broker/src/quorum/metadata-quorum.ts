@@ -28,7 +28,7 @@ import { QuorumTroubles } from './quorum-troubles.ts';
 import { RefusedSnapshot } from './refused-snapshot.ts';
 import { isBootstrap, type SnapshotId } from './snapshot-files.ts';
 import { WakeTimer } from './wake-timer.ts';
-import { requireOnlyTornTail, requireWholeMetadataLog } from './whole-metadata-log.ts';
+import { requireOnlyTornTail, requireReached, requireWholeMetadataLog } from './whole-metadata-log.ts';
 
 export type MetadataQuorumOptions = QuorumMember & {
   readonly runtime: Runtime;
@@ -36,6 +36,8 @@ export type MetadataQuorumOptions = QuorumMember & {
   readonly directory: string;
   /** Nothing can be torn: damage is refused, with CorruptFileError, and not cut. Default false. */
   readonly wasCleanShutdown?: boolean;
+  /** When this node last stopped, cleanly, its metadata log reached behind this offset: a controller's is refused when it does not. Default -1. */
+  readonly reachedOffset?: number;
   readonly config?: MetadataLogConfig;
   /** How long what is appended waits for more, where several nodes vote [controller.quorum.append.linger.ms]. Default 0: until the turn is over. */
   readonly appendLingerMs?: number;
@@ -118,6 +120,7 @@ export class MetadataQuorum {
     const opening = { runtime, directory, snapshots: this.#snapshots };
     this.#log = openMetadataLog(opening, this.#config);
     try {
+      if (options.isController ?? true) requireReached(directory, this.#log.logEndOffset, options.reachedOffset ?? -1);
       this.#raft = createRaftNode(opening, this.#log, options);
     } catch (error) {
       this.#log.abandon();

@@ -18,14 +18,28 @@ export function requireWholeMetadataLog(files: Files, directory: string): void {
     const bytes = files.readFile(path);
     const wholeBytes = lengthOfValidBatches(bytes);
     if (wholeBytes === bytes.length) continue;
-    const remedy =
-      'bring back a whole __cluster_metadata-0. A quorum that has it whole without this node gives it to a node that is formatted anew; only of a lone controller, remove .kafka_cleanshutdown to start with what comes before';
     throw new CorruptFileError(
       path,
-      `damaged at byte ${wholeBytes} of ${bytes.length} although the last stop was clean: ${remedy}`,
+      `damaged at byte ${wholeBytes} of ${bytes.length} although the last stop was clean: ${remedyAfterCleanStop}`,
     );
   }
 }
+
+/**
+ * A log whose files are gone or empty is whole as well, and its voter would help to elect a leader that lacks what it had acknowledged itself.
+ * Throws CorruptFileError unless the log still reaches behind an offset that it reached at the last clean stop.
+ */
+export function requireReached(directory: string, logEndOffset: number, reachedOffset: number): void {
+  if (logEndOffset > reachedOffset) return;
+  throw new CorruptFileError(
+    directory,
+    `the metadata log ends at offset ${logEndOffset} although it had reached ${reachedOffset} when the node last stopped, cleanly: ${remedyAfterCleanStop}`,
+  );
+}
+
+const remedyAfterCleanStop =
+  'bring back a whole __cluster_metadata-0. A quorum that has it whole without this node gives it to a node that is formatted anew; only of a lone ' +
+  'controller, remove .kafka_cleanshutdown to start with what there is';
 
 /**
  * For a log that was not stopped in order, before what is torn at its end is cut. A crash tears only what was being written when it came: where

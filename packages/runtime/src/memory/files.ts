@@ -434,6 +434,7 @@ class MemoryFile implements File {
 
   read(target: Uint8Array, position: number): number {
     this.#begin('read', position, target.length);
+    if (position < 0) throw ioError('read', this.path, 'EINVAL');
     return this.#content.bytes.read(target, position);
   }
 
