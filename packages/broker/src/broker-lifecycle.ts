@@ -57,6 +57,20 @@ const passing: ReadonlySet<ErrorName> = new Set([
   'UNKNOWN_SERVER_ERROR',
 ]);
 
+/** The answer to a registration has room for a code only. */
+function explained(error: unknown, nodeId: number): unknown {
+  if (!(error instanceof KafkaError)) return error;
+  const remedy = remedies[error.name];
+  return remedy === undefined ? error : new KafkaError(error.name, `${error.message}: ${remedy(nodeId)}`, { cause: error });
+}
+
+const remedies: Partial<Record<string, (nodeId: number) => string>> = {
+  DUPLICATE_BROKER_REGISTRATION: (nodeId) =>
+    `another process with node.id=${nodeId} is up, or was a moment ago: stop it, or give this node an id and directories of its own`,
+  INVALID_REGISTRATION: () =>
+    'the log of the active controller says why. Where the log directories are those of another broker, as after they were copied, format empty ones for this node',
+};
+
 /** Rejects with the signal's reason. */
 function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (!signal) return promise;
@@ -101,7 +115,7 @@ export class BrokerLifecycle {
       } catch (error) {
         signal?.throwIfAborted();
         const mayPass = error instanceof KafkaError && passing.has(error.name);
-        if (!mayPass || this.#stopped || clock.monotonicMs() + retryMs > deadlineMs) throw error;
+        if (!mayPass || this.#stopped || clock.monotonicMs() + retryMs > deadlineMs) throw explained(error, identity.nodeId);
         logger.info('this broker is not registered yet', { reason: error.message });
       }
       await sleep(timers, retryMs);

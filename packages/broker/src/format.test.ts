@@ -43,6 +43,24 @@ function run(files: MemoryFiles, options: Partial<FormatOptions> = {}, changed: 
 const refused = (action: () => unknown, words: string): void =>
   assert.throws(action, (error) => error instanceof FormatError && error.message === words, words);
 
+test('what a variable that is not set leaves is no cluster id', () => {
+  for (const given of ['', '  ', '--no-initial-controllers'])
+    refused(
+      () => run(new MemoryFiles(), { clusterId: given }),
+      `"${given}" is no cluster id: give --cluster-id that of the cluster's other nodes, or for a new cluster what "ottla storage random-uuid" prints`,
+    );
+});
+
+test('a bootstrap.checkpoint that cannot be read is named', () => {
+  const files = new MemoryFiles();
+  run(files, { standalone: true });
+  files.writeFileDurably('/data/bootstrap.checkpoint', 'garbage'.repeat(50));
+  assert.throws(
+    () => readBootstrapCheckpoint(files, '/data'),
+    /^CorruptFileError: \/data\/bootstrap.checkpoint is corrupt: .*remove it$/,
+  );
+});
+
 test("the files equal Kafka's byte for byte, the times of their batches aside", () => {
   const files = new MemoryFiles();
   const theirs = Buffer.from(kafkaFirstVoters, 'hex');

@@ -57,6 +57,7 @@ const scramSince = 11;
  */
 export function formatDirectories(options: FormatOptions): string[] {
   const { files, random, config, clusterId } = options;
+  requireClusterId(clusterId);
   const voters = initialVoters(options);
   const isDynamicQuorum = voters !== undefined || options.noInitialControllers === true;
   const levels = bootstrapFeatures({ releaseVersion: options.releaseVersion, features: options.features, isDynamicQuorum });
@@ -119,6 +120,14 @@ export function formatForDevelopment(
     standalone,
     ignoreFormatted: true,
   });
+}
+
+/** A variable of a script that is not set leaves nothing, or the option that comes next. */
+function requireClusterId(clusterId: string): void {
+  if (clusterId.trim() !== '' && !clusterId.startsWith('--')) return;
+  throw new FormatError(
+    `"${clusterId}" is no cluster id: give --cluster-id that of the cluster's other nodes, or for a new cluster what "ottla storage random-uuid" prints`,
+  );
 }
 
 function requireNoRecords(files: Files, directory: string): void {

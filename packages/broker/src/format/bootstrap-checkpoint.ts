@@ -4,14 +4,21 @@
  */
 import type { MetadataRecord } from '@ottla/protocol';
 import type { Files } from '@ottla/runtime';
+import { CorruptFileError } from '@ottla/storage';
 import { readSnapshotContent, snapshotBatches } from '../quorum/snapshot-content.ts';
+import { CorruptSnapshotError } from '../quorum/snapshot-reader.ts';
 
 export const bootstrapCheckpointName = 'bootstrap.checkpoint';
 
-/** Undefined when the directory has none: it was formatted before Kafka 3.3, or not at all. */
+/** Undefined when the directory has none: it was formatted before Kafka 3.3, or not at all. Throws CorruptFileError. */
 export function readBootstrapCheckpoint(files: Files, directory: string): readonly MetadataRecord[] | undefined {
   const path = `${directory}/${bootstrapCheckpointName}`;
-  return files.stat(path) && readSnapshotContent(files.readFile(path)).records;
+  try {
+    return files.stat(path) && readSnapshotContent(files.readFile(path)).records;
+  } catch (error) {
+    if (!(error instanceof CorruptSnapshotError)) throw error;
+    throw new CorruptFileError(path, `${error.message}: bring back a whole one; where the cluster has served already, remove it`);
+  }
 }
 
 /** Durable when it returns. */
