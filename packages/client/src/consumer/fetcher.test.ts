@@ -128,6 +128,8 @@ test('a leader is asked with the epoch in which it led, also when another one is
 test('a former leader, in whose log a position is not, is not believed: another broker knows of its successor', async () => {
   const brokers = new Brokers();
   brokers.state.seek(5);
+  // However long nobody could be asked before.
+  brokers.state.failures = 100;
   await brokers.fetchOutOfRange();
   await brokers.fetchOutOfRange();
   assert.equal(brokers.outOfRange, 0);

@@ -198,7 +198,7 @@ export class Fetcher {
     if (state.position !== fromOffset || this.#holds(state)) return;
     const error = errorOfCode(answer.errorCode);
     if (error) this.#refused(asked, error);
-    else state.failures = 0;
+    else state.failures = state.doubts = 0;
     if (error || !answer.records?.length) return;
     const { isolationLevel, checkCrcs } = this.#config;
     const abortedTransactions = isolationLevel === 'read_committed' ? answer.abortedTransactions : null;
@@ -240,7 +240,7 @@ export class Fetcher {
         this.#doubted.delete(state);
         if (this.#cluster.closed) return;
         if (state.seeks === seeks && state.position === fromOffset) {
-          if (isConfirmed || state.failures >= enoughDoubts) this.#events.onOutOfRange(state);
+          if (isConfirmed || ++state.doubts > enoughDoubts) this.#events.onOutOfRange(state);
           else this.#postpone(state, leaderEpoch);
         }
         this.#events.onProgress();

@@ -9,6 +9,8 @@ export class PartitionState implements TopicPartition {
   isPaused = false;
   /** In a row, since something was fetched. */
   failures = 0;
+  /** In a row, how often its position was said to be outside the log and nobody else could say so. */
+  doubts = 0;
   /** Where to look for the position when the committed offset shall not count. */
   reset: OffsetSpec | undefined;
   #position: number | undefined;
@@ -62,6 +64,7 @@ export class PartitionState implements TopicPartition {
 
   seek(position: number, leaderEpoch = -1): void {
     this.#seeks++;
+    this.doubts = 0;
     this.reset = undefined;
     this.advance(position, leaderEpoch);
   }
