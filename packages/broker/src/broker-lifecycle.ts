@@ -64,7 +64,7 @@ function explained(error: unknown, nodeId: number): unknown {
   return remedy === undefined ? error : new KafkaError(error.name, `${error.message}: ${remedy(nodeId)}`, { cause: error });
 }
 
-const remedies: Partial<Record<string, (nodeId: number) => string>> = {
+const remedies: Partial<Record<ErrorName, (nodeId: number) => string>> = {
   DUPLICATE_BROKER_REGISTRATION: (nodeId) =>
     `another process with node.id=${nodeId} is up, or was a moment ago: stop it, or give this node an id and directories of its own`,
   INVALID_REGISTRATION: () =>

@@ -269,7 +269,7 @@ export class Segment {
   /** Cheap enough for every start. Throws CorruptFileError when an index cannot belong to this segment. */
   checkIndexes(): void {
     const { file, lastPosition } = this.offsetIndex;
-    if (file.count > 0 && (lastPosition < 0 || lastPosition >= Math.max(1, this.sizeBytes)))
+    if (lastPosition < 0 || (lastPosition > 0 && lastPosition >= this.sizeBytes))
       throw new CorruptFileError(file.path, `it points out of the ${this.sizeBytes} bytes of its segment`);
     const { lastEntry } = this.timeIndex;
     if (lastEntry.offset < this.baseOffset)

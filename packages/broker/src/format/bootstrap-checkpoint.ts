@@ -4,9 +4,8 @@
  */
 import type { MetadataRecord } from '@ottla/protocol';
 import type { Files } from '@ottla/runtime';
-import { CorruptFileError } from '@ottla/storage';
 import { readSnapshotContent, snapshotBatches } from '../quorum/snapshot-content.ts';
-import { CorruptSnapshotError } from '../quorum/snapshot-reader.ts';
+import { asCorruptFile } from '../quorum/snapshot-reader.ts';
 
 export const bootstrapCheckpointName = 'bootstrap.checkpoint';
 
@@ -16,8 +15,7 @@ export function readBootstrapCheckpoint(files: Files, directory: string): readon
   try {
     return files.stat(path) && readSnapshotContent(files.readFile(path)).records;
   } catch (error) {
-    if (!(error instanceof CorruptSnapshotError)) throw error;
-    throw new CorruptFileError(path, `${error.message}: bring back a whole one; where the cluster has served already, remove it`);
+    throw asCorruptFile(error, path, 'bring back a whole one; where the cluster has served already, remove it');
   }
 }
 

@@ -138,7 +138,10 @@ export class MetadataQuorum {
       onOutcome: (outcome) => this.#happened(outcome),
     });
     this.#troubles = new QuorumTroubles({
-      ...{ logger: runtime.logger, member: options, raft: this.#raft, requests: this.#requests },
+      logger: runtime.logger,
+      member: options,
+      raft: this.#raft,
+      requests: this.#requests,
     });
     this.#writer = new MetadataLogWriter({
       runtime,

@@ -1,6 +1,5 @@
 import { KafkaError, type MetadataRecord } from '@ottla/protocol';
 import { type File, nextTurn, type Runtime, type Timer } from '@ottla/runtime';
-import { CorruptFileError } from '@ottla/storage';
 import { FetchedSnapshot } from './fetched-snapshot.ts';
 import { type SnapshotHeader, snapshotBatches } from './snapshot-content.ts';
 import {
@@ -13,7 +12,7 @@ import {
   snapshotName,
   snapshotStem,
 } from './snapshot-files.ts';
-import { CorruptSnapshotError, SnapshotReader } from './snapshot-reader.ts';
+import { asCorruptFile, SnapshotReader } from './snapshot-reader.ts';
 
 type Options = {
   readonly runtime: Pick<Runtime, 'files' | 'clock' | 'timers' | 'random' | 'logger'>;
@@ -275,9 +274,4 @@ function readerOf(file: File): SnapshotReader {
     return bytes.subarray(0, file.read(bytes, position));
   };
   return new SnapshotReader({ size: file.size(), read });
-}
-
-function asCorruptFile(error: unknown, path: string, remedy = 'move it away, or bring back a whole one'): unknown {
-  if (!(error instanceof CorruptSnapshotError)) return error;
-  return new CorruptFileError(path, `${error.message}: ${remedy}`);
 }

@@ -7,6 +7,7 @@ import {
   readMetadataRecord,
 } from '@ottla/protocol';
 import { VoterSet } from '@ottla/raft';
+import { CorruptFileError } from '@ottla/storage';
 import type { SnapshotHeader } from './snapshot-content.ts';
 
 /** Where the bytes of a snapshot come from. */
@@ -19,6 +20,12 @@ export type SnapshotBytes = {
 /** A snapshot file does not hold what its name promises. */
 export class CorruptSnapshotError extends Error {
   override readonly name = 'CorruptSnapshotError';
+}
+
+/** The error, as CorruptFileError with what to do about the file when it is a CorruptSnapshotError. */
+export function asCorruptFile(error: unknown, path: string, remedy = 'move it away, or bring back a whole one'): unknown {
+  if (!(error instanceof CorruptSnapshotError)) return error;
+  return new CorruptFileError(path, `${error.message}: ${remedy}`);
 }
 
 /** So much of a file is in memory at a time, or one batch that is larger. */

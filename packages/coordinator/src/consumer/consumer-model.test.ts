@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { KafkaError, readAssignment, readSubscription, writeAssignment } from '@ottla/protocol';
 import { type Beat, durableState, GroupWorld } from '../group-world.ts';
 import type { Answer } from '../outcome.ts';
+import { randomFrom } from '../seeded-random.ts';
 import { ConsumerGroup } from './consumer-group.ts';
 import { partitionsIn } from './partition-epochs.ts';
 
@@ -37,7 +38,7 @@ class Run {
   #calm = false;
 
   constructor(seed: number) {
-    this.#random = randomFrom(seed);
+    this.#random = randomFrom(seed * 2_654_435_761);
     this.#allowsClassic = seed % 2 === 0;
     this.world = new GroupWorld({ initialRebalanceDelayMs: 0 });
     this.world.groupConfigs.set('g', { 'consumer.assignment.interval.ms': this.below(2) * 1_000 });
@@ -422,14 +423,4 @@ function asTopicPartitions(owned: ReadonlySet<string>): { topicId: string; parti
 
 function sameSets(left: ReadonlySet<string>, right: ReadonlySet<string>): boolean {
   return left.size === right.size && [...left].every((each) => right.has(each));
-}
-
-function randomFrom(seed: number): () => number {
-  let state = seed * 2_654_435_761;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
