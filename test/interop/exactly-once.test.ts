@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { afterEach, test } from 'node:test';
+import { SeededRandom } from '@ottla/runtime';
 import { WorkerClient } from './clients/client.ts';
 import { freshTopic } from './expectations.ts';
 import { eventually } from './processes.ts';
@@ -57,12 +58,12 @@ function declare(bench: Bench): void {
       const kills = bench.node.target === 'kafka' ? 3 : 10;
       const from = await freshTopic(bench.client('java'), `in-${protocol}`, partitions);
       const to = await freshTopic(bench.client('java'), `out-${protocol}`, partitions);
-      const random = seeded(seed);
+      const random = new SeededRandom(seed);
       const expected = Array.from({ length: partitions }, (): string[] => []);
       /** More than can be done before the loop's end comes. */
       const feed = async () => {
         const records = Array.from({ length: 120 }, () => {
-          const partition = Math.floor(random() * partitions);
+          const partition = random.below(partitions);
           const value = `${partition}: ${expected[partition]!.length}`;
           expected[partition]!.push(`${value}!`);
           return { partition, key: null, value };
@@ -70,7 +71,7 @@ function declare(bench: Bench): void {
         await bench.client('java').call('produce', { topic: from, records });
       };
 
-      const ends = [...Array(kills).fill('killed'), 'halted', 'node killed'].toSorted(() => random() - 0.5);
+      const ends = [...Array(kills).fill('killed'), 'halted', 'node killed'].toSorted(() => random.fraction() - 0.5);
       const halted: WorkerClient[] = [];
       let aborted = 0;
       let life = born();
@@ -86,7 +87,7 @@ function declare(bench: Bench): void {
           ...(number % 2 === 0 ? { instanceId: 'i' } : {}),
         });
         const next = born(); // starts while this one is at work
-        const goal = Math.floor(random() * 100);
+        const goal = random.below(100);
         const state = await eventually(`${app} has written ${goal}`, async () => {
           const now = await life.call('loop', { app });
           if (now.committed < goal && now.ended === null) throw new Error(`it has ${JSON.stringify(now)}`);
@@ -94,7 +95,7 @@ function declare(bench: Bench): void {
         });
         assert.equal(state.ended, null, `${app} ended by itself`);
         aborted += state.aborted;
-        await new Promise((resolve) => setTimeout(resolve, random() * 60)); // anywhere in the middle of things
+        await new Promise((resolve) => setTimeout(resolve, random.fraction() * 60)); // anywhere in the middle of things
         if (end === 'halted') {
           life.pause();
           halted.push(life);
@@ -134,15 +135,4 @@ function declare(bench: Bench): void {
       await life.call('stopLoop', { app: 'last' });
     });
   }
-}
-
-/** The same numbers for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }
